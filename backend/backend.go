@@ -1,0 +1,136 @@
+// Package backend is the contract between the training loop and whatever does
+// the arithmetic, and the registry of what there is.
+//
+// The unit of work is a span of optimiser steps, not a batch: a span names its
+// batches by epoch and index, and every backend computes which rows those are.
+// So a GPU keeps the data in its own memory, a remote worker reads its own copy,
+// and no batch ever crosses this interface.
+package backend
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+)
+
+// A Backend trains and runs models on one kind of hardware.
+type Backend interface {
+	// Open prepares a job. Its variables hold zeros until Restore.
+	Open(ctx context.Context, job Job) (Session, error)
+}
+
+// A Job is what to run.
+type Job struct {
+	// Spec is the canonical YAML of the run: all that a remote worker needs to
+	// build the same programs and data.
+	Spec     []byte
+	Programs Programs
+	Data     *data.Set
+	Seed     uint64 // of the shuffling
+	// BatchSize is the number of rows per gradient run; Accumulate ≥ 1 such runs
+	// make one optimiser step.
+	BatchSize, Accumulate int
+	Shuffle               bool
+	Threads               int // 0: all
+}
+
+// Programs builds the programs of a model. Sessions cache what they get.
+type Programs interface {
+	// Vars returns the variables that all programs share, in a fixed order.
+	Vars() []ir.Var
+	// Forward returns the inference program for a batch of so many rows. Without
+	// targets it has no input y, no loss and no metrics.
+	Forward(rows int, targets bool) (*ir.Program, error)
+	// Gradient returns the training program. With add, it adds to the gradients
+	// instead of overwriting them.
+	Gradient(rows int, add bool) (*ir.Program, error)
+	// Update returns the optimiser's program.
+	Update() (*ir.Program, error)
+}
+
+// A Span names optimiser steps First ≤ i < Last of an epoch. Step i takes rows
+// [i, i+1)·BatchSize·Accumulate of the epoch's permutation of the training rows.
+type Span struct {
+	Epoch, First, Last int
+	Step               int64     // optimiser steps before First, since the start of the run
+	Rates              []float32 // learning rate of each step
+}
+
+// Stats sums up what a span or an evaluation saw.
+type Stats struct {
+	Rows    int64
+	Loss    float64              // Σ over rows of the loss; Loss/Rows is the mean
+	Metrics map[string][]float64 // per metric, sums over rows
+}
+
+// Add adds t to s.
+func (s *Stats) Add(t Stats) {
+	s.Rows += t.Rows
+	s.Loss += t.Loss
+	if s.Metrics == nil {
+		s.Metrics = map[string][]float64{}
+	}
+	for name, sums := range t.Metrics {
+		if s.Metrics[name] == nil {
+			s.Metrics[name] = make([]float64, len(sums))
+		}
+		for i, v := range sums {
+			s.Metrics[name][i] += v
+		}
+	}
+}
+
+// A Session is an open job. Its methods must not be called concurrently.
+type Session interface {
+	// Train takes the steps of span in order and returns their statistics. On
+	// cancellation it finishes the current step and returns the context's error
+	// with the statistics and number of the steps taken. A loss that is not
+	// finite is a *NotFiniteError; the variables are then those before that step.
+	Train(ctx context.Context, span Span) (stats Stats, steps int, err error)
+	// Evaluate returns loss and metrics over a split.
+	Evaluate(ctx context.Context, split data.Split) (Stats, error)
+	// Predict calls emit with the model's output for consecutive rows of x; the
+	// slice is reused.
+	Predict(ctx context.Context, x *data.Table, emit func(out []float32, shape []int) error) error
+	// Snapshot returns copies of all variables, in the order of Programs.Vars.
+	Snapshot(ctx context.Context) ([][]float32, error)
+	// Restore overwrites all variables.
+	Restore(ctx context.Context, vars [][]float32) error
+	Close() error
+}
+
+// A NotFiniteError reports a loss that is NaN or infinite.
+type NotFiniteError struct {
+	Step  int64 // optimiser step, counted from 1
+	Loss  float32
+	Layer string // where the first value that is not finite appeared
+	Value string // what it was: "matmul output", "variable dense.kernel"
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("step %d: loss is %v: first value that is not finite is the %s in %s",
+		e.Step, e.Loss, e.Value, e.Layer)
+}
+
+var registry = map[string]Backend{}
+
+// Register makes a backend available under a name. It is called from init.
+func Register(name string, b Backend) { registry[name] = b }
+
+// Lookup returns the backend of that name.
+func Lookup(name string) (Backend, error) {
+	b, ok := registry[name]
+	if !ok {
+		return nil, fmt.Errorf("backend %q is not in this build: got %s", name,
+			strings.Join(Names(), ", "))
+	}
+	return b, nil
+}
+
+// Names returns the registered names, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(registry)) }

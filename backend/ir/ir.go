@@ -1,0 +1,131 @@
+// Package ir defines the program that a backend runs: a flat list of
+// instructions over numbered, statically shaped values.
+//
+// A model becomes three programs. "forward" maps inputs to predictions, loss and
+// metrics as at inference. "gradient" maps inputs to the loss, the gradient of
+// every parameter and the new batch statistic of every state. "update" applies
+// them. Gradient and forward programs are pure: only update programs write
+// variables, so a step can be repeated or abandoned at any moment before its
+// update.
+//
+// Tensors are dense and row-major; images are NHWC, convolution weights HWIO.
+// Programs have no control flow, and every value is assigned once. Verify is the
+// grammar, PlanMemory the layout, String and Parse the text form.
+package ir
+
+// A Type is the element type of a value.
+type Type uint8
+
+const (
+	// Float is float32; ref also runs programs in float64, to check gradients.
+	Float Type = iota
+	// Int is int32: labels, embedding ids, counters.
+	Int
+)
+
+// A Kind says who owns a value and how long it lives.
+type Kind uint8
+
+const (
+	// Temp lives in the arena, from its instruction to its last use.
+	Temp Kind = iota
+	// Input is written by the session before a run.
+	Input
+	// Output is read by the session after a run, by name.
+	Output
+	// Variable is a persistent tensor, one of Set.Vars; only update programs
+	// write it, in place.
+	Variable
+	// Grad is the gradient (of a parameter) or new batch statistic (of a state)
+	// of one variable. The gradient program writes it and the update program
+	// reads it; it persists in between.
+	Grad
+	// View is another value's memory under another shape.
+	View
+)
+
+// A Slot is the index of a value in Program.Values.
+type Slot int32
+
+// None is the slot of no value.
+const None Slot = -1
+
+// A Value is one tensor of a program.
+type Value struct {
+	// Name is unique in the program for Input, Output, Variable and Grad; the
+	// others may have none.
+	Name  string
+	Type  Type
+	Kind  Kind
+	Shape []int // dims ≥ 1; a scalar has shape [1]
+	Var   int   // index into Set.Vars for Variable and Grad, else -1
+	Of    Slot  // the value that a View shows, else None; never itself a View
+}
+
+// Size returns the number of elements.
+func (v *Value) Size() int { return Size(v.Shape) }
+
+// Size returns the number of elements of a tensor of the given shape.
+func Size(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// An Instr applies one op. Out values of update ops (Variable) and of accumulate
+// (Grad) are read and overwritten in place; all others are written only.
+type Instr struct {
+	Op    Op
+	Attrs Attrs
+	In    []Slot
+	Out   []Slot
+	// Layer is the spec path and name the instruction comes from, such as
+	// "model[2] dense_1", for messages and traces.
+	Layer string
+}
+
+// A Program is a list of instructions in execution order.
+type Program struct {
+	Name   string // "forward", "gradient" or "update"
+	Batch  int    // rows per run; 0 for update
+	Values []Value
+	Instrs []Instr
+}
+
+// Names of the inputs and outputs that sessions and lowering agree on.
+const (
+	InX    = "x"    // features [Batch, ...], Float, or Int for embedding ids
+	InY    = "y"    // targets: Int [Batch] class labels, or Float [Batch, ...]
+	InSeed = "seed" // Float [1]: weight of this batch's loss, 1/accumulation
+	InTick = "tick" // Int [1]: number of this run, for dropout; unique per step
+	InRate = "rate" // Float [1]: learning rate of this step
+	InStep = "step" // Int [1]: optimiser step, counted from 1
+
+	OutLoss       = "loss"       // Float [1]: mean loss of the batch
+	OutPrediction = "prediction" // the model's output
+	// MetricPrefix precedes a metric's name in its output. A metric's value is a
+	// sum over the rows of the batch, so batches of any size can be added up.
+	MetricPrefix = "metric/"
+)
+
+// A Role says what a variable is for.
+type Role uint8
+
+const (
+	// Param is trained by the optimiser.
+	Param Role = iota
+	// State is a running statistic of a layer.
+	State
+	// OptState belongs to the optimiser.
+	OptState
+)
+
+// A Var is a persistent tensor that all programs of a model share. Variables are
+// always Float.
+type Var struct {
+	Name  string // "dense_1.kernel", "optimizer.m.dense_1.kernel"
+	Shape []int
+	Role  Role
+}

@@ -1,0 +1,45 @@
+// Package data reads training data into memory and names its batches.
+//
+// Bytes stay bytes: a Table keeps the elements as they were stored, and Gather
+// turns the rows of one batch into float32, normalising on the way.
+package data
+
+// A Split is a part of a data set.
+type Split uint8
+
+const (
+	// Train is what the model learns from.
+	Train Split = iota
+	// Validation steers early stopping and the learning rate.
+	Validation
+	// Test is looked at once, at the end.
+	Test
+)
+
+// A Table is a dense tensor of rows in memory. Exactly one of U8, F32 and I32
+// is not nil. A Table that is being read must not be changed.
+type Table struct {
+	Shape []int // of one row; [] for a scalar per row, such as a class label
+	U8    []byte
+	F32   []float32
+	I32   []int32
+	// Scale and Shift normalise features: value·Scale + Shift. They have one
+	// element for all columns, one per column of the flattened row, or none.
+	Scale, Shift []float32
+}
+
+// A Part is the rows of one split: features and, unless the data is only for
+// prediction, targets.
+type Part struct {
+	X, Y Table
+	Rows int
+}
+
+// A Set is a data set ready for training.
+type Set struct {
+	Parts   [3]Part  // by Split; Validation and Test may have 0 rows
+	Classes int      // number of classes of integer labels; 0 for other targets
+	Labels  []string // class names, when the source names them
+	Columns []string // names of the feature columns, when the source names them
+	Source  string   // what was read, in words, for the log
+}
