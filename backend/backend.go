@@ -59,6 +59,10 @@ type Span struct {
 	Epoch, First, Last int
 	Step               int64     // optimiser steps before First, since the start of the run
 	Rates              []float32 // learning rate of each step
+	// Sums are the statistics of the epoch's steps before First. Train adds each
+	// step to them in turn, so that an epoch's sums have the same bits however
+	// it is cut into spans.
+	Sums Stats
 }
 
 // Stats sums up what a span or an evaluation saw.
@@ -87,10 +91,11 @@ func (s *Stats) Add(t Stats) {
 
 // A Session is an open job. Its methods must not be called concurrently.
 type Session interface {
-	// Train takes the steps of span in order and returns their statistics. On
-	// cancellation it finishes the current step and returns the context's error
-	// with the statistics and number of the steps taken. A loss that is not
-	// finite is a *NotFiniteError; the variables are then those before that step.
+	// Train takes the steps of span in order and returns span.Sums with their
+	// statistics added, and their number. On cancellation it finishes the current
+	// step and returns the context's error with what it has so far. A loss that is
+	// not finite is a *NotFiniteError; the variables are then those before that
+	// step.
 	Train(ctx context.Context, span Span) (stats Stats, steps int, err error)
 	// Evaluate returns loss and metrics over a split.
 	Evaluate(ctx context.Context, split data.Split) (Stats, error)
