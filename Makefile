@@ -1,0 +1,59 @@
+# make          build the binary into bin/
+# make test     what CI runs first
+# make check    everything else that must hold before a change lands
+# make bench    time against Gorgonia's TapeMachine, write bench/README.md
+# make fuzz     every fuzz target for FUZZTIME each
+# make loc      lines of Go per package
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 20s
+
+.PHONY: build test check format vet static fresh race cross bench fuzz loc
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
+
+test:
+	go test ./...
+
+check: format vet static fresh race cross
+
+format:
+	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w needed:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+
+# The import walls and documentation rules are tests of internal/house.
+static:
+	go run $(STATICCHECK) ./...
+	go test -count=1 ./internal/house
+
+# Generated files: regenerate, and fail if anything moved.
+fresh:
+	go generate ./...
+	git diff --exit-code -- '*.s' '*.go' configs
+
+race:
+	CGO_ENABLED=1 go test -race -short ./...
+
+cross:
+	CGO_ENABLED=0 go build -o /dev/null ./cmd/gespann
+	go test -short -tags noasm ./backend/...
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/gespann
+	GOARCH=386 CGO_ENABLED=0 go build -o /dev/null ./cmd/gespann
+
+bench:
+	go run ./bench -write bench/README.md
+
+fuzz:
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+loc:
+	@for p in $$(go list -f '{{.Dir}}' ./...); do \
+	  printf '%6d  %s\n' "$$(cat $$p/*.go | wc -l)" "$${p#$(CURDIR)/}"; done
