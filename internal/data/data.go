@@ -42,4 +42,5 @@ type Set struct {
 	Labels  []string // class names, when the source names them
 	Columns []string // names of the feature columns, when the source names them
 	Source  string   // what was read, in words, for the log
+	Prep    Prep     // how other data gets the same form
 }
