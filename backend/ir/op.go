@@ -53,12 +53,12 @@ const (
 	Slice
 
 	// MaxPool: x[B,H,W,C] -> y[B,OH,OW,C], arg int[B,OH,OW,C]: index into H·W·C
-	// of the first maximum of the window; padding never wins. Win.
+	// of the first maximum of the window; padding never wins. Win, undilated.
 	MaxPool
 	// MaxPoolGrad: arg, dy -> dx[B,H,W,C] (Dims): sums dy at arg. Windows may
 	// overlap.
 	MaxPoolGrad
-	// AvgPool: x -> y: mean over the window's positions inside x. Win.
+	// AvgPool: x -> y: mean over the window's positions inside x. Win, undilated.
 	AvgPool
 	// AvgPoolGrad: dy -> dx (Dims). Win.
 	AvgPoolGrad
@@ -80,15 +80,15 @@ const (
 	// is None is not wanted. Eps.
 	LayerNormGrad
 	// Embedding: table[V,D], ids int[...] -> y[...,D]. An id outside [0,V) is an
-	// error of the data, checked before the run.
+	// error of the data, checked before the run; here it stands for zeros.
 	Embedding
 	// EmbeddingGrad: ids int[...], dy[...,D] -> dtable (Dims).
 	EmbeddingGrad
 
 	// SoftmaxXent: logits[R,C], target -> loss[1], prob[R,C].
 	//	loss = 1/R Σ_r (lse_r·Σ_c t[r,c] − Σ_c t[r,c]·x[r,c])
-	// target is int[R] (t is its one-hot row) or [R,C]. The row maximum is
-	// subtracted first, so finite logits never overflow.
+	// target is int[R] (t is its one-hot row, zeros for a class outside [0,C)) or
+	// [R,C]. The row maximum is subtracted first, so finite logits never overflow.
 	SoftmaxXent
 	// SoftmaxXentGrad: prob, target, dloss[1] -> dx = (prob·Σ_c t − t)·dloss/R.
 	SoftmaxXentGrad
@@ -98,8 +98,10 @@ const (
 	// PointLossGrad: x, target, dloss[1] -> dx = l'(x,t)·dloss/n.
 	PointLossGrad
 
-	// Metric: out, target -> sum over rows ([1], or [C,C] for Confusion, row =
-	// true class). Metric says which; K for top-k.
+	// Metric: out[B,...,C], target -> [1], or [C,C] for Confusion (row = true
+	// class): a sum over the B rows of the batch, of the mean over a row's R/B
+	// positions (confusion counts every position). Metric says which, K for top-k,
+	// Threshold. A class outside [0,C) is never right and never counted.
 	Metric
 
 	// Accumulate: g -> acc += g.
@@ -120,7 +122,9 @@ const (
 	// RMSProp: rate, step, scale?, g.. -> p.., v.., avg.. (when Centered), m..
 	// (when Momentum ≠ 0).
 	//	v = Beta2·v + (1−Beta2)g²; avg = Beta2·avg + (1−Beta2)g
-	//	d = rate·g/sqrt(v − avg² + Eps); p −= d, or m = Momentum·m + d, p −= m
+	//	d = rate·g/sqrt(max(v − avg², 0) + Eps)
+	//	p −= d, or m = Momentum·m + d, p −= m
+	// Without Centered avg is 0. The maximum is against rounding.
 	RMSProp
 	// Adagrad: rate, step, scale?, g.. -> p.., a...
 	//	a += g²; p −= rate·g/sqrt(a+Eps)
@@ -134,7 +138,8 @@ const (
 // NumOps is the number of ops, Invalid included.
 const NumOps = int(numOps)
 
-// An Act is an elementwise activation.
+// An Act is an elementwise activation. Alpha is ≥ 0, so that the sign of the
+// output tells that of the input.
 type Act uint8
 
 const (
@@ -194,9 +199,9 @@ const (
 	// TopK is 1 where fewer than K classes score higher than the true one, or
 	// equal with a lower index.
 	TopK
-	// BinaryAccuracy is the mean over the row of (out > Threshold) = (t > 0.5).
+	// BinaryAccuracy is 1 for each element where (out > Threshold) = (t > 0.5).
 	BinaryAccuracy
-	// MAE is the mean over the row of |out − t|.
+	// MAE is |out − t| of each element.
 	MAE
 	// Confusion counts pairs (true class, argmax out) in a [C,C] matrix. With a
 	// single output column it has two classes, split at Threshold.
@@ -210,7 +215,7 @@ type Window struct {
 	KH, KW         int // kernel
 	SH, SW         int // strides
 	DH, DW         int // dilation
-	PT, PB, PL, PR int // zero padding: top, bottom, left, right
+	PT, PB, PL, PR int // padding, smaller than the kernel's reach: top, bottom, left, right
 }
 
 // Out returns the output height and width for an input of h by w.

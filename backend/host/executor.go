@@ -1,0 +1,34 @@
+// Package host is the session that backends working in host memory share: it
+// owns variables, gradients, the arena and the batch, and asks an Executor only
+// to run programs.
+package host
+
+import "github.com/gespann/gespann/backend/ir"
+
+// An Executor turns programs into something that runs.
+type Executor interface {
+	// Compile prepares p, which has passed ir.Verify, to run on the given
+	// memory. Slots stay valid, at the same address, until Close.
+	Compile(p *ir.Program, s Slots) (Runner, error)
+	// Close ends the executor; its runners must not be used any more.
+	Close()
+}
+
+// Slots is the memory of a program's values, by slot: F for Float, I for Int,
+// nil in the other. Views share the memory of what they show. Each begins at a
+// multiple of 64 bytes and is followed by 64 elements that may be read, whatever
+// they hold, but not written.
+type Slots struct {
+	F [][]float32
+	I [][]int32
+}
+
+// A Runner runs one program. Neither method allocates, and they are not called
+// concurrently.
+type Runner interface {
+	// Run runs all instructions in order.
+	Run()
+	// Exec runs instruction i alone, on the memory as it is: how a session finds
+	// the first value that is not finite.
+	Exec(i int)
+}
