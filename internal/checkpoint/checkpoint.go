@@ -1,6 +1,21 @@
 // Package checkpoint stores the state of a run in one safetensors file that is
 // either complete or absent.
+//
+// The file is eight bytes with the length of the header (little-endian), the
+// header in JSON, and the tensors as little-endian float32, in the order and at
+// the offsets that the header gives. The metadata carries a SHA-256 of the whole
+// file, so that a flipped bit is found wherever it is. Any safetensors library
+// can read the file.
+//
+// Format: https://github.com/huggingface/safetensors#format
 package checkpoint
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gespann/gespann/backend/ir"
+)
 
 // A Tensor is one named variable.
 type Tensor struct {
@@ -12,6 +27,51 @@ type Tensor struct {
 // A State is everything needed to continue a run with the same bits.
 type State struct {
 	Tensors []Tensor
-	// Meta is stored as the safetensors metadata: string to string.
+	// Meta is stored as the safetensors metadata: string to string. The key
+	// "sha256" is the package's own and never appears here.
 	Meta map[string]string
+}
+
+// New returns a state of the given variables, whose values it shares.
+func New(vars []ir.Var, values [][]float32, meta map[string]string) *State {
+	s := &State{Meta: meta}
+	for i, v := range vars {
+		s.Tensors = append(s.Tensors, Tensor{Name: v.Name, Shape: v.Shape, Data: values[i]})
+	}
+	return s
+}
+
+// Values returns the state's tensors in the order of vars. Variables of the
+// optimiser that the state lacks are zero, so that a model that was saved without
+// them can be evaluated. Any other difference is an error that names the first
+// variable that differs: the state is from another model.
+func (s *State) Values(vars []ir.Var) ([][]float32, error) {
+	byName := map[string]Tensor{}
+	for _, t := range s.Tensors {
+		byName[t.Name] = t
+	}
+	values := make([][]float32, len(vars))
+	for i, v := range vars {
+		t, ok := byName[v.Name]
+		switch {
+		case !ok && v.Role == ir.OptState:
+			values[i] = make([]float32, ir.Size(v.Shape))
+			continue
+		case !ok:
+			return nil, fmt.Errorf("from another model: no variable %s, the model wants it with shape %v",
+				v.Name, v.Shape)
+		case !slices.Equal(t.Shape, v.Shape):
+			return nil, fmt.Errorf("from another model: variable %s has shape %v, the model wants %v",
+				v.Name, t.Shape, v.Shape)
+		}
+		values[i] = t.Data
+		delete(byName, v.Name)
+	}
+	for _, t := range s.Tensors {
+		if _, left := byName[t.Name]; left {
+			return nil, fmt.Errorf("from another model: variable %s with shape %v is not in the model",
+				t.Name, t.Shape)
+		}
+	}
+	return values, nil
 }
