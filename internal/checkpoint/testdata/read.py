@@ -30,31 +30,6 @@ for load in safetensors.torch.load_file, safetensors.numpy.load_file:
         assert tensor.dtype.itemsize == 4, tensor.dtype
         pairs = zip(tensor.reshape(-1).tolist(), flat(want[name]), strict=True)
         assert all(a == b or abs(a - b) < 1e-7 for a, b in pairs), (name, tensor)
-with safetensors 0.8.0, torch 2.15.0, numpy 2.4.6, Python 3.11:
-python3 internal/checkpoint/testdata/read.py
-"""
-
-import pathlib
-
-import safetensors
-import safetensors.numpy
-import safetensors.torch
-
-path = pathlib.Path(__file__).with_name("sample.safetensors")
-want = {
-    "dense.kernel": [[1, -2, 3.5], [float("inf"), 2.0**-149, 0]],
-    "dense.bias": [0.1, 0.2, 0.3],
-    "step": 7,
-}
-for load in safetensors.torch.load_file, safetensors.numpy.load_file:
-    got = load(path)
-    assert set(got) == set(want), got
-    for name, tensor in got.items():
-        exact = tensor.dtype.itemsize == 4 and all(
-            abs(a - b) < 1e-7 or a == b
-            for a, b in zip(tensor.reshape(-1).tolist(), flat(want[name]))
-        ) if (flat := lambda v: [v] if not isinstance(v, list) else sum(map(flat, v), [])) else False
-        assert exact, (name, tensor)
 with safetensors.safe_open(path, framework="pt") as f:
     assert f.metadata()["step"] == "900", f.metadata()
 print("ok")
