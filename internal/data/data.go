@@ -44,3 +44,8 @@ type Set struct {
 	Source  string   // what was read, in words, for the log
 	Prep    Prep     // how other data gets the same form
 }
+
+// String returns the name of the split.
+func (s Split) String() string {
+	return [...]string{"training", "validation", "test"}[s]
+}

@@ -1,0 +1,202 @@
+package source
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// An IDX file is two zero bytes, the element type, the number of axes, the
+// length of each axis as a big-endian 32-bit number, and the elements, row-major.
+//
+// Source: Y. LeCun, C. Cortes and C. Burges, the MNIST database.
+const idxBytes = 0x08 // element type of unsigned bytes
+
+// idxFiles are the standard names: images and labels to train, and to test.
+var idxFiles = [4]string{
+	"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+	"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+}
+
+// readIDX reads the four files of an MNIST-like data set. The test files may
+// both be missing from a folder of source idx.
+func readIDX(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
+	dir := d.Dir
+	if dir == "" {
+		var err error
+		if dir, err = download(ctx, d.Source, opt); err != nil {
+			return nil, err
+		}
+	}
+	r := &raw{isClass: true, byteMax: 255, source: d.Source + " in " + dir}
+	if d.Source != "idx" {
+		r.classes = 10
+	}
+	if d.Source == "fashion_mnist" {
+		r.labels = fashionLabels
+	}
+	for i, split := range []data.Split{data.Train, data.Test} {
+		images, err := find(dir, idxFiles[2*i])
+		if split == data.Test && d.Source == "idx" && errors.Is(err, fs.ErrNotExist) {
+			if _, err := find(dir, idxFiles[3]); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		labels, err := find(dir, idxFiles[2*i+1])
+		if err != nil {
+			return nil, err
+		}
+		if r.parts[split], err = readPair(images, labels, r.classes); err != nil {
+			return nil, err
+		}
+	}
+	return r, sameShape(r)
+}
+
+// find returns the path of a file in dir, plain or compressed.
+func find(dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	for _, p := range []string{path, path + ".gz"} {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s: no such file, plain or .gz: %w", path, fs.ErrNotExist)
+}
+
+// readPair reads images and their labels; classes 0 accepts any label.
+func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
+	dims, x, err := readIDXFile(imagesPath)
+	if err != nil {
+		return data.Part{}, err
+	}
+	if len(dims) < 2 {
+		return data.Part{}, fmt.Errorf("%s: %d axes, want at least 2: images, and their sizes", imagesPath, len(dims))
+	}
+	labelDims, labels, err := readIDXFile(labelsPath)
+	if err != nil {
+		return data.Part{}, err
+	}
+	if len(labelDims) != 1 {
+		return data.Part{}, fmt.Errorf("%s: %d axes, want 1: a label per image", labelsPath, len(labelDims))
+	}
+	if labelDims[0] != dims[0] {
+		return data.Part{}, fmt.Errorf("%s: %d labels, but %s has %d images", labelsPath, labelDims[0], imagesPath, dims[0])
+	}
+	y := data.Table{Shape: []int{}, I32: make([]int32, len(labels))}
+	for i, v := range labels {
+		y.I32[i] = int32(v)
+	}
+	if classes > 0 {
+		if err := y.CheckLabels(classes); err != nil {
+			return data.Part{}, fmt.Errorf("%s: %w", labelsPath, err)
+		}
+	}
+	return data.Part{X: data.Table{Shape: idxRow(dims), U8: x}, Y: y, Rows: len(labels)}, nil
+}
+
+// idxRow returns the shape of a row: images without channels get one.
+func idxRow(dims []int64) []int {
+	row := make([]int, 0, len(dims))
+	for _, dim := range dims[1:] {
+		row = append(row, int(dim))
+	}
+	if len(row) == 2 {
+		row = append(row, 1)
+	}
+	return row
+}
+
+func readIDXFile(path string) ([]int64, []byte, error) {
+	in, err := open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer in.Close()
+	dims, elems, err := decodeIDX(in)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return dims, elems, nil
+}
+
+// decodeIDX returns the length of each axis and the elements.
+func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, nil, fmt.Errorf("no IDX header: %w", unexpected(err))
+	}
+	switch {
+	case head[0] != 0 || head[1] != 0:
+		return nil, nil, fmt.Errorf("not an IDX file: starts with % x, want 00 00 08", head[:3])
+	case head[2] != idxBytes:
+		return nil, nil, fmt.Errorf("element type 0x%02x, want 0x08 (unsigned bytes)", head[2])
+	case head[3] < 1 || head[3] > 4:
+		return nil, nil, fmt.Errorf("%d axes, want 1 to 4", head[3])
+	}
+	axes := make([]byte, 4*int(head[3]))
+	if _, err := io.ReadFull(in, axes); err != nil {
+		return nil, nil, fmt.Errorf("IDX header ends early: %w", unexpected(err))
+	}
+	for i := 0; i < len(axes); i += 4 {
+		dims = append(dims, int64(binary.BigEndian.Uint32(axes[i:])))
+	}
+	count, ok := volume(dims, 1)
+	if !ok || count == 0 {
+		return nil, nil, fmt.Errorf("%s: want at least one byte, and no more than memory can hold", idxWords(dims))
+	}
+	elems = room[byte](in, count, 1)
+	err = in.elements(int64(len(head)+len(axes)), count, 1, func(b []byte) error {
+		elems = append(grow(elems, len(b), count), b...)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s %w", idxWords(dims), err)
+	}
+	return dims, elems, nil
+}
+
+// idxWords says what a header announces.
+func idxWords(dims []int64) string {
+	if len(dims) == 1 {
+		return fmt.Sprintf("%d labels", dims[0])
+	}
+	sizes := make([]string, 0, len(dims))
+	for _, dim := range dims[1:] {
+		sizes = append(sizes, strconv.FormatInt(dim, 10))
+	}
+	return fmt.Sprintf("%d images of %s", dims[0], strings.Join(sizes, "x"))
+}
+
+// unexpected makes an end of file inside a header what it is: unexpected.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// sameShape returns an error when training and test rows differ in shape.
+func sameShape(r *raw) error {
+	train, test := r.parts[data.Train], r.parts[data.Test]
+	if test.Rows > 0 && !slices.Equal(train.X.Shape, test.X.Shape) {
+		return fmt.Errorf("%s: test rows have shape %v, training rows %v", r.source, test.X.Shape, train.X.Shape)
+	}
+	return nil
+}

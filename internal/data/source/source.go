@@ -1,0 +1,124 @@
+// Package source reads the data sets that a spec can name: digits, IDX (MNIST
+// and its relatives), CSV, NPY and NPZ.
+//
+// A reader turns files into tables and says what it knows about them; Load then
+// does what is the same for all: targets, splits, normalisation. What was learnt
+// from the training rows is kept in a data.Prep, with which other data is read
+// in the same form. Every reader checks sizes before it allocates: a file of n
+// bytes costs memory in proportion to n, whatever its header says.
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// Options are what Load needs to know besides the data section of the spec.
+type Options struct {
+	Loss        string                           // the spec's loss.kind, which decides the form of the targets; "" takes them as they are
+	IntFeatures bool                             // the model starts with an embedding
+	Seed        uint64                           // of the splits
+	Prep        *data.Prep                       // read in this form, instead of learning it
+	CacheDir    string                           // for downloads; "": gespann in the user's cache directory
+	BaseURL     string                           // downloads files from here; "": the source's own mirror
+	Log         func(format string, args ...any) // progress of downloads; nil: silent
+}
+
+// raw is what a reader found.
+type raw struct {
+	parts   [3]data.Part // Train, and Test if there; x as stored, y I32 or F32
+	classes int          // number of classes, if the source fixes it
+	isClass bool         // integers in y are classes, never numbers
+	labels  []string     // class names
+	columns []string     // feature names
+	asIs    []bool       // by feature column: not to be normalised; nil: none
+	byteMax float32      // greatest byte that the source can hold
+	csv     *data.CSV
+	source  string // in words
+}
+
+// Load reads the data that d describes, splits it, and normalises it by what its
+// training rows show, or by opt.Prep. Errors name the file and the place in it.
+func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
+	if opt.Log == nil {
+		opt.Log = func(string, ...any) {}
+	}
+	r, err := read(ctx, d, opt)
+	if err != nil {
+		return nil, err
+	}
+	prep := data.Prep{
+		Source: d.Source, Shape: r.parts[data.Train].X.Shape, Ints: opt.IntFeatures,
+		Labels: r.labels, CSV: r.csv,
+	}
+	if opt.Prep != nil {
+		if err := fits(r, opt.Prep); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.source, err)
+		}
+		prep = *opt.Prep
+	} else if err := learnTargets(r, d, opt, &prep); err != nil {
+		return nil, fmt.Errorf("%s: %w", r.source, err)
+	}
+	if err := split(r, d, opt.Seed); err != nil {
+		return nil, fmt.Errorf("%s: %w", r.source, err)
+	}
+	if opt.Prep == nil {
+		if err := learnScale(r, d, opt, &prep); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.source, err)
+		}
+	}
+	set := &data.Set{
+		Parts: r.parts, Classes: prep.Classes, Labels: prep.Labels, Columns: r.columns,
+		Source: r.source, Prep: prep,
+	}
+	for i := range set.Parts {
+		if err := finish(&set.Parts[i], &prep); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.source, err)
+		}
+	}
+	return set, nil
+}
+
+func read(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
+	if err := unused(d); err != nil {
+		return nil, err
+	}
+	switch d.Source {
+	case "digits":
+		return readDigits()
+	case "mnist", "fashion_mnist", "idx":
+		return readIDX(ctx, d, opt)
+	case "csv":
+		return readCSV(ctx, d.CSV, opt)
+	case "npy":
+		return readNPY(d.NPY, opt)
+	}
+	return nil, fmt.Errorf("data.source: got %q, want digits, mnist, fashion_mnist, idx, csv or npy", d.Source)
+}
+
+// unused returns an error for settings of a source that is not the one read.
+func unused(d spec.Data) error {
+	switch {
+	case d.Dir != "" && d.Source != "mnist" && d.Source != "fashion_mnist" && d.Source != "idx":
+		return fmt.Errorf("data.dir: does not apply to source %s", d.Source)
+	case d.CSV.Path != "" && d.Source != "csv":
+		return fmt.Errorf("data.csv.path: does not apply to source %s", d.Source)
+	case (d.NPY.X != "" || d.NPY.Y != "") && d.Source != "npy":
+		return fmt.Errorf("data.npy: does not apply to source %s", d.Source)
+	}
+	return nil
+}
+
+// finish gives a part the targets and the normalisation of prep.
+func finish(p *data.Part, prep *data.Prep) error {
+	if p.Rows == 0 {
+		p.X.Shape, p.X.Scale, p.X.Shift = prep.Shape, prep.Scale, prep.Shift
+		p.Y = data.Table{Shape: prep.TargetShape()}
+		return nil
+	}
+	p.X.Shape, p.X.Scale, p.X.Shift = prep.Shape, prep.Scale, prep.Shift
+	return finishTargets(p, prep)
+}

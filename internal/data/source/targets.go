@@ -1,0 +1,138 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// maxClasses bounds the number of classes: more are a sign of a target that is
+// not a class.
+const maxClasses = 1 << 20
+
+// maxOneHot bounds the elements of one-hot targets and features.
+const maxOneHot = 1 << 31
+
+// learnTargets decides the form of the targets from what the source has and what
+// the loss needs, and checks the labels.
+func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
+	if r.parts[data.Train].Y.I32 == nil {
+		return numbers(r, d, opt, prep)
+	}
+	if !r.isClass && !d.OneHot && isRegression(opt.Loss) {
+		prep.Target = data.Numbers
+		return nil
+	}
+	if err := countClasses(r); err != nil {
+		return err
+	}
+	prep.Classes, prep.Target = r.classes, data.Classes
+	const hint = "\nhint: set data.one_hot: true"
+	switch {
+	case d.OneHot && opt.Loss == "sparse_categorical_crossentropy":
+		return fmt.Errorf("data.one_hot: loss %s takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot", opt.Loss)
+	case d.OneHot:
+		prep.Target = data.OneHot
+	case opt.Loss == "binary_crossentropy" && r.classes <= 2:
+		prep.Target = data.Binary
+	case opt.Loss == "" || opt.Loss == "sparse_categorical_crossentropy":
+	case opt.Loss == "binary_crossentropy":
+		return fmt.Errorf("loss %s takes two classes or rows of 0 and 1, got %d classes%s", opt.Loss, r.classes, hint)
+	case isRegression(opt.Loss):
+		return fmt.Errorf("loss %s takes numbers or one-hot rows, got %d classes%s", opt.Loss, r.classes, hint)
+	default:
+		return fmt.Errorf("loss %s takes one-hot rows, got %d classes%s", opt.Loss, r.classes, hint)
+	}
+	return nil
+}
+
+func isRegression(loss string) bool {
+	switch loss {
+	case "mean_squared_error", "mean_absolute_error", "huber":
+		return true
+	}
+	return false
+}
+
+// numbers is learnTargets for targets of floats.
+func numbers(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
+	prep.Target = data.Numbers
+	prep.TargetRow = r.parts[data.Train].Y.Shape
+	switch {
+	case d.OneHot:
+		return fmt.Errorf("data.one_hot: does not apply to targets that are numbers")
+	case opt.Loss == "sparse_categorical_crossentropy":
+		return fmt.Errorf("loss %s takes integer class labels, got numbers", opt.Loss)
+	}
+	return nil
+}
+
+// countClasses checks the labels of all parts and, where the source does not fix
+// it, sets the number of classes: the greatest training label and one.
+func countClasses(r *raw) error {
+	if r.classes == 0 {
+		lo, hi := r.parts[data.Train].Y.MinMaxInt()
+		if lo < 0 || hi >= maxClasses {
+			return fmt.Errorf("class labels go from %d to %d, want 0 to %d at most", lo, hi, maxClasses-1)
+		}
+		r.classes = hi + 1
+	}
+	for split, p := range r.parts {
+		if err := p.Y.CheckLabels(r.classes); err != nil {
+			return fmt.Errorf("%s: %w", data.Split(split), err)
+		}
+	}
+	return nil
+}
+
+// finishTargets turns the integers that the source read into the form of prep.
+func finishTargets(p *data.Part, prep *data.Prep) error {
+	p.Y.Shape = prep.TargetShape()
+	if p.Y.I32 == nil || prep.Target == data.Classes {
+		return nil
+	}
+	if prep.Target == data.OneHot && int64(p.Rows)*int64(prep.Classes) > maxOneHot {
+		return fmt.Errorf("data.one_hot: %d rows of %d classes are too many", p.Rows, prep.Classes)
+	}
+	floats := make([]float32, p.Rows*p.Y.RowSize())
+	for i, label := range p.Y.I32 {
+		if prep.Target == data.OneHot {
+			floats[i*prep.Classes+int(label)] = 1
+		} else {
+			floats[i] = float32(label)
+		}
+	}
+	p.Y.F32, p.Y.I32 = floats, nil
+	return nil
+}
+
+// fits returns an error when what was read cannot take the form of prep.
+func fits(r *raw, prep *data.Prep) error {
+	for split, p := range r.parts {
+		if p.Rows == 0 {
+			continue
+		}
+		name := data.Split(split)
+		if !slices.Equal(p.X.Shape, prep.Shape) {
+			return fmt.Errorf("%s rows have shape %v, the model was trained on %v", name, p.X.Shape, prep.Shape)
+		}
+		if prep.Target == data.Numbers {
+			if p.Y.I32 == nil && !slices.Equal(p.Y.Shape, prep.TargetShape()) {
+				return fmt.Errorf("%s targets have shape %v, the model was trained on %v", name, p.Y.Shape, prep.TargetShape())
+			}
+			continue
+		}
+		if p.Y.I32 == nil {
+			if !slices.Equal(p.Y.Shape, prep.TargetShape()) || prep.Target == data.Classes {
+				return fmt.Errorf("%s targets are numbers, the model was trained on %d classes", name, prep.Classes)
+			}
+			continue
+		}
+		if err := p.Y.CheckLabels(prep.Classes); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
