@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -19,12 +20,13 @@ func (e *FileError) Error() string { return fmt.Sprintf("checkpoint %s: %v", e.P
 // Unwrap returns what is wrong with the file.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Write stores s at path. It writes a temporary file beside it, syncs, and
-// renames, so path holds either the old state or all of the new one, even after
-// a loss of power. Only one writer at a time may use a path.
+// Write stores s at path, as WriteFile does.
 func Write(path string, s *State) error {
-	err := write(path, s)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	err := replace(path, func(w io.Writer) error {
+		_, err := s.encode(w)
+		return err
+	})
+	if noSpace(err) {
 		err = fmt.Errorf("no space left: it needs %d bytes: %w", s.size(), err)
 	}
 	if err != nil {
@@ -33,7 +35,25 @@ func Write(path string, s *State) error {
 	return nil
 }
 
-func write(path string, s *State) (err error) {
+// WriteFile stores at path what write writes. It writes a temporary file beside
+// it, syncs, and renames, so path holds either the old contents or all of the
+// new, even after a loss of power. Only one writer at a time may use a path.
+func WriteFile(path string, write func(io.Writer) error) error {
+	err := replace(path, write)
+	if noSpace(err) {
+		err = fmt.Errorf("no space left: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func replace(path string, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.Create(filepath.Join(dir, TempPrefix+filepath.Base(path)))
 	if err != nil {
@@ -45,7 +65,7 @@ func write(path string, s *State) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if _, err := s.encode(f); err != nil {
+	if err := write(f); err != nil {
 		return cause(err)
 	}
 	if err := f.Sync(); err != nil {
