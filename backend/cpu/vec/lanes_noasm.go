@@ -1,0 +1,13 @@
+//go:build !amd64 || noasm
+
+package vec
+
+var useAsm = false
+
+func sumLanes(*[width]float32, []float32) int { return 0 }
+
+func maxLanes(*[width]float32, []float32) int { return 0 }
+
+func sumColumns32(_, _ []float32, _, _ int) bool { return false }
+
+func sumColumns8(_, _ []float32, _, _ int) bool { return false }

@@ -1,0 +1,108 @@
+// Package vec has the elementwise loops of the cpu backend: activations and
+// their gradients, dropout, pooling windows, optimiser steps, sums and maxima.
+//
+// Every function is a plain Go loop, which is its definition; where it pays, an
+// AVX2 kernel does the multiple of 8 elements at the front and the loop the
+// rest. Both round after each operation and use the same formulas in the same
+// order, so an element's bits do not depend on which one computed it, nor on
+// the machine. (AVX2 because 512-bit vectors have no higher peak on the CPUs
+// measured, and these loops wait for memory.) The kernels are written by
+// vec/gen; build with -tags noasm to go without.
+//
+// Slices of one call have the same length, at least that of the first.
+// Destinations may be the same slice as an operand, but not overlap it
+// otherwise. Calls should stay below some 16 Ki elements: assembly cannot be
+// preempted.
+package vec
+
+import "github.com/gespann/gespann/backend/ir"
+
+//go:generate go run ./gen
+
+// Add computes dst = a + b.
+func Add(dst, a, b []float32) {
+	i := addAsm(dst, a, b)
+	for ; i < len(dst); i++ {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+// Scale computes dst = s·x.
+func Scale(dst, x []float32, s float32) {
+	i := scaleAsm(dst, x, s)
+	for ; i < len(dst); i++ {
+		dst[i] = x[i] * s
+	}
+}
+
+// Axpy computes y += s·x.
+func Axpy(y, x []float32, s float32) {
+	i := axpyAsm(y, x, s)
+	for ; i < len(y); i++ {
+		y[i] += float32(x[i] * s)
+	}
+}
+
+// Blend computes y = a·y + b·x.
+func Blend(y, x []float32, a, b float32) {
+	i := blendAsm(y, x, a, b)
+	for ; i < len(y); i++ {
+		y[i] = float32(y[i]*a) + float32(x[i]*b)
+	}
+}
+
+// Dropout computes y[i] = s·x[i] where the element base+i is kept as ir.Keep
+// says, else 0.
+func Dropout(y, x []float32, s float32, key [2]uint32, threshold, base uint32) {
+	i := dropoutAsm(y, x, s, key[0], key[1], threshold, base)
+	for ; i < len(y); i++ {
+		if ir.Keep(key, base+uint32(i), threshold) {
+			y[i] = x[i] * s
+		} else {
+			y[i] = 0
+		}
+	}
+}
+
+// MaxPool4 computes y = max(x0, x1, x2, x3) and arg = base+i of the first
+// maximum, plus o1, o2 or o3 for those of the other operands. A NaN wins.
+func MaxPool4(y []float32, arg []int32, x0, x1, x2, x3 []float32, base int32, o [3]int32) {
+	i := maxPool4Asm(y, x0, x1, x2, x3, arg, o[0], o[1], o[2], base)
+	for ; i < len(y); i++ {
+		best, at := x0[i], base+int32(i)
+		first := at
+		for n, x := range [3]float32{x1[i], x2[i], x3[i]} {
+			if x > best || x != x {
+				best, at = x, first+o[n]
+			}
+		}
+		y[i], arg[i] = best, at
+	}
+}
+
+// MaxPool4Grad computes the gradients of the operands of MaxPool4: dy for the
+// one that arg names, 0 for the others.
+func MaxPool4Grad(dx0, dx1, dx2, dx3, dy []float32, arg []int32, base int32, o [3]int32) {
+	i := maxPool4GradAsm(dx0, dx1, dx2, dx3, dy, arg, o[0], o[1], o[2], base)
+	for ; i < len(dx0); i++ {
+		dx0[i], dx1[i], dx2[i], dx3[i] = 0, 0, 0, 0
+		switch arg[i] - base - int32(i) {
+		case 0:
+			dx0[i] = dy[i]
+		case o[0]:
+			dx1[i] = dy[i]
+		case o[1]:
+			dx2[i] = dy[i]
+		case o[2]:
+			dx3[i] = dy[i]
+		}
+	}
+}
+
+// SoftmaxXentGrad computes dx = (prob·total − t)·s.
+func SoftmaxXentGrad(dx, prob, t []float32, total, s float32) {
+	i := softmaxXentGradAsm(dx, prob, t, total, s)
+	for ; i < len(dx); i++ {
+		dx[i] = (float32(prob[i]*total) - t[i]) * s
+	}
+}

@@ -1,0 +1,246 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// lengths are the edge cases of an 8-lane loop and of a 32-lane reduction.
+var lengths = []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257}
+
+// guard is what surrounds every buffer that a loop writes.
+const guard = 1234.5
+
+// guarded returns a slice of n elements inside guards, and a check that these
+// are still there.
+func guarded(t *testing.T, n int) (x []float32, check func(name string)) {
+	const band = 16
+	buf := make([]float32, n+2*band)
+	for i := range buf {
+		buf[i] = guard
+	}
+	return buf[band : band+n : band+n], func(name string) {
+		t.Helper()
+		for i, v := range buf {
+			if (i < band || i >= band+n) && v != guard {
+				t.Errorf("%s, length %d: wrote element %d", name, n, i-band)
+			}
+		}
+	}
+}
+
+var nan, inf = float32(math.NaN()), float32(math.Inf(1))
+
+// special are values at which activations turn or arithmetic ends.
+var special = []float32{0, float32(math.Copysign(0, -1)), 1, -1, nan, inf, -inf,
+	0.625, -0.625, 88.72, 88.73, -87.3, -103.9, -104, -104.5, -200, 1e-30, -1e-30,
+	1e-40, -1e-40, 3e38, -3e38, 0.34657, -0.34657, 16, -16, 14, -14}
+
+// values returns n numbers of all magnitudes, with special ones among them.
+func values(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64() * math.Exp(4*rng.NormFloat64()))
+		if rng.IntN(8) == 0 {
+			x[i] = special[rng.IntN(len(special))]
+		}
+	}
+	return x
+}
+
+// sameBits compares got and want, all NaNs being equal.
+func sameBits(t *testing.T, name string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) &&
+			!(got[i] != got[i] && want[i] != want[i]) {
+			t.Errorf("%s[%d of %d] = %v by assembly, %v by the Go loop", name, i, len(want),
+				got[i], want[i])
+			return
+		}
+	}
+}
+
+// A loop is a function under test: it writes some buffers, which begin as
+// copies of out, and reads others.
+type loop struct {
+	name    string
+	in, out int
+	run     func(out, in [][]float32)
+}
+
+func loops() (all []loop) {
+	s := Step{Scale: 0.7, Clip: 5, Decay: 0.99, Rate: 0.3}
+	all = []loop{
+		{"Add", 2, 1, func(o, in [][]float32) { Add(o[0], in[0], in[1]) }},
+		{"Scale", 1, 1, func(o, in [][]float32) { Scale(o[0], in[0], 0.3) }},
+		{"Axpy", 1, 1, func(o, in [][]float32) { Axpy(o[0], in[0], 0.3) }},
+		{"Blend", 1, 1, func(o, in [][]float32) { Blend(o[0], in[0], 0.9, 0.3) }},
+		{"Exp", 1, 1, func(o, in [][]float32) { Exp(o[0], in[0], 0.3) }},
+		{"Dropout", 1, 1, func(o, in [][]float32) {
+			Dropout(o[0], in[0], 2, ir.KeepKey(7, 3), ir.KeepThreshold(0.5), 1<<32-20)
+		}},
+		{"MaxPool4", 4, 1, func(o, in [][]float32) {
+			MaxPool4(o[0], make([]int32, len(o[0])), in[0], in[1], in[2], in[3], 5, [3]int32{4, 90, 94})
+		}},
+		{"SoftmaxXentGrad", 2, 1, func(o, in [][]float32) { SoftmaxXentGrad(o[0], in[0], in[1], 0.7, 0.3) }},
+		{"SGD", 1, 1, func(o, in [][]float32) { SGD(o[0], in[0], s) }},
+		{"Momentum", 1, 2, func(o, in [][]float32) { Momentum(o[0], o[1], in[0], s, 0.9) }},
+		{"Nesterov", 1, 2, func(o, in [][]float32) { Nesterov(o[0], o[1], in[0], s, 0.9) }},
+		{"Adam", 1, 3, func(o, in [][]float32) { Adam(o[0], o[1], o[2], nil, in[0], s, 0.1, 0.001, 1e-7) }},
+		{"SumColumns", 1, 1, func(o, in [][]float32) {
+			if len(o[0]) > 0 {
+				SumColumns(o[0], append(append(in[0], in[0]...), in[0]...), 3)
+			}
+		}},
+	}
+	for act := ir.NoAct; act <= ir.SiLU; act++ {
+		all = append(all,
+			loop{fmt.Sprint(act), 1, 1, func(o, in [][]float32) { Act(act, 0.3, o[0], in[0]) }},
+			loop{fmt.Sprint(act, "_grad"), 2, 1, func(o, in [][]float32) { ActGrad(act, 0.3, o[0], in[0], in[1]) }})
+	}
+	return all
+}
+
+// both runs f with and without assembly.
+func both(f func(asm bool)) {
+	defer func(on bool) { useAsm = on }(useAsm)
+	f(useAsm)
+	useAsm = false
+	f(false)
+}
+
+// TestTwins demands the same bits from assembly and from the Go loops.
+func TestTwins(t *testing.T) {
+	if !useAsm {
+		t.Skip("this build or CPU has no assembly")
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, l := range loops() {
+		for _, n := range lengths {
+			var in, start [][]float32
+			for range l.in {
+				in = append(in, values(rng, n))
+			}
+			for range l.out {
+				start = append(start, values(rng, n))
+			}
+			var first [][]float32
+			both(func(asm bool) {
+				var out [][]float32
+				for i := range l.out {
+					x, check := guarded(t, n)
+					copy(x, start[i])
+					out = append(out, x)
+					defer check(l.name)
+				}
+				l.run(out, in)
+				if first == nil {
+					first = out
+					return
+				}
+				for i := range out {
+					sameBits(t, l.name, first[i], out[i])
+				}
+			})
+		}
+	}
+}
+
+func TestMaxPool4(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	offsets := [3]int32{4, 90, 94}
+	for _, n := range lengths {
+		var x [4][]float32
+		for i := range x {
+			x[i] = values(rng, n)
+			for j := range x[i] {
+				x[i][j] = float32(math.Round(float64(x[i][j]))) // make ties
+			}
+		}
+		both(func(asm bool) {
+			y, check := guarded(t, n)
+			arg := make([]int32, n)
+			MaxPool4(y, arg, x[0], x[1], x[2], x[3], 5, offsets)
+			check("MaxPool4")
+			dy := values(rng, n)
+			var dx [4][]float32
+			for k := range dx {
+				dx[k] = make([]float32, n)
+			}
+			MaxPool4Grad(dx[0], dx[1], dx[2], dx[3], dy, arg, 5, offsets)
+			for i := range n {
+				want := 0
+				for k := 1; k < 4; k++ {
+					if x[k][i] > x[want][i] || x[k][i] != x[k][i] {
+						want = k
+					}
+				}
+				if got := arg[i] - 5 - int32(i); got != [4]int32{0, 4, 90, 94}[want] {
+					t.Fatalf("asm %v: MaxPool4 of %v %v %v %v: arg %d, want operand %d", asm,
+						x[0][i], x[1][i], x[2][i], x[3][i], got, want)
+				}
+				for k := range dx {
+					w := float32(0)
+					if k == want {
+						w = dy[i]
+					}
+					sameBits(t, "MaxPool4Grad", dx[k][i:i+1], []float32{w})
+				}
+			}
+		})
+	}
+}
+
+func TestReductions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, n := range lengths {
+		x := make([]float32, n)
+		sum, abs, squares, top := 0.0, 0.0, 0.0, math.Inf(-1)
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+			v := float64(x[i])
+			sum, abs, squares, top = sum+v, abs+math.Abs(v), squares+v*v, max(top, v)
+		}
+		var first float32
+		both(func(asm bool) {
+			got := Sum(x)
+			// Each element passes through at most n/32 + 5 additions.
+			if bound := abs * float64(n/width+6) * 0x1p-24; !(math.Abs(float64(got)-sum) <= bound) {
+				t.Errorf("asm %v: Sum of %d = %v, want %v ± %v", asm, n, got, sum, bound)
+			}
+			if asm {
+				first = got
+			} else if useAsmBuild && first != got {
+				t.Errorf("Sum of %d = %v by assembly, %v by the Go loop", n, first, got)
+			}
+			if got := Max(x); float64(got) != top {
+				t.Errorf("asm %v: Max of %d = %v, want %v", asm, n, got, top)
+			}
+			if got := SumSquares(x); !(math.Abs(got-squares) <= 1e-12*squares) {
+				t.Errorf("SumSquares of %d = %v, want %v", n, got, squares)
+			}
+		})
+	}
+}
+
+var useAsmBuild = useAsm
+
+func TestReductionsKeepNaN(t *testing.T) {
+	for _, n := range lengths[1:] {
+		x := make([]float32, n)
+		x[n/2] = nan
+		both(func(asm bool) {
+			if got := Sum(x); got == got {
+				t.Errorf("asm %v: Sum of %d with a NaN = %v, want NaN", asm, n, got)
+			}
+			if got := Max(x); n > 1 && got != 0 {
+				t.Errorf("asm %v: Max of %d with a NaN = %v, want 0", asm, n, got)
+			}
+		})
+	}
+}
