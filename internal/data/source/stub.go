@@ -6,13 +6,10 @@ import (
 	"io"
 
 	"github.com/gespann/gespann/internal/data"
-	"github.com/gespann/gespann/model/spec"
 )
 
 var errSoon = errors.New("not written yet")
 
-func readCSV(context.Context, spec.CSV, Options) (*raw, error)  { return nil, errSoon }
-func readNPY(spec.NPY, Options) (*raw, error)                   { return nil, errSoon }
 func download(context.Context, string, Options) (string, error) { return "", errSoon }
 
 // ReadFeatures reads rows to predict from r in the form of prep: CSV with or

@@ -1,0 +1,298 @@
+package source
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// An NPY file is "\x93NUMPY", a version, the length of a header, the header (a
+// Python dict in text: descr, fortran_order, shape), and the elements.
+//
+// Source: NumPy Enhancement Proposal 1.
+
+// readNPY reads features and targets from array files.
+func readNPY(d spec.NPY, opt Options) (*raw, error) {
+	if d.X == "" || d.Y == "" {
+		return nil, fmt.Errorf("data.npy: x and y must name files, got x %q and y %q", d.X, d.Y)
+	}
+	if (d.TestX == "") != (d.TestY == "") {
+		return nil, fmt.Errorf("data.npy: test_x and test_y go together, got %q and %q", d.TestX, d.TestY)
+	}
+	r := &raw{byteMax: 255, source: d.X}
+	var err error
+	if r.parts[data.Train], err = readArrays(d.X, d.Y, opt); err != nil {
+		return nil, err
+	}
+	if d.TestX == "" {
+		return r, nil
+	}
+	if r.parts[data.Test], err = readArrays(d.TestX, d.TestY, opt); err != nil {
+		return nil, err
+	}
+	train, test := &r.parts[data.Train], &r.parts[data.Test]
+	if (train.X.U8 == nil) != (test.X.U8 == nil) || (train.Y.I32 == nil) != (test.Y.I32 == nil) {
+		return nil, fmt.Errorf("%s, %s: element types differ in kind from those of %s, %s", d.TestX, d.TestY, d.X, d.Y)
+	}
+	return r, sameShape(r)
+}
+
+// readArrays reads a part from two files.
+func readArrays(xPath, yPath string, opt Options) (data.Part, error) {
+	x, err := openArray(xPath)
+	if err != nil {
+		return data.Part{}, err
+	}
+	if len(x.shape) == 1 {
+		x.shape = append(x.shape, 1)
+	}
+	if opt.IntFeatures && x.f32 != nil {
+		return data.Part{}, fmt.Errorf("%s: %s elements, but the model starts with an embedding, which takes integer ids", xPath, x.dtype)
+	}
+	y, err := openArray(yPath)
+	if err != nil {
+		return data.Part{}, err
+	}
+	if y.shape[0] != x.shape[0] {
+		return data.Part{}, fmt.Errorf("%s: %d rows, but %s has %d", yPath, y.shape[0], xPath, x.shape[0])
+	}
+	return data.Part{X: x.table(), Y: y.targets(), Rows: int(x.shape[0])}, nil
+}
+
+// An array is what an NPY file holds, row-major. One of u8, i32 and f32 is set.
+type array struct {
+	dtype string
+	shape []int64
+	u8    []byte
+	i32   []int32
+	f32   []float32
+}
+
+// table returns the array as rows.
+func (a *array) table() data.Table {
+	return data.Table{Shape: rowShape(a.shape), U8: a.u8, I32: a.i32, F32: a.f32}
+}
+
+// targets returns the array as targets: one integer per row, or rows of floats.
+func (a *array) targets() data.Table {
+	t := a.table()
+	size := t.RowSize()
+	if t.U8 != nil {
+		t.I32 = make([]int32, len(t.U8))
+		for i, v := range t.U8 {
+			t.I32[i] = int32(v)
+		}
+		t.U8 = nil
+	}
+	switch {
+	case t.I32 != nil && size == 1:
+		t.Shape = []int{}
+	case t.I32 != nil:
+		t.F32 = make([]float32, len(t.I32))
+		for i, v := range t.I32 {
+			t.F32[i] = float32(v)
+		}
+		t.I32 = nil
+	case len(t.Shape) == 0:
+		t.Shape = []int{1}
+	}
+	return t
+}
+
+func rowShape(shape []int64) []int {
+	row := make([]int, 0, len(shape))
+	for _, dim := range shape[1:] {
+		row = append(row, int(dim))
+	}
+	return row
+}
+
+// openArray reads a .npy file, or file.npz:name.
+func openArray(path string) (*array, error) {
+	if i := strings.LastIndex(path, ".npz"); i >= 0 && (i+4 == len(path) || path[i+4] == ':') {
+		return openNPZ(path[:i+4], strings.TrimPrefix(path[i+4:], ":"))
+	}
+	in, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	a, err := decodeNPY(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return a, nil
+}
+
+// maxHeader bounds the header; that of a plain array has about 100 bytes.
+const maxHeader = 64 << 10
+
+// decodeNPY reads an array and converts its elements: bytes and booleans to u8,
+// other integers to i32, floats to f32.
+func decodeNPY(in *input) (*array, error) {
+	header, length, err := npyHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parseNPYHeader(header)
+	if err != nil {
+		return nil, fmt.Errorf("NPY header: %w", err)
+	}
+	if len(h.shape) == 0 {
+		return nil, fmt.Errorf("shape () is a single number, want rows")
+	}
+	t, ok := npyTypes[strings.TrimLeft(h.descr, "<>|=")]
+	if !ok {
+		return nil, fmt.Errorf("element type %q, want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f4, f8", h.descr)
+	}
+	count, ok := volume(h.shape, max(t.width, 4))
+	if !ok || count == 0 {
+		return nil, fmt.Errorf("shape %s: want at least one element, and no more than memory can hold", h.words())
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if h.descr[0] == '>' {
+		order = binary.BigEndian
+	}
+	a := &array{dtype: h.descr, shape: h.shape}
+	if err := in.elements(length, count, t.width, t.reader(a, in, count, order)); err != nil {
+		return nil, fmt.Errorf("%s elements of shape %s %w", h.descr, h.words(), err)
+	}
+	if h.fortran && len(h.shape) > 1 {
+		a.u8, a.i32, a.f32 = rowMajor(a.u8, a.shape), rowMajor(a.i32, a.shape), rowMajor(a.f32, a.shape)
+	}
+	return a, nil
+}
+
+// npyHeader returns the header's text and the number of bytes before the elements.
+func npyHeader(in *input) (text string, length int64, err error) {
+	var head [12]byte
+	if _, err := io.ReadFull(in, head[:10]); err != nil {
+		return "", 0, fmt.Errorf("no NPY header: %w", unexpected(err))
+	}
+	if string(head[:6]) != "\x93NUMPY" {
+		return "", 0, fmt.Errorf("not an NPY file: starts with % x, want 93 4e 55 4d 50 59", head[:6])
+	}
+	start := int64(10)
+	size := int64(binary.LittleEndian.Uint16(head[8:]))
+	switch version := head[6]; version {
+	case 1:
+	case 2, 3:
+		if _, err := io.ReadFull(in, head[10:]); err != nil {
+			return "", 0, fmt.Errorf("NPY header ends early: %w", unexpected(err))
+		}
+		size, start = int64(binary.LittleEndian.Uint32(head[8:])), 12
+	default:
+		return "", 0, fmt.Errorf("NPY version %d.%d, want 1.0, 2.0 or 3.0", version, head[7])
+	}
+	if size > maxHeader {
+		return "", 0, fmt.Errorf("NPY header of %d bytes, want at most %d", size, maxHeader)
+	}
+	if in.size >= 0 && start+size > in.size {
+		return "", 0, fmt.Errorf("NPY header of %d bytes, file has %d", size, in.size)
+	}
+	buf := make([]byte, size)
+	if _, err := io.ReadFull(in, buf); err != nil {
+		return "", 0, fmt.Errorf("NPY header ends early: %w", unexpected(err))
+	}
+	return string(buf), start + size, nil
+}
+
+// An npyType is how the elements of one dtype are read.
+type npyType struct {
+	width int
+	// One of these is set.
+	bytes  func(b byte) byte
+	ints   func(b []byte, order binary.ByteOrder) int64
+	floats func(b []byte, order binary.ByteOrder) float64
+}
+
+var npyTypes = map[string]npyType{
+	"b1": {width: 1, bytes: func(b byte) byte { return min(b, 1) }},
+	"u1": {width: 1, bytes: func(b byte) byte { return b }},
+	"i1": {width: 1, ints: func(b []byte, _ binary.ByteOrder) int64 { return int64(int8(b[0])) }},
+	"u2": {width: 2, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(o.Uint16(b)) }},
+	"i2": {width: 2, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(int16(o.Uint16(b))) }},
+	"u4": {width: 4, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(o.Uint32(b)) }},
+	"i4": {width: 4, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(int32(o.Uint32(b))) }},
+	"u8": {width: 8, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(min(o.Uint64(b), math.MaxInt64)) }},
+	"i8": {width: 8, ints: func(b []byte, o binary.ByteOrder) int64 { return int64(o.Uint64(b)) }},
+	"f4": {width: 4, floats: func(b []byte, o binary.ByteOrder) float64 {
+		return float64(math.Float32frombits(o.Uint32(b)))
+	}},
+	"f8": {width: 8, floats: func(b []byte, o binary.ByteOrder) float64 { return math.Float64frombits(o.Uint64(b)) }},
+}
+
+// reader returns a function that appends converted elements to a. Integers must
+// fit an int32, floats a finite float32.
+func (t npyType) reader(a *array, in *input, count int64, order binary.ByteOrder) func([]byte) error {
+	switch {
+	case t.bytes != nil:
+		a.u8 = room[byte](in, count, 1)
+		return func(b []byte) error {
+			a.u8 = grow(a.u8, len(b), count)
+			for _, v := range b {
+				a.u8 = append(a.u8, t.bytes(v))
+			}
+			return nil
+		}
+	case t.ints != nil:
+		a.i32 = room[int32](in, count, t.width)
+		return func(b []byte) error {
+			a.i32 = grow(a.i32, len(b)/t.width, count)
+			for ; len(b) > 0; b = b[t.width:] {
+				v := t.ints(b, order)
+				if v != int64(int32(v)) {
+					return fmt.Errorf("hold %d at element %d, want at most 32 bits", v, len(a.i32))
+				}
+				a.i32 = append(a.i32, int32(v))
+			}
+			return nil
+		}
+	}
+	a.f32 = room[float32](in, count, t.width)
+	return func(b []byte) error {
+		a.f32 = grow(a.f32, len(b)/t.width, count)
+		for ; len(b) > 0; b = b[t.width:] {
+			v := t.floats(b, order)
+			if f := float32(v); math.IsNaN(v) || math.IsInf(float64(f), 0) {
+				return fmt.Errorf("hold %v at element %d, want a finite float32", v, len(a.f32))
+			}
+			a.f32 = append(a.f32, float32(v))
+		}
+		return nil
+	}
+}
+
+// rowMajor turns the column-major elements of an array round.
+func rowMajor[T any](src []T, shape []int64) []T {
+	if src == nil {
+		return nil
+	}
+	strides := make([]int64, len(shape)) // row-major
+	stride := int64(1)
+	for i := len(shape) - 1; i >= 0; i-- {
+		strides[i] = stride
+		stride *= shape[i]
+	}
+	dst := make([]T, len(src))
+	index := make([]int64, len(shape))
+	to := int64(0)
+	for _, v := range src {
+		dst[to] = v
+		for axis := range index {
+			index[axis]++
+			to += strides[axis]
+			if index[axis] < shape[axis] {
+				break
+			}
+			to -= index[axis] * strides[axis]
+			index[axis] = 0
+		}
+	}
+	return dst
+}

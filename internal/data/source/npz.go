@@ -1,0 +1,70 @@
+package source
+
+import (
+	"archive/zip"
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// openNPZ reads one array of an .npz file: a zip archive of .npy files. Without
+// a name there must be only one.
+func openNPZ(path, name string) (*array, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	a, err := decodeNPZ(f, info.Size(), name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", strings.TrimSuffix(path+":"+name, ":"), err)
+	}
+	return a, nil
+}
+
+func decodeNPZ(r io.ReaderAt, size int64, name string) (*array, error) {
+	archive, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := npzEntry(archive, name)
+	if err != nil {
+		return nil, err
+	}
+	packed, unpacked := int64(entry.CompressedSize64), int64(entry.UncompressedSize64)
+	if packed < 0 || packed > size || unpacked < 0 || unpacked > packed*maxDeflate {
+		return nil, fmt.Errorf("%s: archive of %d bytes claims %d bytes, packed in %d", entry.Name, size,
+			entry.UncompressedSize64, entry.CompressedSize64)
+	}
+	content, err := entry.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	in := &input{Reader: bufio.NewReaderSize(content, chunk), name: entry.Name, size: unpacked, trust: unpacked}
+	return decodeNPY(in)
+}
+
+func npzEntry(archive *zip.Reader, name string) (*zip.File, error) {
+	var names []string
+	for _, f := range archive.File {
+		member := strings.TrimSuffix(f.Name, ".npy")
+		if member == name || name == "" && len(archive.File) == 1 {
+			return f, nil
+		}
+		if len(names) < 20 {
+			names = append(names, member)
+		}
+	}
+	if name == "" {
+		return nil, fmt.Errorf("%d arrays, want a name: file.npz:name, with one of %s",
+			len(archive.File), strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("no array %q, got %s", name, strings.Join(names, ", "))
+}
