@@ -38,9 +38,11 @@ const (
 	Variable
 	// Grad is the gradient (of a parameter) or new batch statistic (of a state)
 	// of one variable. The gradient program writes it and the update program
-	// reads it; it persists in between.
+	// reads it; it persists in between. A program has at most one Variable and one
+	// Grad of a variable.
 	Grad
-	// View is another value's memory under another shape.
+	// View is another value's memory under another shape. To read or assign it is
+	// to read or assign that value.
 	View
 )
 

@@ -1,0 +1,97 @@
+package ref
+
+import "github.com/gespann/gespann/backend/ir"
+
+// pool runs the poolings.
+func (c call[T]) pool() {
+	a := &c.ins.Attrs
+	switch c.ins.Op {
+	case ir.MaxPool:
+		maxPool(c.out(0), c.s.I[c.ins.Out[1]], c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
+	case ir.MaxPoolGrad:
+		maxPoolGrad(c.out(0), c.ints(0), c.in(1), convSizes(c.outShape(0), c.shape(1)))
+	case ir.AvgPool:
+		avgPool(c.out(0), c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
+	case ir.AvgPoolGrad:
+		avgPoolGrad(c.out(0), c.in(0), convSizes(c.outShape(0), c.shape(0)), a.Win)
+	}
+}
+
+// inside returns the part of an output position's window that lies inside the
+// input, top ≤ h < bottom and left ≤ v < right. It is never empty.
+func (s sizes) inside(i, j int, w ir.Window) (top, bottom, left, right int) {
+	top, left = i*w.SH-w.PT, j*w.SW-w.PL
+	return max(top, 0), min(top+w.KH, s.h), max(left, 0), min(left+w.KW, s.w)
+}
+
+// each calls f for every output element: its index at and its window in x.
+func (s sizes) each(w ir.Window, f func(at, b, c, top, bottom, left, right int)) {
+	for b := range s.b {
+		for i := range s.oh {
+			for j := range s.ow {
+				top, bottom, left, right := s.inside(i, j, w)
+				for c := range s.c {
+					f(((b*s.oh+i)*s.ow+j)*s.c+c, b, c, top, bottom, left, right)
+				}
+			}
+		}
+	}
+}
+
+// maxPool computes the maximum y of each window, and where it is: arg is the
+// index of the first one in H·W·C. Shapes: y, arg [B,OH,OW,C], x [B,H,W,C].
+func maxPool[T Float](y []T, arg []int32, x []T, s sizes, w ir.Window) {
+	s.each(w, func(at, b, c, top, bottom, left, right int) {
+		image := x[b*s.h*s.w*s.c:]
+		best := (top*s.w+left)*s.c + c
+		for h := top; h < bottom; h++ {
+			for v := left; v < right; v++ {
+				if i := (h*s.w+v)*s.c + c; image[i] > image[best] {
+					best = i
+				}
+			}
+		}
+		y[at], arg[at] = image[best], int32(best)
+	})
+}
+
+// maxPoolGrad computes dx[b, arg[b,i,j,c]] += dy[b,i,j,c] from zeros, in order,
+// in the element type. An arg outside the image is ignored.
+func maxPoolGrad[T Float](dx []T, arg []int32, dy []T, s sizes) {
+	clear(dx)
+	in, out := s.h*s.w*s.c, s.oh*s.ow*s.c
+	for b := range s.b {
+		for i := range out {
+			if at := int(arg[b*out+i]); at >= 0 && at < in {
+				dx[b*in+at] += dy[b*out+i]
+			}
+		}
+	}
+}
+
+// avgPool computes the mean of each window's positions inside x.
+func avgPool[T Float](y, x []T, s sizes, w ir.Window) {
+	s.each(w, func(at, b, c, top, bottom, left, right int) {
+		sum := 0.0
+		for h := top; h < bottom; h++ {
+			for v := left; v < right; v++ {
+				sum += float64(x[((b*s.h+h)*s.w+v)*s.c+c])
+			}
+		}
+		y[at] = T(sum / float64((bottom-top)*(right-left)))
+	})
+}
+
+// avgPoolGrad adds dy/n to the n positions of each window, from zeros, in order,
+// in the element type.
+func avgPoolGrad[T Float](dx, dy []T, s sizes, w ir.Window) {
+	clear(dx)
+	s.each(w, func(at, b, c, top, bottom, left, right int) {
+		d := dy[at] / T((bottom-top)*(right-left))
+		for h := top; h < bottom; h++ {
+			for v := left; v < right; v++ {
+				dx[((b*s.h+h)*s.w+v)*s.c+c] += d
+			}
+		}
+	})
+}

@@ -1,0 +1,155 @@
+// Package ref runs programs plainly: loops that read like the formulas in
+// package ir. It is the definition that other backends are tested against, in
+// float64 the yardstick for gradients, and a backend for patient people.
+//
+// Sums are accumulated in float64 whatever the element type, and functions are
+// evaluated in float64, so that in float32 too only the result is rounded.
+//
+// Letters as in package ir: B batch rows, R rows, C channels or classes, H W
+// height and width, O output channels, G groups. Kernels take outputs, inputs,
+// sizes, attributes, in this order; tensors are dense and row-major.
+package ref
+
+import "github.com/gespann/gespann/backend/ir"
+
+// Float is the element types that programs can run in.
+type Float interface{ float32 | float64 }
+
+// Slots is the memory of a program's values, by slot: F for Float values, I for
+// Int. Views share the memory of what they show.
+type Slots[T Float] struct {
+	F [][]T
+	I [][]int32
+}
+
+// NewSlots allocates zeroed memory for every value of p.
+func NewSlots[T Float](p *ir.Program) Slots[T] {
+	s := Slots[T]{F: make([][]T, len(p.Values)), I: make([][]int32, len(p.Values))}
+	for i := range p.Values {
+		switch v := &p.Values[i]; {
+		case v.Kind == ir.View:
+		case v.Type == ir.Int:
+			s.I[i] = make([]int32, v.Size())
+		default:
+			s.F[i] = make([]T, v.Size())
+		}
+	}
+	s.ShareViews(p)
+	return s
+}
+
+// ShareViews gives each view of p the memory of what it shows.
+func (s Slots[T]) ShareViews(p *ir.Program) {
+	for i := range p.Values {
+		if v := &p.Values[i]; v.Kind == ir.View {
+			s.F[i], s.I[i] = s.F[v.Of], s.I[v.Of]
+		}
+	}
+}
+
+// Run runs p, which must have passed ir.Verify, on s.
+func Run[T Float](p *ir.Program, s Slots[T]) {
+	for i := range p.Instrs {
+		Exec(p, i, s)
+	}
+}
+
+// Exec runs instruction i of p on s.
+func Exec[T Float](p *ir.Program, i int, s Slots[T]) {
+	c := call[T]{p, &p.Instrs[i], s}
+	switch op := c.ins.Op; {
+	case op.Updates() || op == ir.ClipNorm || op == ir.Accumulate:
+		c.update()
+	case op >= ir.SoftmaxXent && op <= ir.Metric:
+		c.loss()
+	case op >= ir.BatchNorm && op <= ir.EmbeddingGrad:
+		c.norm()
+	case op >= ir.MaxPool && op <= ir.AvgPoolGrad:
+		c.pool()
+	default:
+		c.plain()
+	}
+}
+
+// A call is one instruction with its memory.
+type call[T Float] struct {
+	p   *ir.Program
+	ins *ir.Instr
+	s   Slots[T]
+}
+
+// in returns the Float input k.
+func (c call[T]) in(k int) []T { return c.s.F[c.ins.In[k]] }
+
+// ints returns the Int input k, nil when it is Float.
+func (c call[T]) ints(k int) []int32 { return c.s.I[c.ins.In[k]] }
+
+// out returns the Float output k, nil when it is not wanted.
+func (c call[T]) out(k int) []T {
+	if c.ins.Out[k] == ir.None {
+		return nil
+	}
+	return c.s.F[c.ins.Out[k]]
+}
+
+// shape returns the shape of input k.
+func (c call[T]) shape(k int) []int { return c.p.Values[c.ins.In[k]].Shape }
+
+// outShape returns the shape of output k.
+func (c call[T]) outShape(k int) []int { return c.p.Values[c.ins.Out[k]].Shape }
+
+// plain runs the ops on matrices, images and single elements.
+func (c call[T]) plain() {
+	a := &c.ins.Attrs
+	switch c.ins.Op {
+	case ir.MatMul:
+		m, n, k := c.outShape(0)[0], c.outShape(0)[1], c.shape(0)[1]
+		if a.TransA {
+			k = c.shape(0)[0]
+		}
+		matMul(c.out(0), c.in(0), c.in(1), c.epilogue(), m, n, k, a)
+	case ir.Conv2D:
+		conv2D(c.out(0), c.in(0), c.in(1), c.epilogue(), convSizes(c.shape(0), c.outShape(0)), a)
+	case ir.Conv2DDX:
+		conv2DDX(c.out(0), c.in(0), c.in(1), c.epilogue(), convSizes(c.outShape(0), c.shape(1)), a)
+	case ir.Conv2DDW:
+		conv2DDW(c.out(0), c.in(0), c.in(1), convSizes(c.shape(0), c.shape(1)), a)
+	case ir.BiasAdd:
+		rows, cols := ir.Rows(c.shape(0))
+		biasAdd(c.out(0), c.in(0), c.in(1), rows, cols)
+	case ir.BiasGrad:
+		rows, cols := ir.Rows(c.shape(0))
+		biasGrad(c.out(0), c.in(0), rows, cols)
+	case ir.Activation:
+		activation(c.out(0), c.in(0), a)
+	case ir.ActGrad:
+		actGrad(c.out(0), c.in(0), c.in(1), a)
+	case ir.Softmax:
+		rows, cols := ir.Rows(c.shape(0))
+		softmax(c.out(0), c.in(0), rows, cols)
+	case ir.SoftmaxGrad:
+		rows, cols := ir.Rows(c.shape(0))
+		softmaxGrad(c.out(0), c.in(0), c.in(1), rows, cols)
+	case ir.Dropout:
+		dropout(c.out(0), c.in(0), c.ints(1)[0], a)
+	case ir.Add:
+		add(c.out(0), c.in(0), c.in(1), a)
+	case ir.Concat:
+		c.concat()
+	case ir.Slice:
+		c.slice()
+	}
+}
+
+// epilogue returns the inputs after the first two: bias and ref.
+func (c call[T]) epilogue() (e epilogue[T]) {
+	k := 2
+	if c.ins.Attrs.Bias {
+		e.bias = c.in(k)
+		k++
+	}
+	if c.ins.Attrs.GradAct {
+		e.ref = c.in(k)
+	}
+	return e
+}
