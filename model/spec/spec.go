@@ -23,6 +23,8 @@ type Spec struct {
 	Train     Train    `yaml:"train" doc:"How long, and what to keep."`
 	Backend   Backend  `yaml:"backend" doc:"What to run on."`
 	File      string   `yaml:"-"`
+
+	places map[string]Pos // by path, where settings were given, for messages
 }
 
 // A Pos is a place in a file. Line and Col count from 1; 0 is unknown.
@@ -93,7 +95,7 @@ type Train struct {
 	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step." default:"1" min:"1"`
 	Schedule        Choice        `yaml:"schedule" doc:"How the learning rate changes over the steps." default:"constant"`
 	EarlyStopping   EarlyStopping `yaml:"early_stopping" doc:"Stop when the monitored value no longer improves, and put the best weights back."`
-	CheckpointEvery string        `yaml:"checkpoint_every" doc:"How often to save: '2 epochs', '500 steps', or never." default:"1 epochs"`
+	CheckpointEvery string        `yaml:"checkpoint_every" doc:"How often to save: '2 epochs', '500 steps', or never." default:"1 epoch"`
 	KeepCheckpoints int           `yaml:"keep_checkpoints" doc:"How many of the latest checkpoints to keep, besides the best." default:"3" min:"1"`
 	Dir             string        `yaml:"dir" doc:"Folder for run directories." default:"runs"`
 	Name            string        `yaml:"name" doc:"Name of the run directory. Default: the file's name, numbered from the second run on."`

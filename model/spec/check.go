@@ -1,0 +1,144 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// check finds what is wrong between settings that are right on their own.
+func (d *decoder) check() {
+	s := d.spec
+	d.names(s.Model)
+	d.inputs(s.Model, false)
+	d.parameters(s.Model)
+	d.choiceParams(s.Loss, "loss")
+	d.choiceParams(s.Optimizer, "optimizer")
+	d.choiceParams(s.Train.Schedule, "train.schedule")
+	d.otherKinds()
+	d.data()
+	d.metrics()
+	d.train()
+}
+
+// A checker is a kind's parameters that depend on each other.
+type checker interface {
+	// check calls fail with the key at fault and what is wrong.
+	check(fail func(key, hint, format string, args ...any))
+}
+
+// parameters checks the parameters of layers.
+func (d *decoder) parameters(model []Layer) {
+	for _, l := range model {
+		d.choiceParams(l.Choice, l.Path)
+		if r, ok := l.Params.(*Repeat); ok {
+			d.parameters(r.Layers)
+		}
+	}
+}
+
+// choiceParams checks the parameters of one choice.
+func (d *decoder) choiceParams(c Choice, path string) {
+	path = join(path, c.Kind)
+	if x, ok := c.Params.(checker); ok && !d.failed(path) {
+		x.check(func(key, hint, format string, args ...any) {
+			d.report(join(path, key), hint, format, args...)
+		})
+	}
+}
+
+// otherKinds reports flags and variables for a kind that is not chosen.
+func (d *decoder) otherKinds() {
+	chosen := map[string]string{"loss": d.spec.Loss.Kind, "optimizer": d.spec.Optimizer.Kind,
+		"train.schedule": d.spec.Train.Schedule.Kind}
+	for _, key := range sortedKeys(d.layers.origin) {
+		for choice, kind := range chosen {
+			rest, ok := strings.CutPrefix(key, choice+".")
+			if !ok || d.failed(choice) {
+				continue
+			}
+			if other, _, _ := strings.Cut(rest, "."); other != kind {
+				d.fail(Pos{File: d.layers.origin[key]}, key, "", "has no effect: %s is %s", choice, kind)
+			}
+		}
+	}
+}
+
+// givenBelow returns the settings of a section that were given.
+func (d *decoder) givenBelow(section string) []string {
+	var out []string
+	for path := range d.spec.places {
+		if strings.HasPrefix(path, section+".") {
+			out = append(out, path)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// metrics checks the names of the metrics.
+func (d *decoder) metrics() {
+	known := sortedKeys(Metrics)
+	for i, name := range d.spec.Metrics {
+		path := fmt.Sprintf("metrics[%d]", i)
+		switch {
+		case Metrics[name] == "":
+			d.report(path, didYouMean(name, known), "unknown metric %q", clip(name))
+		case slices.Contains(d.spec.Metrics[:i], name):
+			d.report(path, "", "%q is given twice", name)
+		}
+	}
+}
+
+// train checks the settings of training.
+func (d *decoder) train() {
+	t := &d.spec.Train
+	if _, err := ParseInterval(t.CheckpointEvery); err != nil {
+		d.report("train.checkpoint_every", "", "%v", err)
+	}
+	stop := t.EarlyStopping
+	switch {
+	case d.failed("train.early_stopping"):
+	case stop.Patience > 0:
+		d.monitor("train.early_stopping.monitor", stop.Monitor)
+	default:
+		d.off("train.early_stopping.monitor", stop.Monitor != "val_loss")
+		d.off("train.early_stopping.min_delta", stop.MinDelta != 0)
+	}
+	if p, ok := t.Schedule.Params.(*ReduceOnPlateau); ok {
+		d.monitor("train.schedule.reduce_on_plateau.monitor", p.Monitor)
+	}
+	if strings.ContainsAny(t.Name, `/\`) || t.Name == "." || t.Name == ".." {
+		d.report("train.name", "the folder is train.dir", "got %q, want a name without slashes", clip(t.Name))
+	}
+}
+
+// off reports a setting of early stopping that does nothing, because early
+// stopping is off.
+func (d *decoder) off(path string, changed bool) {
+	if changed {
+		d.report(path, "set train.early_stopping.patience", "has no effect: patience is 0")
+	}
+}
+
+// monitor checks the name of a monitored value.
+func (d *decoder) monitor(path, name string) {
+	if d.failed("metrics") {
+		return
+	}
+	base, val := strings.CutPrefix(name, "val_")
+	known := append([]string{"loss"}, d.spec.Metrics...)
+	for _, k := range known[:len(known):len(known)] {
+		known = append(known, "val_"+k)
+	}
+	_, isMetric := Metrics[base]
+	switch {
+	case !slices.Contains(known, name) && isMetric:
+		d.report(path, "", "got %q, but metrics does not list %s", name, base)
+	case !slices.Contains(known, name):
+		d.report(path, suggestion(name, known), "got %q, want one of %s", clip(name), strings.Join(known, ", "))
+	case val && d.spec.Data.ValidationSplit == 0 && !d.failed("data.validation_split"):
+		d.report(path, "set data.validation_split, or monitor "+base,
+			"got %q, but no rows are set aside for validation", name)
+	}
+}

@@ -1,0 +1,101 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// data checks that the settings of data fit its source.
+func (d *decoder) data() {
+	x := &d.spec.Data
+	if x.Source == "" {
+		return // missing, which is reported already
+	}
+	need := func(path, value string) {
+		if value == "" {
+			d.report("data."+path, "", "missing, wanted by source %s", x.Source)
+		}
+	}
+	useless := func(section, sources string) {
+		for _, path := range d.givenBelow("data." + section) {
+			d.report(path, "", "has no effect: source is %s, not %s", x.Source, sources)
+		}
+	}
+	switch x.Source {
+	case "csv":
+		need("csv.path", x.CSV.Path)
+	case "npy":
+		need("npy.x", x.NPY.X)
+		need("npy.y", x.NPY.Y)
+	case "idx":
+		need("dir", x.Dir)
+	}
+	if x.Source != "csv" {
+		useless("csv", "csv")
+	}
+	if x.Source != "npy" {
+		useless("npy", "npy")
+	}
+	if x.Dir != "" && !slices.Contains([]string{"mnist", "fashion_mnist", "idx"}, x.Source) {
+		d.report("data.dir", "", "has no effect: source is %s, not mnist, fashion_mnist or idx", x.Source)
+	}
+	if test := d.testPart(); test != "" && x.TestSplit > 0 {
+		d.report("data.test_split", "", "has no effect: %s has a test part", test)
+	}
+	d.csv()
+	d.labels()
+}
+
+// testPart says what brings rows for the test, or "".
+func (d *decoder) testPart() string {
+	x := &d.spec.Data
+	switch {
+	case x.Source == "mnist" || x.Source == "fashion_mnist" || x.Source == "idx":
+		return "source " + x.Source
+	case x.CSV.TestPath != "":
+		return "data.csv.test_path"
+	case x.NPY.TestX != "":
+		return "data.npy.test_x"
+	default:
+		return ""
+	}
+}
+
+// csv checks the settings of CSV files.
+func (d *decoder) csv() {
+	x := &d.spec.Data
+	if n := len([]rune(x.CSV.Delimiter)); n != 1 {
+		d.report("data.csv.delimiter", "", "got %q, want one character", clip(x.CSV.Delimiter))
+	}
+	if (x.NPY.TestX == "") != (x.NPY.TestY == "") {
+		d.report("data.npy", "", "got only one of test_x and test_y, want both or none")
+	}
+	if slices.Contains(x.CSV.Features, x.CSV.Label) && x.CSV.Label != "" {
+		d.report("data.csv.features", "", "has the label %q", clip(x.CSV.Label))
+	}
+	for i, name := range x.CSV.Categorical {
+		if len(x.CSV.Features) > 0 && !slices.Contains(x.CSV.Features, name) {
+			d.report(fmt.Sprintf("data.csv.categorical[%d]", i), "", "%q is not one of data.csv.features", clip(name))
+		}
+	}
+}
+
+// labels checks that the form of the labels fits the loss.
+func (d *decoder) labels() {
+	x, loss := &d.spec.Data, d.spec.Loss.Kind
+	classes := slices.Contains([]string{"digits", "mnist", "fashion_mnist", "idx"}, x.Source) ||
+		x.Source == "csv" && x.CSV.Task != "regression"
+	switch {
+	case x.OneHot && loss == "sparse_categorical_crossentropy":
+		d.report("data.one_hot", "use categorical_crossentropy, or one_hot: false",
+			"got true, but sparse_categorical_crossentropy wants integer labels")
+	case !x.OneHot && classes && loss == "categorical_crossentropy":
+		d.report("loss", "use sparse_categorical_crossentropy, or data.one_hot: true",
+			"categorical_crossentropy wants one-hot rows, but labels are integers")
+	case x.OneHot && x.Source == "csv" && x.CSV.Task == "regression":
+		d.report("data.one_hot", "", "has no effect: data.csv.task is regression")
+	case x.CSV.Task == "regression" && strings.HasSuffix(loss, "categorical_crossentropy"):
+		d.report("data.csv.task", "", "got regression, but %s wants classes", loss)
+	}
+}

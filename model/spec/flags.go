@@ -1,0 +1,115 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// A shortcut is a flag of its own for a setting.
+type shortcut struct{ flag, key string }
+
+// shortcuts lists the flags besides --set.
+func shortcuts() []shortcut {
+	return []shortcut{
+		{"backend", "backend.kind"},
+		{"threads", "backend.threads"},
+		{"epochs", "train.epochs"},
+		{"batch-size", "data.batch_size"},
+		{"seed", "train.seed"},
+		{"name", "train.name"},
+		{"runs", "train.dir"},
+		{"data-dir", "data.dir"},
+	}
+}
+
+// AddFlags adds the flags that override settings to a flag set, or only the
+// named ones. Their values are checked by Load and Parse, with the file.
+func AddFlags(fs *pflag.FlagSet, names ...string) {
+	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	all := settings()
+	for _, s := range shortcuts() {
+		if !wanted(s.flag) {
+			continue
+		}
+		i := slices.IndexFunc(all, func(x setting) bool { return x.key == s.key })
+		fs.Var(&flagText{typ: flagType(all[i].field)}, s.flag, fmt.Sprintf("%s: %s", s.key, all[i].doc))
+	}
+	if wanted("set") {
+		fs.Var(&flagList{}, "set", "any other setting, such as optimizer.adam.learning_rate=0.01; repeatable")
+	}
+}
+
+// A flagText is a flag whose text is checked later.
+type flagText struct{ text, typ string }
+
+func (f *flagText) String() string        { return f.text }
+func (f *flagText) Set(text string) error { f.text = text; return nil }
+func (f *flagText) Type() string          { return f.typ }
+
+// flagType is the word for the value of a flag in help texts.
+func flagType(f field) string {
+	switch typeWords(f.typ) {
+	case "a whole number":
+		return "int"
+	case "a number":
+		return "float"
+	default:
+		return "string"
+	}
+}
+
+// A flagList collects the uses of --set.
+type flagList struct{ list []Override }
+
+func (f *flagList) String() string { return "" }
+func (f *flagList) Type() string   { return "key=value" }
+
+func (f *flagList) Set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return fmt.Errorf("got %q, want key=value", text)
+	}
+	f.list = append(f.list, Override{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
+	return nil
+}
+
+// An override is an Override with the flag that it came from. It is bound to
+// viper as a flag.
+type override struct {
+	Override
+	flag string // "--epochs"
+}
+
+func (o override) HasChanged() bool    { return true }
+func (o override) Name() string        { return o.flag }
+func (o override) ValueString() string { return o.Value }
+func (o override) ValueType() string   { return "string" }
+
+// overrides returns what the flags and Options.Set say.
+func (o Options) overrides() []override {
+	var out []override
+	list := slices.Clone(o.Set)
+	if o.Flags != nil {
+		for _, s := range shortcuts() {
+			f := o.Flags.Lookup(s.flag)
+			if f == nil || !f.Changed {
+				continue
+			}
+			if v, ok := f.Value.(*flagText); ok {
+				out = append(out, override{Override{s.key, v.text}, "--" + s.flag})
+			}
+		}
+		if f := o.Flags.Lookup("set"); f != nil {
+			if v, ok := f.Value.(*flagList); ok {
+				list = append(list, v.list...)
+			}
+		}
+	}
+	for _, x := range list {
+		out = append(out, override{x, "--set " + clip(x.Key)})
+	}
+	return out
+}

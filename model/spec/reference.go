@@ -1,0 +1,4 @@
+package spec
+
+// Reference returns configs/README.md.
+func Reference() []byte { return nil }
