@@ -1,0 +1,99 @@
+package train
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gespann/gespann/internal/checkpoint"
+)
+
+const (
+	bestFile   = "best.safetensors"
+	stepPrefix = "step-"
+	tensorsExt = ".safetensors"
+)
+
+// stepPath returns the path of the checkpoint after so many steps.
+func (d *Dir) stepPath(step int64) string {
+	return d.file(filepath.Join(checkpointsDir, fmt.Sprintf("%s%08d%s", stepPrefix, step, tensorsExt)))
+}
+
+func (d *Dir) bestPath() string { return d.file(filepath.Join(checkpointsDir, bestFile)) }
+
+// ModelPath returns the path of the trained weights.
+func (d *Dir) ModelPath() string { return d.file(modelFile) }
+
+// stepPaths returns the numbered checkpoints, oldest first.
+func (d *Dir) stepPaths() ([]string, error) {
+	entries, err := os.ReadDir(d.file(checkpointsDir))
+	if err != nil {
+		return nil, err
+	}
+	steps := map[string]int64{}
+	var paths []string
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), tensorsExt), stepPrefix)
+		step, err := strconv.ParseInt(digits, 10, 64)
+		if !ok || err != nil {
+			continue
+		}
+		path := d.file(filepath.Join(checkpointsDir, e.Name()))
+		steps[path] = step
+		paths = append(paths, path)
+	}
+	slices.SortFunc(paths, func(a, b string) int { return int(steps[a] - steps[b]) })
+	return paths, nil
+}
+
+// prune removes all numbered checkpoints but the latest keep.
+func (d *Dir) prune(keep int) error {
+	paths, err := d.stepPaths()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths[:max(len(paths)-keep, 0)] {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Latest returns the path and state of the checkpoint that is furthest in the
+// run, or "" when there is none. The best one counts too: it is as complete as
+// the others, and newer when the run ended just after it was written.
+func (d *Dir) Latest() (string, *checkpoint.State, error) {
+	paths, err := d.stepPaths()
+	if err != nil {
+		return "", nil, err
+	}
+	path, state, at := "", (*checkpoint.State)(nil), position{}
+	if len(paths) > 0 {
+		path = paths[len(paths)-1]
+		if state, at, err = readState(path); err != nil {
+			return "", nil, err
+		}
+	}
+	best, bestAt, err := readState(d.bestPath())
+	if err == nil && (state == nil || bestAt.after(at)) {
+		return d.bestPath(), best, nil
+	}
+	return path, state, nil
+}
+
+// readState reads a checkpoint and the position in its metadata.
+func readState(path string) (*checkpoint.State, position, error) {
+	s, err := checkpoint.Read(path)
+	if err != nil {
+		return nil, position{}, err
+	}
+	at, err := parsePosition(s.Meta[metaPosition])
+	if err != nil {
+		return nil, position{}, &checkpoint.FileError{Path: path, Err: err}
+	}
+	return s, at, nil
+}

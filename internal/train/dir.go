@@ -1,0 +1,231 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// Names in a run directory.
+const (
+	specFile       = "spec.yaml"
+	prepFile       = "prep.json"
+	metricsFile    = "metrics.csv"
+	modelFile      = "model.safetensors"
+	lockName       = "lock"
+	checkpointsDir = "checkpoints"
+)
+
+// A Dir is a run directory:
+//
+//	spec.yaml          the run, with all defaults
+//	prep.json          what was learnt from the training data to read other data
+//	metrics.csv        one line per epoch
+//	checkpoints/       the latest, and best.safetensors
+//	model.safetensors  the trained weights
+//	plot.png, plot.svg loss and metrics over the epochs
+//	lock               held by the process that trains
+type Dir struct {
+	Path string
+	lock *os.File
+}
+
+// Create makes the directory of a new run below s.Train.Dir, and takes its lock.
+// A name that the spec gives must be free; one that comes from the spec's file is
+// numbered from the second run on.
+func Create(s *spec.Spec, prep *data.Prep) (*Dir, error) {
+	if err := os.MkdirAll(s.Train.Dir, 0o777); err != nil {
+		return nil, runError(s.Train.Dir, err)
+	}
+	d, err := create(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.describe(s, prep); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func create(s *spec.Spec) (*Dir, error) {
+	if s.Train.Name != "" {
+		return createNamed(filepath.Join(s.Train.Dir, s.Train.Name))
+	}
+	base := filepath.Join(s.Train.Dir, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	for path, n := base, 2; ; path, n = base+"-"+strconv.Itoa(n), n+1 {
+		err := os.Mkdir(path, 0o777)
+		if err == nil {
+			return lockDir(path)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, runError(path, err)
+		}
+	}
+}
+
+// createNamed makes a directory of that path, or takes one that has no run yet.
+func createNamed(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return nil, runError(path, err)
+	}
+	d, err := lockDir(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(path, specFile)); err == nil {
+		d.Close()
+		return nil, fmt.Errorf("run directory %s: has a run already\n"+
+			"hint: choose another train.name, or continue with --resume %s", path, path)
+	}
+	return d, nil
+}
+
+// Open takes the lock of an existing run directory, to continue its run.
+func Open(path string) (*Dir, error) {
+	if err := isRun(path); err != nil {
+		return nil, err
+	}
+	return lockDir(path)
+}
+
+// View returns an existing run directory without its lock, for reading.
+func View(path string) (*Dir, error) {
+	if err := isRun(path); err != nil {
+		return nil, err
+	}
+	return &Dir{Path: path}, nil
+}
+
+func isRun(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return runError(path, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("run directory %s: is a file", path)
+	}
+	if _, err := os.Stat(filepath.Join(path, specFile)); err != nil {
+		return fmt.Errorf("run directory %s: has no %s, so no run began there", path, specFile)
+	}
+	return nil
+}
+
+// lockDir takes the lock of a directory and removes what a crash left behind.
+func lockDir(path string) (*Dir, error) {
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, runError(path, err)
+	}
+	locked, err := lockFile(f)
+	if err == nil && !locked {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		err = fmt.Errorf("another run is using it (process %s)", strings.TrimSpace(string(pid)))
+	}
+	if err != nil {
+		f.Close()
+		return nil, runError(path, err)
+	}
+	d := &Dir{Path: path, lock: f}
+	if err := d.prepare(); err != nil {
+		d.Close()
+		return nil, runError(path, err)
+	}
+	return d, nil
+}
+
+func (d *Dir) prepare() error {
+	if err := d.lock.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
+		return err
+	}
+	for _, pattern := range []string{"", checkpointsDir} {
+		left, _ := filepath.Glob(d.file(filepath.Join(pattern, checkpoint.TempPrefix+"*")))
+		for _, path := range left {
+			os.Remove(path)
+		}
+	}
+	return nil
+}
+
+// Close gives the lock back.
+func (d *Dir) Close() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
+
+// describe writes what the run is. The spec comes last: it makes the directory a
+// run.
+func (d *Dir) describe(s *spec.Spec, prep *data.Prep) error {
+	text, err := json.MarshalIndent(prep, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.file(prepFile), err)
+	}
+	if err := checkpoint.WriteFile(d.file(prepFile), write(append(text, '\n'))); err != nil {
+		return err
+	}
+	return d.SetSpec(s)
+}
+
+// SetSpec replaces the run's spec.
+func (d *Dir) SetSpec(s *spec.Spec) error {
+	text, err := s.Marshal()
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(d.file(specFile), write(text))
+}
+
+// Spec reads the run's spec, with o layered over it.
+func (d *Dir) Spec(o spec.Options) (*spec.Spec, error) { return spec.Load(d.file(specFile), o) }
+
+// Prep reads how the run's data was prepared.
+func (d *Dir) Prep() (*data.Prep, error) {
+	text, err := os.ReadFile(d.file(prepFile))
+	if err != nil {
+		return nil, err
+	}
+	p := new(data.Prep)
+	if err := json.Unmarshal(text, p); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.file(prepFile), err)
+	}
+	return p, nil
+}
+
+// file returns the path of a file of the run.
+func (d *Dir) file(name string) string { return filepath.Join(d.Path, name) }
+
+func write(text []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	}
+}
+
+// runError says which run directory err is about, and not twice.
+func runError(path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		if p.Path == path {
+			err = p.Err
+		}
+	}
+	return fmt.Errorf("run directory %s: %w", path, err)
+}

@@ -1,0 +1,19 @@
+//go:build unix
+
+package train
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// lockFile takes the lock on an open file without waiting. It reports false when
+// another process holds it. The lock ends with the process, however that ends.
+func lockFile(f *os.File) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}

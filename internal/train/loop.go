@@ -1,0 +1,164 @@
+package train
+
+import (
+	"context"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// A loop is a run under way.
+type loop struct {
+	Options
+	session  backend.Session
+	rates    func(step int64, factor float64) float32
+	log      *metricsLog
+	at       position
+	steps    int                   // per epoch
+	every    spec.Interval         // between checkpoints
+	plateau  *spec.ReduceOnPlateau // nil: none
+	pace     pace
+	specText []byte
+	saved    string   // the latest checkpoint, or ""
+	savedAt  position // where the run was then
+}
+
+// run trains until the last epoch, early stopping, or the end of ctx.
+func (l *loop) run(ctx context.Context) error {
+	for l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
+		if err := l.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopped reports whether early stopping has ended the run.
+func (l *loop) stopped() bool {
+	patience := l.Spec.Train.EarlyStopping.Patience
+	return patience > 0 && l.at.Best.Wait >= patience
+}
+
+// epoch finishes the epoch at hand: its steps, the validation, what follows from
+// them, and a checkpoint.
+func (l *loop) epoch(ctx context.Context) error {
+	if err := l.train(ctx); err != nil {
+		return err
+	}
+	row := Row{
+		Epoch: l.at.Epoch + 1, Step: l.at.Steps,
+		Values: values(l.at.Sums.stats(), l.Model.Metrics(), ""),
+		Rate:   l.rates(l.at.Steps-1, float64(l.at.Factor)),
+	}
+	rowsPerSecond := float64(l.at.Sums.Rows) / float64(l.at.Seconds)
+	validation, err := l.validate(ctx)
+	if err != nil {
+		return err
+	}
+	row.Values = append(row.Values, validation...)
+	row.Seconds = float64(l.at.Seconds)
+	if err := l.log.append(row.line()); err != nil {
+		return err
+	}
+	best := l.judge(row)
+	l.at.next()
+	l.Events(EpochEnd{
+		Row: row, Epochs: l.Spec.Train.Epochs, RowsPerSecond: rowsPerSecond, Best: best, Left: l.left(),
+	})
+	return l.saveEpoch(ctx, best)
+}
+
+// train takes the steps that the epoch still has, in spans.
+func (l *loop) train(ctx context.Context) error {
+	rates := make([]float32, 0, l.steps)
+	for l.at.Step < l.steps {
+		n := min(l.pace.span(), l.steps-l.at.Step, l.untilSave())
+		rates = rates[:0]
+		for i := range n {
+			rates = append(rates, l.rates(l.at.Steps+int64(i), float64(l.at.Factor)))
+		}
+		begin := time.Now()
+		stats, done, err := l.session.Train(ctx, backend.Span{
+			Epoch: l.at.Epoch, First: l.at.Step, Last: l.at.Step + n,
+			Step: l.at.Steps, Rates: rates, Sums: l.at.Sums.stats(),
+		})
+		d := time.Since(begin)
+		l.at.Step += done
+		l.at.Steps += int64(done)
+		l.at.Sums = toSums(stats)
+		l.at.Seconds += number(d.Seconds())
+		if err != nil {
+			return err
+		}
+		l.pace.took(done, d)
+		l.report()
+		if n := int64(l.every.Steps); n > 0 && l.at.Steps%n == 0 {
+			if err := l.save(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// untilSave returns the number of steps until a checkpoint is due.
+func (l *loop) untilSave() int {
+	if l.every.Steps == 0 {
+		return l.steps
+	}
+	return l.every.Steps - int(l.at.Steps%int64(l.every.Steps))
+}
+
+// validate evaluates the validation rows, if there are any.
+func (l *loop) validate(ctx context.Context) ([]Value, error) {
+	if l.Data.Parts[data.Validation].Rows == 0 {
+		return nil, nil
+	}
+	begin := time.Now()
+	stats, err := l.session.Evaluate(ctx, data.Validation)
+	if err != nil {
+		return nil, err
+	}
+	l.pace.perEval = time.Since(begin).Seconds()
+	l.at.Seconds += number(l.pace.perEval)
+	return values(stats, l.Model.Metrics(), valPrefix), nil
+}
+
+// judge lets early stopping and the plateau schedule see the values of an epoch.
+// It reports whether the epoch is the best so far.
+func (l *loop) judge(row Row) (best bool) {
+	byName := map[string]number{}
+	for _, v := range row.Values {
+		byName[v.Name] = number(v.Value)
+	}
+	stop := l.Spec.Train.EarlyStopping
+	if v, ok := byName[stop.Monitor]; ok {
+		best = l.at.Best.see(v, row.Epoch, rising(stop.Monitor), stop.MinDelta)
+	}
+	if p := l.plateau; p != nil {
+		l.at.Plateau.see(byName[p.Monitor], row.Epoch, rising(p.Monitor), p.MinDelta)
+		if l.at.Plateau.Wait > 0 && l.at.Plateau.Wait >= p.Patience {
+			l.at.Factor *= number(p.Factor)
+			l.at.Plateau.Wait = 0
+		}
+	}
+	return best
+}
+
+func (l *loop) report() {
+	l.Events(Progress{
+		Epoch: l.at.Epoch + 1, Epochs: l.Spec.Train.Epochs,
+		Step: l.at.Step, Steps: l.steps,
+		Values:        values(l.at.Sums.stats(), l.Model.Metrics(), ""),
+		RowsPerSecond: float64(l.at.Sums.Rows) / float64(l.at.Seconds),
+		Left:          l.left(),
+	})
+}
+
+// left guesses the time until the last epoch ends.
+func (l *loop) left() time.Duration {
+	epochs := l.Spec.Train.Epochs - l.at.Epoch
+	return l.pace.left(epochs*l.steps-l.at.Step, epochs)
+}

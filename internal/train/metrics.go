@@ -1,0 +1,122 @@
+package train
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A Row is one line of metrics.csv.
+type Row struct {
+	Epoch   int     // counted from 1
+	Step    int64   // optimiser steps since the start
+	Values  []Value // loss and metrics, then those of the validation, if any
+	Rate    float32 // learning rate of the epoch's last step
+	Seconds float64 // that the epoch took, validation included
+}
+
+// columns returns the header of metrics.csv for rows with the given values.
+func columns(names []string) string {
+	return "epoch,step," + strings.Join(names, ",") + ",learning_rate,seconds\n"
+}
+
+func (r Row) line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d,%d", r.Epoch, r.Step)
+	for _, v := range r.Values {
+		b.WriteString("," + strconv.FormatFloat(v.Value, 'g', 8, 64))
+	}
+	fmt.Fprintf(&b, ",%s,%.3f\n", strconv.FormatFloat(float64(r.Rate), 'g', -1, 32), r.Seconds)
+	return b.String()
+}
+
+// A metricsLog appends to metrics.csv, a line at a time.
+type metricsLog struct{ f *os.File }
+
+// openMetrics opens the log of a run that has finished so many epochs. It drops
+// what is after them: whole lines that the run will write again, and the partial
+// one that a crash can leave behind.
+func openMetrics(path string, names []string, epochs int) (*metricsLog, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	header := columns(names)
+	keep := wholeLines(text, 1+epochs)
+	if len(keep) > 0 && !bytes.HasPrefix(keep, []byte(header)) {
+		first, _, _ := strings.Cut(string(keep), "\n")
+		return nil, fmt.Errorf("%s: has columns %s, the run reports %s\n"+
+			"hint: rename it to keep it; the run goes on with a new one",
+			path, first, strings.TrimSpace(header))
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	m := &metricsLog{f}
+	if err = f.Truncate(int64(len(keep))); err == nil && len(keep) == 0 {
+		err = m.append(header)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// wholeLines returns the first n lines of text, or fewer, that end.
+func wholeLines(text []byte, n int) []byte {
+	end := 0
+	for range n {
+		i := bytes.IndexByte(text[end:], '\n')
+		if i < 0 {
+			break
+		}
+		end += i + 1
+	}
+	return text[:end]
+}
+
+// append adds a line with one write, and syncs.
+func (m *metricsLog) append(line string) error {
+	_, err := m.f.WriteString(line)
+	if err == nil {
+		err = m.f.Sync()
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%s: no space left for a line of %d bytes: %w", m.f.Name(), len(line), err)
+	}
+	return err
+}
+
+func (m *metricsLog) Close() error { return m.f.Close() }
+
+// readMetrics returns the columns of metrics.csv by name.
+func readMetrics(path string) (map[string][]float64, []string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	names := strings.Split(lines[0], ",")
+	table := map[string][]float64{}
+	for i, line := range lines[1:] {
+		fields := strings.Split(line, ",")
+		if len(fields) != len(names) {
+			return nil, nil, fmt.Errorf("%s:%d: %d fields, want %d", path, i+2, len(fields), len(names))
+		}
+		for j, name := range names {
+			v, err := strconv.ParseFloat(fields[j], 64)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s:%d: %s: %w", path, i+2, name, err)
+			}
+			table[name] = append(table[name], v)
+		}
+	}
+	return table, names, nil
+}

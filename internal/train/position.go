@@ -1,0 +1,118 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/gespann/gespann/backend"
+)
+
+// Keys of a checkpoint's metadata.
+const (
+	metaFormat   = "format"
+	metaVersion  = "version"  // of the program that wrote it
+	metaSpec     = "spec"     // canonical YAML
+	metaPrep     = "prep"     // data.Prep in JSON
+	metaPosition = "position" // position in JSON; absent in a model file
+)
+
+// A position is everything about a run, besides the variables, that decides how
+// it goes on. It lives in the metadata of every checkpoint, exactly.
+type position struct {
+	Epoch int   `json:"epoch"` // epochs finished
+	Step  int   `json:"step"`  // optimiser steps taken in the epoch after those
+	Steps int64 `json:"steps"` // optimiser steps since the start
+	// Sums are the statistics of the epoch's steps so far.
+	Sums    sums   `json:"sums"`
+	Seconds number `json:"seconds"` // spent on the epoch so far
+	Factor  number `json:"factor"`  // of the learning rate, from reduce_on_plateau
+	Best    watch  `json:"best"`    // for early stopping and best.safetensors
+	Plateau watch  `json:"plateau"` // for reduce_on_plateau
+	Stopped bool   `json:"stopped"` // by early stopping
+}
+
+// after reports whether p is further in the run than q.
+func (p position) after(q position) bool {
+	if p.Steps != q.Steps {
+		return p.Steps > q.Steps
+	}
+	return p.Epoch > q.Epoch // the epoch's last step, and then its validation
+}
+
+// at reports whether p and q are the same place in the run.
+func (p position) at(q position) bool { return !p.after(q) && !q.after(p) }
+
+// next moves p to the start of the next epoch.
+func (p *position) next() {
+	p.Epoch++
+	p.Step, p.Sums, p.Seconds = 0, sums{}, 0
+}
+
+func (p position) String() string {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic("train: invariant: position: " + err.Error())
+	}
+	return string(b)
+}
+
+func parsePosition(text string) (position, error) {
+	p := position{}
+	if text == "" {
+		return p, fmt.Errorf("no position in the metadata: these are weights, not the state of a run")
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, fmt.Errorf("metadata %q: %w", metaPosition, err)
+	}
+	if p.Epoch < 0 || p.Step < 0 || p.Steps < int64(p.Step) {
+		return p, fmt.Errorf("metadata %q: impossible: epoch %d, step %d of %d", metaPosition, p.Epoch, p.Step, p.Steps)
+	}
+	return p, nil
+}
+
+// sums are backend.Stats in a form that JSON keeps exactly.
+type sums struct {
+	Rows    int64               `json:"rows"`
+	Loss    number              `json:"loss"`
+	Metrics map[string][]number `json:"metrics,omitempty"`
+}
+
+func toSums(s backend.Stats) sums {
+	out := sums{Rows: s.Rows, Loss: number(s.Loss), Metrics: map[string][]number{}}
+	for name, values := range s.Metrics {
+		for _, v := range values {
+			out.Metrics[name] = append(out.Metrics[name], number(v))
+		}
+	}
+	return out
+}
+
+func (s sums) stats() backend.Stats {
+	out := backend.Stats{Rows: s.Rows, Loss: float64(s.Loss), Metrics: map[string][]float64{}}
+	for name, values := range s.Metrics {
+		for _, v := range values {
+			out.Metrics[name] = append(out.Metrics[name], float64(v))
+		}
+	}
+	return out
+}
+
+// A number is a float64 that JSON keeps to the bit, NaN and infinities included:
+// as a string.
+type number float64
+
+// MarshalText returns the shortest decimal that parses to n.
+func (n number) MarshalText() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
+}
+
+// UnmarshalText parses what MarshalText returns.
+func (n *number) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseFloat(string(text), 64)
+	*n = number(v)
+	return err
+}
+
+func (n number) finite() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }

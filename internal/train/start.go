@@ -1,0 +1,104 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// newLoop opens what a run needs and puts it where its checkpoints left it.
+func newLoop(ctx context.Context, o Options) (l *loop, err error) {
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	t := &o.Spec.Train
+	rows := o.Spec.Data.BatchSize * t.Accumulate
+	l = &loop{
+		Options: o,
+		steps:   (o.Data.Parts[data.Train].Rows + rows - 1) / rows,
+		every:   t.CheckpointInterval(),
+		pace:    pace{refresh: cmp.Or(o.Refresh, time.Second/10)},
+		at:      position{Factor: 1},
+	}
+	l.plateau, _ = t.Schedule.Params.(*spec.ReduceOnPlateau)
+	l.rates = model.NewSchedule(o.Spec, l.steps).Rate
+	if l.specText, err = o.Spec.Marshal(); err != nil {
+		return nil, err
+	}
+	names := l.reported()
+	if err := l.checkMonitors(names); err != nil {
+		return nil, err
+	}
+	if l.session, err = OpenSession(ctx, o.Spec, o.Model, o.Data); err != nil {
+		return nil, err
+	}
+	if err = l.restore(ctx); err == nil {
+		l.log, err = openMetrics(o.Dir.file(metricsFile), names, l.at.Epoch)
+	}
+	if err != nil {
+		l.session.Close()
+		return nil, err
+	}
+	l.started()
+	return l, nil
+}
+
+// restore continues from the latest checkpoint, or begins.
+func (l *loop) restore(ctx context.Context) error {
+	path, state, err := l.Dir.Latest()
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return l.session.Restore(ctx, l.Model.Initial(l.Spec.Train.Seed))
+	}
+	values, err := state.Values(l.Model.Vars())
+	if err != nil {
+		return &checkpoint.FileError{Path: path, Err: err}
+	}
+	if l.at, err = parsePosition(state.Meta[metaPosition]); err != nil {
+		return &checkpoint.FileError{Path: path, Err: err}
+	}
+	l.saved, l.savedAt = path, l.at
+	return l.session.Restore(ctx, values)
+}
+
+// reported returns the names of the values that each epoch reports.
+func (l *loop) reported() []string {
+	names := append([]string{lossName}, l.Model.Metrics()...)
+	if l.Data.Parts[data.Validation].Rows > 0 {
+		for _, name := range names[:len(names):len(names)] {
+			names = append(names, valPrefix+name)
+		}
+	}
+	return names
+}
+
+// checkMonitors checks that what decides about the run will be there.
+func (l *loop) checkMonitors(names []string) error {
+	if stop := l.Spec.Train.EarlyStopping; stop.Patience > 0 {
+		if err := checkMonitor(l.Spec, "train.early_stopping.monitor", stop.Monitor, names); err != nil {
+			return err
+		}
+	}
+	if l.plateau != nil {
+		return checkMonitor(l.Spec, "train.schedule.reduce_on_plateau.monitor", l.plateau.Monitor, names)
+	}
+	return nil
+}
+
+func (l *loop) started() {
+	e := Started{
+		Dir: l.Dir.Path, From: l.saved, Parameters: parameters(l.Model.Vars()),
+		Epoch: l.at.Epoch, Step: l.at.Step, Epochs: l.Spec.Train.Epochs, StepsPerEpoch: l.steps,
+	}
+	for i := range e.Rows {
+		e.Rows[i] = l.Data.Parts[i].Rows
+	}
+	l.Events(e)
+}

@@ -1,0 +1,187 @@
+// Package train runs a training job: epochs, learning rates, validation, early
+// stopping and checkpoints, in a directory of its own.
+//
+// A run is a function of its spec and data. All that decides how it goes on is in
+// its checkpoints, so that a run that was interrupted, by whatever means, and
+// continued ends with the same bits as one that was not.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// Options say what to train and where.
+type Options struct {
+	Spec    *spec.Spec
+	Model   *model.Model
+	Data    *data.Set
+	Dir     *Dir // locked: from Create, or Open to continue its run
+	Version string
+	Events  func(Event)   // called in order, by the goroutine of Run
+	Refresh time.Duration // between Progress events; 0: a tenth of a second
+}
+
+// A Result is how a run ended.
+type Result struct {
+	Dir     string
+	Model   string  // path of the trained weights
+	Epochs  int     // finished
+	Stopped bool    // by early stopping
+	Best    int     // epoch whose weights were put back, from 1; 0: none were
+	Test    []Value // loss and metrics on the test rows; nil without any
+}
+
+// An InterruptedError reports that the context of Run ended. The run was saved.
+type InterruptedError struct {
+	Checkpoint string
+	Epoch      int // the epoch at hand, from 1
+	Step       int // its steps taken
+	Steps      int // of the epoch
+}
+
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("interrupted in epoch %d after step %d of %d, saved as %s",
+		e.Epoch, e.Step, e.Steps, e.Checkpoint)
+}
+
+// A StoppedError reports what stopped a run, and what of it is kept.
+type StoppedError struct {
+	Err        error
+	Checkpoint string // the last good one; "" when there is none
+}
+
+func (e *StoppedError) Error() string {
+	if e.Checkpoint == "" {
+		return fmt.Sprintf("%v; nothing had been saved yet", e.Err)
+	}
+	return fmt.Sprintf("%v; the last checkpoint is %s", e.Err, e.Checkpoint)
+}
+
+// Unwrap returns what stopped the run.
+func (e *StoppedError) Unwrap() error { return e.Err }
+
+// Run trains until the run is complete, from wherever the checkpoints of its
+// directory left it. When ctx ends, it finishes the current step, saves, and
+// returns an *InterruptedError. Any other error after the start is a
+// *StoppedError.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	l, err := newLoop(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer l.session.Close()
+	defer l.log.Close()
+	err = l.run(ctx)
+	if err == nil {
+		var result *Result
+		if result, err = l.finish(ctx); err == nil {
+			return result, nil
+		}
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = l.interrupted(ctx)
+	}
+	if stopped := (*InterruptedError)(nil); errors.As(err, &stopped) {
+		return nil, err
+	}
+	return nil, &StoppedError{Err: err, Checkpoint: l.saved}
+}
+
+// interrupted saves the run where it is.
+func (l *loop) interrupted(ctx context.Context) error {
+	// After the last step the session may hold the best weights instead of the
+	// latest; finish has saved those.
+	if !l.at.at(l.savedAt) {
+		if err := l.save(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.Dir.Plot(); err != nil {
+		return err
+	}
+	return &InterruptedError{
+		Checkpoint: l.saved, Epoch: l.at.Epoch + 1, Step: l.at.Step, Steps: l.steps,
+	}
+}
+
+// finish puts the best weights back, evaluates the test rows, and saves.
+func (l *loop) finish(ctx context.Context) (*Result, error) {
+	if !l.at.at(l.savedAt) {
+		if err := l.save(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r := &Result{
+		Dir: l.Dir.Path, Model: l.Dir.ModelPath(), Epochs: l.at.Epoch, Stopped: l.stopped(),
+	}
+	if l.Spec.Train.EarlyStopping.Patience > 0 && l.at.Best.Seen {
+		if err := l.restoreBest(ctx); err != nil {
+			return nil, err
+		}
+		r.Best = l.at.Best.Epoch
+	}
+	if l.Data.Parts[data.Test].Rows > 0 {
+		stats, err := l.session.Evaluate(ctx, data.Test)
+		if err != nil {
+			return nil, err
+		}
+		r.Test = Values(stats, l.Model.Metrics())
+	}
+	if err := l.saveModel(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.Dir.Plot(); err != nil {
+		return nil, err
+	}
+	l.Events(r)
+	return r, nil
+}
+
+func (l *loop) restoreBest(ctx context.Context) error {
+	state, _, err := readState(l.Dir.bestPath())
+	if err != nil {
+		return err
+	}
+	values, err := state.Values(l.Model.Vars())
+	if err != nil {
+		return err
+	}
+	return l.session.Restore(ctx, values)
+}
+
+// parameters counts the numbers that are trained.
+func parameters(vars []ir.Var) int {
+	n := 0
+	for _, v := range vars {
+		if v.Role == ir.Param {
+			n += ir.Size(v.Shape)
+		}
+	}
+	return n
+}
+
+// OpenSession opens a session for a model on the backend that its spec names.
+func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Set) (backend.Session, error) {
+	b, err := backend.Lookup(s.Backend.Kind)
+	if err != nil {
+		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
+	}
+	text, err := s.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return b.Open(ctx, backend.Job{
+		Spec: text, Programs: m, Data: set, Seed: s.Train.Seed,
+		BatchSize: s.Data.BatchSize, Accumulate: s.Train.Accumulate,
+		Shuffle: s.Data.Shuffle, Threads: s.Backend.Threads,
+	})
+}
