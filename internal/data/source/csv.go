@@ -226,11 +226,10 @@ func near(a, b string) bool {
 	for i < len(x) && x[i] == y[i] {
 		i++
 	}
-	rest := y[i+1-(i/len(y)):]
-	if len(x) == len(y) {
-		return i == len(x) || slices.Equal(x[i+1:], rest)
+	if i < len(x) && len(x) == len(y) {
+		return slices.Equal(x[i+1:], y[i+1:])
 	}
-	return slices.Equal(x[i:], rest)
+	return i == len(y) || slices.Equal(x[i:], y[i+1:])
 }
 
 // listed names up to 20 columns.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -89,17 +88,16 @@ func withoutBOM(r io.Reader) io.Reader {
 // fieldNames returns the names in the header, or 0, 1, ... without one.
 func fieldNames(first []string, header bool) ([]string, error) {
 	names := make([]string, len(first))
+	seen := make(map[string]bool, len(first))
 	for i, f := range first {
 		names[i] = strconv.Itoa(i)
-		if !header {
-			continue
-		}
-		if f = strings.TrimSpace(f); f != "" {
+		if f = strings.TrimSpace(f); header && f != "" {
 			names[i] = strings.Clone(f)
 		}
-		if slices.Contains(names[:i], names[i]) {
+		if seen[names[i]] {
 			return nil, fmt.Errorf("column %q twice", names[i])
 		}
+		seen[names[i]] = true
 	}
 	return names, nil
 }

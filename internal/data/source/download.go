@@ -1,0 +1,238 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	attempts     = 5                // to get one file, as long as it gets longer
+	stall        = 30 * time.Second // without a byte, after which to try again
+	maxDownload  = 64 << 20         // bytes; the largest file has 26 million
+	progressStep = 4 << 20          // bytes between lines of progress
+	firstPause   = time.Second      // before the second attempt; each further one waits twice as long
+)
+
+// download makes sure that the files of a data set are in the cache, and returns
+// their folder. A download that was interrupted goes on where it stopped.
+func download(ctx context.Context, name string, opt Options) (dir string, err error) {
+	m, ok := mirrors[name]
+	if !ok {
+		return "", fmt.Errorf("data.dir: source %s needs the folder of its files", name)
+	}
+	cache := opt.CacheDir
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("cache directory: %w\nhint: set data.dir", err)
+		}
+		cache = filepath.Join(user, "gespann")
+	}
+	if opt.BaseURL != "" {
+		m.url = strings.TrimSuffix(opt.BaseURL, "/") + "/"
+	}
+	dir = filepath.Join(cache, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for i, file := range idxFiles {
+		f := &fetch{url: m.url + file + ".gz", path: filepath.Join(dir, file+".gz"), sum: m.sums[i], pause: firstPause, log: opt.Log}
+		if err := f.run(ctx); err != nil {
+			return "", fmt.Errorf("%w\nhint: put the files into a folder and name it in data.dir", err)
+		}
+	}
+	return dir, nil
+}
+
+// A fetch gets one file. It is written to path.part, checked, and renamed.
+type fetch struct {
+	url, path string
+	sum       string // SHA-256 in hexadecimal
+	pause     time.Duration
+	log       func(format string, args ...any)
+	client    http.Client
+}
+
+// errTemporary marks what another attempt may mend.
+type errTemporary struct{ error }
+
+func (e errTemporary) Unwrap() error { return e.error }
+
+func (f *fetch) run(ctx context.Context) error {
+	if sum, err := sumOf(f.path); err == nil && sum == f.sum {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	wait := f.pause
+	for try := 1; ; try++ {
+		before := f.have()
+		err := f.try(ctx, before)
+		if err == nil {
+			break
+		}
+		if !errors.As(err, &errTemporary{}) || ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", f.url, err)
+		}
+		if f.have() > before {
+			try, wait = 1, f.pause // it is getting longer
+		}
+		if try >= attempts {
+			return fmt.Errorf("%s: %w; gave up after %d attempts", f.url, err, try)
+		}
+		f.log("%s: %v; trying again", f.url, err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", f.url, ctx.Err())
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+	return f.check()
+}
+
+func (f *fetch) part() string { return f.path + ".part" }
+
+// have returns how many bytes there are already.
+func (f *fetch) have() int64 {
+	info, err := os.Stat(f.part())
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// try asks for the bytes after those that are there, and appends them. A server
+// that sends the whole file instead is taken at its word.
+func (f *fetch) try(ctx context.Context, have int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	alarm := time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing came for %v", stall)) })
+	defer alarm.Stop()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept-Encoding", "identity") // the checksum is of the .gz
+	if have > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return temporary(ctx, err)
+	}
+	defer response.Body.Close()
+	flags := os.O_CREATE | os.O_WRONLY
+	switch status := response.StatusCode; {
+	case status == http.StatusPartialContent && startsAt(response, have):
+		flags |= os.O_APPEND
+	case status == http.StatusOK:
+		flags |= os.O_TRUNC
+		have = 0
+	case status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable:
+		// What is there may be all, or not of this file; the checksum decides.
+		if sum, err := sumOf(f.part()); err == nil && sum == f.sum {
+			return nil
+		}
+		if err := os.Remove(f.part()); err != nil {
+			return err
+		}
+		return errTemporary{fmt.Errorf("server cannot continue at byte %d", have)}
+	case status >= 500 || status == http.StatusTooManyRequests:
+		return errTemporary{fmt.Errorf("server says %s", response.Status)}
+	default:
+		return fmt.Errorf("server says %s", response.Status)
+	}
+	return f.save(ctx, response, flags, have, alarm)
+}
+
+// startsAt reports whether a partial response starts at a byte.
+func startsAt(r *http.Response, first int64) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", first))
+}
+
+// save writes the body to the part, which keeps what came before an error.
+func (f *fetch) save(ctx context.Context, r *http.Response, flags int, have int64, alarm *time.Timer) (err error) {
+	out, err := os.OpenFile(f.part(), flags, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	total := "?"
+	if r.ContentLength >= 0 {
+		total = megabytes(have + r.ContentLength)
+	}
+	f.log("%s: %s of %s MB", f.url, megabytes(have), total)
+	buf := make([]byte, chunk)
+	for next := have + progressStep; ; {
+		n, readErr := r.Body.Read(buf)
+		if n > 0 {
+			alarm.Reset(stall)
+		}
+		if have += int64(n); have > maxDownload {
+			return fmt.Errorf("more than %d bytes, the file has fewer", maxDownload)
+		}
+		if _, err := out.Write(buf[:n]); err != nil {
+			return err
+		}
+		if have >= next {
+			f.log("%s: %s of %s MB", f.url, megabytes(have), total)
+			next += progressStep
+		}
+		if errors.Is(readErr, io.EOF) {
+			return nil
+		}
+		if readErr != nil {
+			return temporary(ctx, readErr)
+		}
+	}
+}
+
+// check compares the checksum and gives the file its name, or removes it.
+func (f *fetch) check() error {
+	sum, err := sumOf(f.part())
+	if err != nil {
+		return err
+	}
+	if sum != f.sum {
+		if err := os.Remove(f.part()); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s: SHA-256 is %s, want %s; removed it", f.url, sum, f.sum)
+	}
+	return os.Rename(f.part(), f.path)
+}
+
+// temporary marks a network error, and says why when the context knows better.
+func temporary(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return errTemporary{err}
+}
+
+// sumOf returns the SHA-256 of a file in hexadecimal.
+func sumOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }
