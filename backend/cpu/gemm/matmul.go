@@ -1,6 +1,11 @@
 package gemm
 
-import "github.com/gespann/gespann/backend/cpu/pool"
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/gespann/gespann/backend/cpu/pool"
+)
 
 // MatMul is a plan for products of one shape.
 //
@@ -9,17 +14,123 @@ import "github.com/gespann/gespann/backend/cpu/pool"
 // Shapes: c [m,n]; op(a) [m,k], stored [k,m] with transA; op(b) [k,n], stored
 // [n,k] with transB; all dense and row-major. The same inputs give the same bits
 // for any number of threads.
+//
+// The result is cut into chunks of rows and column panels, when k is long also
+// into ranges of k whose partial results are summed in order. A worker packs a
+// panel of b into its own scratch memory, at most kcMax rows of it at a time,
+// and runs it past all rows of its chunk. a is read in place, unless its row
+// length makes it alias.
 type MatMul struct {
+	grid
 	pool           *pool.Pool
+	path           *path
 	m, n, k        int
 	transA, transB bool
+
+	workers []tile
+	// Arguments of the current Run.
+	c, a, b []float32
+	aLd     int
+	epi     Epilogue
+	partial []float32 // [splits-1][m·n]
+	// Prebuilt, so that Run does not allocate.
+	shareFunc, chunkFunc, sumFunc func(worker, chunk int)
 }
 
 // NewMatMul plans products of the given shape on p; m, n, k ≥ 1.
 func NewMatMul(p *pool.Pool, m, n, k int, transA, transB bool) *MatMul {
-	return &MatMul{pool: p, m: m, n: n, k: k, transA: transA, transB: transB}
+	return newMatMul(p, best(), m, n, k, transA, transB)
+}
+
+func newMatMul(p *pool.Pool, path *path, m, n, k int, transA, transB bool) *MatMul {
+	g := &MatMul{
+		pool: p, path: path, m: m, n: n, k: k, transA: transA, transB: transB,
+		grid:    planMatMul(path, m, n, k, transA),
+		workers: make([]tile, p.Threads()),
+	}
+	g.shareFunc, g.chunkFunc, g.sumFunc = g.shareChunk, g.chunk, g.sumChunk
+	g.partial = nil
+	p.Reserve(g.sharedSize(m, n), g.localSize(path))
+	return g
 }
 
 // Run computes one product; e may be nil. c must not overlap the others. It
 // allocates nothing.
-func (g *MatMul) Run(c, a, b []float32, e *Epilogue) { panic("gemm: not yet") }
+func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
+	if len(c) < g.m*g.n || len(a) < g.m*g.k || len(b) < g.k*g.n {
+		panic(fmt.Sprintf("gemm: invariant: product [%d,%d] of depth %d on %d, %d, %d elements",
+			g.m, g.n, g.k, len(c), len(a), len(b)))
+	}
+	g.c, g.a, g.b, g.aLd = c, a, b, g.k
+	if g.transA {
+		g.aLd = g.m
+	}
+	g.epi = Epilogue{}
+	if e != nil {
+		g.epi = *e
+	}
+	if g.copying == copyOnce {
+		g.pool.Run(shareChunks, g.shareFunc)
+		g.a, g.aLd = g.pool.Shared(), g.sharedLd
+	}
+	g.partial = g.pool.Shared()[g.sharedA:]
+	g.pool.Run(g.blocks*g.groups*g.splits, g.chunkFunc)
+	if g.splits > 1 {
+		g.pool.Run(ceilDiv(g.m, sumRows), g.sumFunc)
+	}
+	g.c, g.a, g.b, g.epi, g.partial = nil, nil, nil, Epilogue{}, nil
+	clear(g.workers)
+}
+
+// shareChunk copies one part of a to shared memory, with rows that do not alias.
+func (g *MatMul) shareChunk(_, chunk int) {
+	rows, n := g.m, g.k
+	if g.transA {
+		rows, n = g.k, g.m
+	}
+	from, to := part(chunk, shareChunks, rows, 1)
+	copyRows(g.pool.Shared()[from*g.sharedLd:], g.sharedLd, g.a[from*g.aLd:], g.aLd, to-from, n)
+}
+
+// chunk computes one block of rows, one group of panels and one range of k.
+func (g *MatMul) chunk(worker, chunk int) {
+	group, rest := chunk%g.groups, chunk/g.groups
+	block, split := rest%g.blocks, rest/g.blocks
+	w := work{MatMul: g, tile: &g.workers[worker], scratch: g.pool.Local(worker)}
+	w.i0, w.i1 = part(block, g.blocks, g.m, 1)
+	w.j0, w.j1 = part(group, g.groups, g.n, g.path.width)
+	w.k0, w.k1 = part(split, g.splits, g.k, kUnit)
+	w.dst, w.epi = g.c, g.epi
+	if g.splits > 1 {
+		w.epi = Epilogue{}
+		if split > 0 {
+			w.dst = g.partial[(split-1)*g.m*g.n:]
+		} else {
+			w.epi.Accumulate = g.epi.Accumulate
+		}
+	}
+	w.run()
+}
+
+// sumChunk adds up the partial results of a few rows, in order, and finishes them.
+func (g *MatMul) sumChunk(worker, chunk int) {
+	i0 := chunk * sumRows
+	i1 := min(i0+sumRows, g.m)
+	for s := range g.splits - 1 {
+		from := s*g.m*g.n + i0*g.n
+		g.path.sum(g.c[i0*g.n:i1*g.n], g.partial[from:])
+	}
+	g.epi.Accumulate = false
+	g.epi.finish(g.c, g.n, i0, i1, 0, g.n)
+}
+
+// sum adds src to dst.
+func (p *path) sum(dst, src []float32) {
+	whole := len(dst) / p.lanes * p.lanes
+	if whole > 0 {
+		p.addTo(unsafe.SliceData(dst), unsafe.SliceData(src), whole)
+	}
+	for i := whole; i < len(dst); i++ {
+		dst[i] += src[i]
+	}
+}

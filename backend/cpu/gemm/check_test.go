@@ -1,0 +1,139 @@
+package gemm
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// guard is the number of NaNs before and after each buffer: at least the slack
+// that kernels may read, and odd, so that buffers are not aligned.
+const guard = 67
+
+// guarded is a buffer in guard bands.
+type guarded struct {
+	all []float32
+	x   []float32
+}
+
+func newGuarded(n int) guarded {
+	all := make([]float32, n+2*guard)
+	for i := range all {
+		all[i] = float32(math.NaN())
+	}
+	return guarded{all, all[guard : guard+n : guard+n]}
+}
+
+// random returns a guarded buffer of values in [-1, 1).
+func random(rng *rand.Rand, n int) guarded {
+	g := newGuarded(n)
+	for i := range g.x {
+		g.x[i] = 2*rng.Float32() - 1
+	}
+	return g
+}
+
+// intact fails the test if the guard bands have been written.
+func (g guarded) intact(t *testing.T, name string) {
+	t.Helper()
+	for i, v := range g.all {
+		if (i < guard || i >= guard+len(g.x)) && v == v {
+			t.Errorf("%s: guard at %d is %v, want NaN", name, i-guard, v)
+			return
+		}
+	}
+}
+
+// unchanged fails the test if an input has been written.
+func unchanged(t *testing.T, name string, g guarded, before []float32) {
+	t.Helper()
+	g.intact(t, name)
+	if !slices.Equal(g.x, before) {
+		t.Errorf("%s was overwritten", name)
+	}
+}
+
+// within fails the test unless |got-want| ≤ bound for all elements.
+func within(t *testing.T, got []float32, want, bound []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d elements, want %d", len(got), len(want))
+	}
+	for i, w := range want {
+		if !(math.Abs(float64(got[i])-w) <= bound[i]) {
+			t.Errorf("element %d = %v, want %v ± %.3g", i, got[i], w, bound[i])
+			return
+		}
+	}
+}
+
+// gamma is γ_k = k·u/(1−k·u), u = 2⁻²⁴: the relative error of a sum of k products
+// in any order is at most γ_k·Σ|a·b| (Higham, Accuracy and Stability of Numerical
+// Algorithms, section 3.1).
+func gamma(k int) float64 {
+	u := float64(k) / (1 << 24)
+	return u / (1 - u)
+}
+
+// epilogues are the cases of Epilogue; ref and bias say what inputs they take.
+var epilogues = []struct {
+	name            string
+	accumulate      bool
+	bias, ref, row  bool
+	act             ir.Act
+	apply           func(v, ref float64) float64
+	lipschitz, flat float64 // error factor of apply, and its own error
+}{
+	{name: "plain"},
+	{name: "accumulate", accumulate: true},
+	{name: "bias", bias: true},
+	{name: "bias-relu", bias: true, act: ir.ReLU, apply: func(v, _ float64) float64 { return max(v, 0) }},
+	{name: "relu-grad", act: ir.ReLU, ref: true, apply: reluGrad},
+	{name: "accumulate-bias-relu-grad", accumulate: true, bias: true, act: ir.ReLU, ref: true, apply: reluGrad},
+	{name: "row", bias: true, act: ir.LeakyReLU, row: true, apply: func(v, _ float64) float64 { return 2 * v }},
+	{name: "row-ref", accumulate: true, act: ir.LeakyReLU, ref: true, row: true, apply: func(v, r float64) float64 { return v * r }},
+}
+
+func reluGrad(v, ref float64) float64 {
+	if ref > 0 {
+		return v
+	}
+	return 0
+}
+
+// rowFunc is the Row of the epilogues that have one.
+func rowFunc(y, ref []float32) {
+	for i := range y {
+		if ref == nil {
+			y[i] *= 2
+		} else {
+			y[i] *= ref[i]
+		}
+	}
+}
+
+// withPool runs a test with pools of several sizes.
+func pools(t testing.TB) []*pool.Pool {
+	var all []*pool.Pool
+	for _, threads := range []int{1, 2, 3, 5} {
+		p := pool.New(threads)
+		t.Cleanup(p.Close)
+		all = append(all, p)
+	}
+	return all
+}
+
+// sameBits fails the test if two results differ in any bit.
+func sameBits(t *testing.T, got, want []float32, what string) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Errorf("%s: element %d = %v, want the same bits as %v", what, i, got[i], want[i])
+			return
+		}
+	}
+}

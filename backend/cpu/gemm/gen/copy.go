@@ -1,0 +1,133 @@
+package main
+
+import "fmt"
+
+// copyRows writes the packing of a panel of b whose rows are contiguous.
+func (o *output) copyRows(s isa, width int) {
+	name := fmt.Sprintf("copyRows%d%s", width, s.name)
+	o.function(name, fmt.Sprintf(
+		"// %s copies n ≥ 1 rows of %d floats, src rows stride bytes apart, to dst.\n", name, width),
+		"(dst, src *float32, n, stride int)", 32)
+	o.op("MOVQ dst+0(FP), DI")
+	o.op("MOVQ src+8(FP), SI")
+	o.op("MOVQ n+16(FP), CX")
+	o.op("MOVQ stride+24(FP), BX")
+	o.label("row")
+	vectors := width * 4 / s.bytes
+	for v := range vectors {
+		o.op("VMOVUPS %d(SI), %s", v*s.bytes, s.vec(v))
+	}
+	for v := range vectors {
+		o.op("VMOVUPS %s, %d(DI)", s.vec(v), v*s.bytes)
+	}
+	o.op("ADDQ BX, SI")
+	o.op("ADDQ $%d, DI", width*4)
+	o.op("DECQ CX")
+	o.op("JNZ row")
+	o.end()
+}
+
+// addTo writes the sum of two vectors.
+func (o *output) addTo(s isa) {
+	name := "addTo" + s.name
+	o.function(name, fmt.Sprintf(
+		"// %s adds n floats of src to dst; n is a multiple of %d, at least that.\n", name, s.bytes/4),
+		"(dst, src *float32, n int)", 24)
+	o.op("MOVQ dst+0(FP), DI")
+	o.op("MOVQ src+8(FP), SI")
+	o.op("MOVQ n+16(FP), CX")
+	o.label("next")
+	o.op("VMOVUPS (DI), %s", s.vec(0))
+	o.op("VADDPS (SI), %s, %s", s.vec(0), s.vec(0))
+	o.op("VMOVUPS %s, (DI)", s.vec(0))
+	o.op("ADDQ $%d, SI", s.bytes)
+	o.op("ADDQ $%d, DI", s.bytes)
+	o.op("SUBQ $%d, CX", s.bytes/4)
+	o.op("JNZ next")
+	o.end()
+}
+
+// transposeArgs loads the arguments of a transpose.
+func (o *output) transposeArgs(name string, n int) {
+	o.function(name, fmt.Sprintf(
+		"// %s transposes %d by %d floats; rows are dstStride and srcStride bytes apart.\n", name, n, n),
+		"(dst, src *float32, dstStride, srcStride int)", 32)
+	o.op("MOVQ dst+0(FP), DI")
+	o.op("MOVQ src+8(FP), SI")
+	o.op("MOVQ dstStride+16(FP), DX")
+	o.op("MOVQ srcStride+24(FP), BX")
+}
+
+// loadRows loads n rows into registers 0, 1, ...
+func (o *output) loadRows(s isa, n int) {
+	for i := range n {
+		o.op("VMOVUPS (SI), %s", s.vec(i))
+		o.op("ADDQ BX, SI")
+	}
+}
+
+// storeRows stores n rows from registers first, first+1, ...
+func (o *output) storeRows(s isa, first, n int) {
+	for i := range n {
+		o.op("VMOVUPS %s, (DI)", s.vec(first+i))
+		o.op("ADDQ DX, DI")
+	}
+}
+
+// transpose16 writes a 16 by 16 transpose with AVX-512: pairs of floats, then of
+// doubles, then of 128-bit lanes, twice. It takes 64 shuffles.
+func (o *output) transpose16() {
+	s := avx512()
+	o.transposeArgs("transpose16avx512", 16)
+	o.loadRows(s, 16)
+	for i := 0; i < 16; i += 2 {
+		o.op("VUNPCKLPS Z%d, Z%d, Z%d", i+1, i, 16+i)
+		o.op("VUNPCKHPS Z%d, Z%d, Z%d", i+1, i, 16+i+1)
+	}
+	for i := 0; i < 16; i += 4 {
+		o.op("VUNPCKLPD Z%d, Z%d, Z%d", 16+i+2, 16+i, i)
+		o.op("VUNPCKHPD Z%d, Z%d, Z%d", 16+i+2, 16+i, i+1)
+		o.op("VUNPCKLPD Z%d, Z%d, Z%d", 16+i+3, 16+i+1, i+2)
+		o.op("VUNPCKHPD Z%d, Z%d, Z%d", 16+i+3, 16+i+1, i+3)
+	}
+	// Lane l of Z(4g+c) is now column 4l+c of rows 4g to 4g+3.
+	for c := range 4 {
+		o.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 4+c, c, 16+c)
+		o.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 4+c, c, 20+c)
+		o.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 12+c, 8+c, 24+c)
+		o.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 12+c, 8+c, 28+c)
+	}
+	for c := range 4 {
+		o.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+c, 16+c, c)
+		o.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+c, 16+c, 8+c)
+		o.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 28+c, 20+c, 4+c)
+		o.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 28+c, 20+c, 12+c)
+	}
+	o.storeRows(s, 0, 16)
+	o.end()
+}
+
+// transpose8 writes an 8 by 8 transpose with AVX: pairs of floats, then of
+// doubles, then of 128-bit lanes.
+func (o *output) transpose8() {
+	s := avx2()
+	o.transposeArgs("transpose8avx2", 8)
+	o.loadRows(s, 8)
+	for i := 0; i < 8; i += 2 {
+		o.op("VUNPCKLPS Y%d, Y%d, Y%d", i+1, i, 8+i)
+		o.op("VUNPCKHPS Y%d, Y%d, Y%d", i+1, i, 8+i+1)
+	}
+	for i := 0; i < 8; i += 4 {
+		o.op("VUNPCKLPD Y%d, Y%d, Y%d", 8+i+2, 8+i, i)
+		o.op("VUNPCKHPD Y%d, Y%d, Y%d", 8+i+2, 8+i, i+1)
+		o.op("VUNPCKLPD Y%d, Y%d, Y%d", 8+i+3, 8+i+1, i+2)
+		o.op("VUNPCKHPD Y%d, Y%d, Y%d", 8+i+3, 8+i+1, i+3)
+	}
+	// Lane l of Y(4g+c) is now column 4l+c of rows 4g to 4g+3.
+	for c := range 4 {
+		o.op("VPERM2F128 $0x20, Y%d, Y%d, Y%d", 4+c, c, 8+c)
+		o.op("VPERM2F128 $0x31, Y%d, Y%d, Y%d", 4+c, c, 12+c)
+	}
+	o.storeRows(s, 8, 8)
+	o.end()
+}

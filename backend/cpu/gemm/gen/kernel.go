@@ -1,0 +1,208 @@
+package main
+
+import "fmt"
+
+// Registers of a kernel.
+//
+//	DI tile    CX inner counter    SI outer counter
+//	AX R11 R12 R13 R15  rows 0, 3, 6, 9, 12 of a
+//	BX row stride of a    R10 k stride of a
+//	DX b    R9 k stride of b
+//
+// In the epilogue SI is a row of c and R8, R9, R11 are free. R14 belongs to Go.
+//
+// Vectors 0 and 1 hold a row of b, 2 and 3 an element of a, the others the tile.
+// In the epilogue 0 and 1 hold the masks where the isa has none of its own, 2
+// is free and 3 is zero.
+var rowBase = [...]string{"AX", "R11", "R12", "R13", "R15"}
+
+const firstAcc = 4
+
+// kernel writes one micro-kernel.
+func (o *output) kernel(f family, rows int) {
+	o.function(f.kernelName(rows),
+		fmt.Sprintf("// %s computes a tile of %d rows by at most %d columns.\n",
+			f.kernelName(rows), rows, f.vectors*f.isa.bytes/4),
+		"(t *tile)", 8)
+	o.op("MOVQ t+0(FP), DI")
+	o.prefetchC(f, rows)
+	for i := range rows {
+		for v := range f.vectors {
+			f.isa.zero(o, f.acc(i, v))
+		}
+	}
+	o.product(f, rows)
+	o.epilogue(f, rows)
+	o.end()
+}
+
+// acc returns the register of vector v of row i of the tile.
+func (f family) acc(i, v int) string { return f.isa.vec(firstAcc + i*f.vectors + v) }
+
+// prefetchC asks for the rows of c, which the epilogue needs much later.
+func (o *output) prefetchC(f family, rows int) {
+	o.op("MOVQ tile_c(DI), SI")
+	o.op("MOVQ tile_cRow(DI), R8")
+	for i := range rows {
+		for at := 0; at < f.vectors*f.isa.bytes; at += 64 {
+			o.op("PREFETCHT0 %d(SI)", at)
+		}
+		if i+1 < rows {
+			o.op("ADDQ R8, SI")
+		}
+	}
+}
+
+// product writes the two loops over k.
+func (o *output) product(f family, rows int) {
+	groups := (rows + 2) / 3
+	o.op("MOVQ tile_outer(DI), SI")
+	o.op("MOVQ tile_a(DI), AX")
+	o.op("MOVQ tile_aRow(DI), BX")
+	o.op("MOVQ tile_aK(DI), R10")
+	o.op("MOVQ tile_b(DI), DX")
+	o.op("MOVQ tile_bK(DI), R9")
+	if groups > 1 {
+		o.op("LEAQ (BX)(BX*2), R8")
+	}
+	for g := 1; g < groups; g++ {
+		o.op("LEAQ (%s)(R8*1), %s", rowBase[g-1], rowBase[g])
+	}
+	o.label("outer")
+	o.op("MOVQ tile_k(DI), CX")
+	o.op("PCALIGN $32")
+	o.label("inner")
+	o.step(f, rows)
+	for g := range groups {
+		o.op("ADDQ R10, %s", rowBase[g])
+	}
+	o.op("DECQ CX")
+	o.op("JNZ inner")
+	o.op("MOVQ tile_aOuter(DI), R8")
+	for g := range groups {
+		o.op("ADDQ R8, %s", rowBase[g])
+	}
+	o.op("ADDQ tile_bOuter(DI), DX")
+	o.op("DECQ SI")
+	o.op("JNZ outer")
+}
+
+// prefetchRows is how many rows of b are asked for ahead of their use.
+const prefetchRows = 8
+
+// step writes the rank-1 update of the tile for one k.
+func (o *output) step(f family, rows int) {
+	for at := 0; at < f.vectors*f.isa.bytes; at += 64 {
+		o.op("PREFETCHT0 %d(DX)(R9*%d)", at, prefetchRows)
+	}
+	for v := range f.vectors {
+		o.op("VMOVUPS %d(DX), %s", v*f.isa.bytes, f.isa.vec(v))
+	}
+	o.op("ADDQ R9, DX")
+	for i := range rows {
+		a := f.isa.vec(2 + i%2)
+		o.op("VBROADCASTSS %s, %s", rowAddress(i), a)
+		for v := range f.vectors {
+			o.op("VFMADD231PS %s, %s, %s", f.isa.vec(v), a, f.acc(i, v))
+		}
+	}
+}
+
+// rowAddress returns the operand for row i of a.
+func rowAddress(i int) string {
+	if i%3 == 0 {
+		return fmt.Sprintf("(%s)", rowBase[i/3])
+	}
+	return fmt.Sprintf("(%s)(BX*%d)", rowBase[i/3], i%3)
+}
+
+// epilogue writes what happens to the tile after the product.
+func (o *output) epilogue(f family, rows int) {
+	zero, free := f.isa.vec(3), f.isa.vec(2)
+	o.op("MOVQ tile_cols(DI), R8")
+	f.isa.setMasks(o, f.vectors)
+	f.isa.zero(o, zero)
+	o.op("MOVQ tile_cRow(DI), R8")
+	o.op("MOVQ tile_flags(DI), R9")
+	o.when("flagAccumulate", func() {
+		o.op("MOVQ tile_c(DI), R11")
+		o.eachVector(f, rows, "R11", func(acc string, v int) {
+			f.isa.loadMasked(o, "R11", v, free)
+			o.op("VADDPS %s, %s, %s", free, acc, acc)
+		})
+	})
+	o.when("flagBias", func() {
+		o.op("MOVQ tile_bias(DI), R11")
+		for v := range f.vectors {
+			f.isa.loadMasked(o, "R11", v, free)
+			for i := range rows {
+				o.op("VADDPS %s, %s, %s", free, f.acc(i, v), f.acc(i, v))
+			}
+		}
+	})
+	// max(0, NaN) must be NaN: VMAXPS returns its second source, written first
+	// here, when either is.
+	o.when("flagReLU", func() {
+		o.eachVector(f, rows, "", func(acc string, _ int) {
+			o.op("VMAXPS %s, %s, %s", acc, zero, acc)
+		})
+	})
+	o.when("flagReLUGrad", func() {
+		o.op("MOVQ tile_ref(DI), R11")
+		o.eachVector(f, rows, "R11", func(acc string, v int) {
+			f.isa.loadMasked(o, "R11", v, free)
+			f.keepPositive(o, free, zero, acc)
+		})
+	})
+	o.store(f, rows)
+}
+
+// keepPositive clears the elements of acc where ref > 0 is false.
+func (f family) keepPositive(o *output, ref, zero, acc string) {
+	if f.isa.opmask {
+		o.op("VCMPPS $14, %s, %s, K3", zero, ref)
+		o.op("VMOVUPS.Z %s, K3, %s", acc, acc)
+		return
+	}
+	o.op("VCMPPS $14, %s, %s, %s", zero, ref, ref)
+	o.op("VANDPS %s, %s, %s", ref, acc, acc)
+}
+
+// store writes the tile to c. A masked store is slow where it is not an opmask,
+// so that full tiles have their own there.
+func (o *output) store(f family, rows int) {
+	o.op("MOVQ tile_c(DI), R11")
+	if !f.isa.opmask {
+		o.op("CMPQ tile_cols(DI), $%d", f.vectors*f.isa.bytes/4)
+		o.op("JNE partial")
+		o.eachVector(f, rows, "R11", func(acc string, v int) {
+			o.op("VMOVUPS %s, %d(R11)", acc, v*f.isa.bytes)
+		})
+		o.end()
+		o.label("partial")
+	}
+	o.eachVector(f, rows, "R11", func(acc string, v int) {
+		f.isa.storeMasked(o, acc, v, "R11")
+	})
+}
+
+// when writes a part that runs if the flag is set.
+func (o *output) when(flag string, part func()) {
+	o.op("TESTQ $const_%s, R9", flag)
+	o.op("JZ no_%s", flag)
+	part()
+	o.label("no_" + flag)
+}
+
+// eachVector calls f for each vector of the tile, and moves the pointer in
+// register base, if any, from row to row.
+func (o *output) eachVector(f family, rows int, base string, do func(acc string, v int)) {
+	for i := range rows {
+		for v := range f.vectors {
+			do(f.acc(i, v), v)
+		}
+		if base != "" && i+1 < rows {
+			o.op("ADDQ R8, %s", base)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package gemm
+
+// packB copies a panel of op(b), rows k0 ≤ p < k0+kn and columns j0 ≤ j < j0+cols,
+// to dst:
+//
+//	dst[(p−k0)·width + j−j0] = op(b)[p,j], 0 for the columns from cols to width
+//
+// b has rows of ld elements: op(b) itself, or with trans its transpose.
+func (p *path) packB(dst, b []float32, ld int, trans bool, k0, kn, j0, cols, width int) {
+	switch {
+	case trans:
+		p.packTransposed(dst, b[j0*ld+k0:], ld, kn, cols, width)
+	case cols == width:
+		pack := p.copyWide
+		if width != p.width {
+			pack = p.copyNarrow
+		}
+		pack(&dst[0], &b[k0*ld+j0], kn, ld*floatSize)
+	default:
+		for i := range kn {
+			row := dst[i*width : (i+1)*width]
+			clear(row[copy(row, b[(k0+i)*ld+j0:][:cols]):])
+		}
+	}
+}
+
+// packTransposed packs a panel whose columns are cols rows of kn elements in src.
+func (p *path) packTransposed(dst, src []float32, ld, kn, cols, width int) {
+	whole := kn / p.block * p.block
+	for j := 0; j < width; j += p.block {
+		done := 0
+		if j+p.block <= cols {
+			for k := 0; k < whole; k += p.block {
+				p.transpose(&dst[k*width+j], &src[j*ld+k], width*floatSize, ld*floatSize)
+			}
+			done = whole
+		}
+		for jj := j; jj < min(j+p.block, width); jj++ {
+			for k := done; k < kn; k++ {
+				v := float32(0)
+				if jj < cols {
+					v = src[jj*ld+k]
+				}
+				dst[k*width+jj] = v
+			}
+		}
+	}
+}
+
+// copyRows copies rows of n elements between matrices with other strides.
+func copyRows(dst []float32, dstLd int, src []float32, srcLd, rows, n int) {
+	for i := range rows {
+		copy(dst[i*dstLd:i*dstLd+n], src[i*srcLd:])
+	}
+}
+
+// aliases reports whether rows of ld elements compete for the same cache sets, so
+// that a tile that reads 14 of them keeps evicting its own data. Level 1 of x86
+// caches has 64 sets of 64 bytes; and with rows on so many pages, the first TLB
+// gets in the way as well.
+func aliases(ld int) bool { return ld%512 == 0 || ld >= 1024 }
+
+// padded returns a row length ≥ n that does not alias, a multiple of 16.
+func padded(n int) int {
+	n = roundUp(n, 16)
+	if n%32 == 0 {
+		n += 16
+	}
+	return n
+}
+
+// roundUp returns the smallest multiple of unit that is ≥ n.
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// ceilDiv returns n/d, rounded up.
+func ceilDiv(n, d int) int { return (n + d - 1) / d }
+
+// part returns the bounds of part i when total elements are split into n parts of
+// nearly the same size, at multiples of unit.
+func part(i, n, total, unit int) (from, to int) {
+	units := ceilDiv(total, unit)
+	return min(units*i/n*unit, total), min(units*(i+1)/n*unit, total)
+}

@@ -1,0 +1,46 @@
+package gemm
+
+// path is one implementation of the kernels, for one instruction set. They differ
+// in rounding only: those in assembly use fused multiply-adds.
+type path struct {
+	name string
+	// wide are the kernels by number of rows, for panels of width columns.
+	// narrow, where not nil, are those for narrowWidth, which a last panel of
+	// that many columns or fewer uses.
+	wide, narrow       []func(*tile)
+	width, narrowWidth int
+
+	// copyWide and copyNarrow pack n rows of a panel's width.
+	copyWide, copyNarrow func(dst, src *float32, n, stride int)
+	// transpose transposes a square block of this size.
+	transpose func(dst, src *float32, dstStride, srcStride int)
+	block     int
+	// addTo adds n floats, a multiple of lanes.
+	addTo func(dst, src *float32, n int)
+	lanes int
+}
+
+// rows is the height of the tallest kernel.
+func (p *path) rows() int { return len(p.wide) - 1 }
+
+// panelWidth returns the width of the panel for the given remaining columns.
+func (p *path) panelWidth(left int) int {
+	if left <= p.narrowWidth {
+		return p.narrowWidth
+	}
+	return p.width
+}
+
+// kernels returns the kernels for a panel width.
+func (p *path) kernels(width int) []func(*tile) {
+	if width == p.width {
+		return p.wide
+	}
+	return p.narrow
+}
+
+// paths returns the implementations that this machine can run, fastest first.
+func paths() []*path { return append(assembly(), generic()) }
+
+// best returns the fastest implementation that this machine can run.
+func best() *path { return paths()[0] }

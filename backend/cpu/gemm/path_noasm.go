@@ -1,0 +1,6 @@
+//go:build !amd64 || noasm
+
+package gemm
+
+// assembly returns no path: there is none for this architecture.
+func assembly() []*path { return nil }

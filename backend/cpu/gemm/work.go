@@ -1,0 +1,153 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// work is one chunk of a product: rows i0 ≤ i < i1, columns j0 ≤ j < j1 and
+// k0 ≤ k < k1, with result dst [m,n].
+type work struct {
+	*MatMul
+	tile                   *tile
+	scratch                []float32
+	i0, i1, j0, j1, k0, k1 int
+	dst                    []float32
+	epi                    Epilogue
+}
+
+// run computes the chunk.
+func (w *work) run() {
+	depth := ceilDiv(w.k1-w.k0, kcMax)
+	for d := range depth {
+		from, to := part(d, depth, w.k1-w.k0, kUnit)
+		from, to = from+w.k0, to+w.k0
+		w.tile.k, w.tile.outer = to-from, 1
+		flags := 0
+		if d > 0 || w.epi.Accumulate {
+			flags = flagAccumulate
+		}
+		if d == depth-1 {
+			flags |= w.epi.flags()
+		}
+		w.tile.flags = flags
+		w.slab(from, to)
+	}
+	if w.epi.Row != nil {
+		w.epi.rows(w.dst, w.n, w.i0, w.i1, w.j0, w.j1)
+	}
+}
+
+// slab adds the product over k0 ≤ k < k1 to the chunk.
+func (w *work) slab(k0, k1 int) {
+	a, ld := w.block(k0, k1)
+	t := w.tile
+	t.aRow, t.aK = ld*floatSize, floatSize
+	if w.transA {
+		t.aRow, t.aK = t.aK, t.aRow
+	}
+	t.cRow = w.n * floatSize
+	for j := w.j0; j < w.j1; j += w.path.width {
+		w.panel(a, j, k0, k1)
+	}
+}
+
+// block returns the address and row length of the chunk's block of a.
+func (w *work) block(k0, k1 int) (a unsafe.Pointer, ld int) {
+	row, col, rows, n := w.i0, k0, w.i1-w.i0, k1-k0
+	if w.transA {
+		row, col, rows, n = col, row, n, rows
+	}
+	if w.copying != copyBlock {
+		return at(w.a, row*w.aLd+col), w.aLd
+	}
+	buf := w.scratch[w.panelSize(w.path):]
+	copyRows(buf, w.aLdMax, w.a[row*w.aLd+col:], w.aLd, rows, n)
+	return at(buf, 0), w.aLdMax
+}
+
+// panel computes the panel of columns from j on.
+func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
+	t := w.tile
+	t.cols = min(w.path.width, w.n-j)
+	width := w.path.panelWidth(t.cols)
+	kernels := w.path.kernels(width)
+	if !w.transB && t.cols == width && w.i1-w.i0 <= w.path.rows() {
+		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize // read once: not worth packing
+	} else {
+		w.path.packB(w.scratch, w.b, w.ldB(), w.transB, k0, k1-k0, j, t.cols, width)
+		t.b, t.bK = at(w.scratch, 0), width*floatSize
+	}
+	if w.epi.Bias != nil {
+		t.bias = at(w.epi.Bias, j)
+	}
+	rows := w.i1 - w.i0
+	n := ceilDiv(rows, w.path.rows())
+	for i := range n {
+		from, to := part(i, n, rows, 1)
+		t.a = unsafe.Add(a, from*t.aRow)
+		t.c = at(w.dst, (w.i0+from)*w.n+j)
+		if w.epi.Ref != nil {
+			t.ref = at(w.epi.Ref, (w.i0+from)*w.n+j)
+		}
+		kernels[to-from](t)
+	}
+}
+
+// ldB is the row length of b.
+func (g *MatMul) ldB() int {
+	if g.transB {
+		return g.k
+	}
+	return g.n
+}
+
+// flags returns the steps of e that kernels take, but for Accumulate.
+func (e *Epilogue) flags() int {
+	f := 0
+	if e.Bias != nil {
+		f |= flagBias
+	}
+	if e.Act == ir.ReLU && e.Row == nil {
+		if e.Ref != nil {
+			return f | flagReLUGrad
+		}
+		f |= flagReLU
+	}
+	return f
+}
+
+// rows calls Row for part of each row of c [·,n].
+func (e *Epilogue) rows(c []float32, n, i0, i1, j0, j1 int) {
+	for i := i0; i < i1; i++ {
+		var ref []float32
+		if e.Ref != nil {
+			ref = e.Ref[i*n+j0 : i*n+j1]
+		}
+		e.Row(c[i*n+j0:i*n+j1], ref)
+	}
+}
+
+// finish applies e, but for Accumulate, to part of a result in memory.
+func (e *Epilogue) finish(c []float32, n, i0, i1, j0, j1 int) {
+	f := e.flags()
+	for i := i0; i < i1 && f != 0; i++ {
+		for j := j0; j < j1; j++ {
+			v := c[i*n+j]
+			if f&flagBias != 0 {
+				v += e.Bias[j]
+			}
+			if f&flagReLU != 0 {
+				v = max(v, 0)
+			}
+			if f&flagReLUGrad != 0 && !(e.Ref[i*n+j] > 0) {
+				v = 0
+			}
+			c[i*n+j] = v
+		}
+	}
+	if e.Row != nil {
+		e.rows(c, n, i0, i1, j0, j1)
+	}
+}
