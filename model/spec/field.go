@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -130,12 +131,14 @@ func (f field) wants() string {
 	if f.enum != nil {
 		return "one of " + strings.Join(f.enum, ", ")
 	}
-	text := typeWords(f.typ)
-	for i, b := range f.bounds {
-		if i == 0 {
-			text += " " + b.String()
-		} else {
-			text += " and " + b.String()
+	text, sep := typeWords(f.typ), " "
+	if f.typ == reflect.TypeFor[Pair]() {
+		sep = ", "
+	}
+	for _, b := range f.bounds {
+		if b.limit < math.MaxInt32 { // else it is beyond what anyone wants
+			text += sep + b.String()
+			sep = " and "
 		}
 	}
 	return text

@@ -66,17 +66,10 @@ type Kind struct {
 // NoParams is for kinds without parameters.
 type NoParams struct{}
 
-// enums are lists of values that several tags share, as enum:"@name".
-var enums = map[string]string{
-	"@activation": "linear,relu,leaky_relu,elu,gelu,sigmoid,tanh,softplus,silu,softmax",
-	"@initializer": "glorot_uniform,glorot_normal,he_uniform,he_normal,lecun_uniform," +
-		"lecun_normal,random_uniform,random_normal,truncated_normal,zeros,ones,orthogonal",
-}
-
 type (
 	// Dense is a fully connected layer.
 	Dense struct {
-		Units             int    `yaml:"units" doc:"Size of the output." req:"true" min:"1"`
+		Units             int    `yaml:"units" doc:"Size of the output." req:"true" min:"1" max:"2147483647"`
 		Activation        string `yaml:"activation" doc:"Applied to the output." default:"linear" enum:"@activation"`
 		UseBias           bool   `yaml:"use_bias" doc:"Whether to add a bias." default:"true"`
 		KernelInitializer string `yaml:"kernel_initializer" doc:"Initial kernel." default:"glorot_uniform" enum:"@initializer"`
@@ -100,11 +93,11 @@ type (
 	}
 	// Conv2D is a 2-D convolution.
 	Conv2D struct {
-		Filters           int    `yaml:"filters" doc:"Output channels." req:"true" min:"1"`
-		KernelSize        Pair   `yaml:"kernel_size" doc:"Height and width of the window; one number for both." req:"true"`
-		Strides           Pair   `yaml:"strides" doc:"Steps of the window." default:"1"`
+		Filters           int    `yaml:"filters" doc:"Output channels." req:"true" min:"1" max:"2147483647"`
+		KernelSize        Pair   `yaml:"kernel_size" doc:"Height and width of the window; one number for both." req:"true" min:"1"`
+		Strides           Pair   `yaml:"strides" doc:"Steps of the window." default:"1" min:"1"`
 		Padding           string `yaml:"padding" doc:"valid: none; same: zeros so that the output has ceil(input/stride) positions." default:"valid" enum:"valid,same"`
-		DilationRate      Pair   `yaml:"dilation_rate" doc:"Distance between the taps of the window." default:"1"`
+		DilationRate      Pair   `yaml:"dilation_rate" doc:"Distance between the taps of the window." default:"1" min:"1"`
 		Groups            int    `yaml:"groups" doc:"Parts into which channels and filters are split." default:"1" min:"1"`
 		Activation        string `yaml:"activation" doc:"Applied to the output." default:"linear" enum:"@activation"`
 		UseBias           bool   `yaml:"use_bias" doc:"Whether to add a bias." default:"true"`
@@ -113,8 +106,8 @@ type (
 	}
 	// Pool2D is max or average pooling.
 	Pool2D struct {
-		PoolSize Pair   `yaml:"pool_size" doc:"Height and width of the window." default:"2"`
-		Strides  Pair   `yaml:"strides" doc:"Steps of the window. Default: pool_size."`
+		PoolSize Pair   `yaml:"pool_size" doc:"Height and width of the window." default:"2" min:"1"`
+		Strides  Pair   `yaml:"strides" doc:"Steps of the window. Default: pool_size." min:"1"`
 		Padding  string `yaml:"padding" doc:"As for conv2d." default:"valid" enum:"valid,same"`
 	}
 	// GlobalAveragePooling2D averages over height and width.
@@ -130,8 +123,8 @@ type (
 	}
 	// Embedding maps ids to vectors.
 	Embedding struct {
-		InputDim              int    `yaml:"input_dim" doc:"Number of ids: 0 up to this, exclusive." req:"true" min:"1"`
-		OutputDim             int    `yaml:"output_dim" doc:"Size of a vector." req:"true" min:"1"`
+		InputDim              int    `yaml:"input_dim" doc:"Number of ids: 0 up to this, exclusive." req:"true" min:"1" max:"2147483647"`
+		OutputDim             int    `yaml:"output_dim" doc:"Size of a vector." req:"true" min:"1" max:"2147483647"`
 		EmbeddingsInitializer string `yaml:"embeddings_initializer" doc:"Initial vectors." default:"random_uniform" enum:"@initializer"`
 	}
 	// AddLayers sums its inputs.
