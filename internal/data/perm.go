@@ -7,8 +7,9 @@ import (
 
 // rounds is the number of Feistel rounds. Four make a pseudo-random permutation
 // of large sets (Luby and Rackoff, SIAM J. Comput. 17, 1988); small sets, whose
-// halves have few bits, need more.
-const rounds = 8
+// halves have few bits, need more. With 8, a count over 20000 orders of 5 rows is
+// visibly uneven; with 12, it is not.
+const rounds = 12
 
 // A Perm is an order of the rows 0 ≤ i < n that depends on a seed and an epoch
 // only. It needs no memory per row, and any machine can compute any part of it.
@@ -20,12 +21,12 @@ const rounds = 8
 //	G        = 0x9E3779B97F4A7C15
 //	mix(z)   = z ^= z>>30; z *= 0xBF58476D1CE4E5B9; z ^= z>>27; z *= 0x94D049BB133111EB; z ^ z>>31
 //	s        = mix(mix(seed + G) ^ epoch)
-//	key[r]   = mix(s + (r+1)·G) >> 32                            r = 0..7
+//	key[r]   = mix(s + (r+1)·G) >> 32                            r = 0..11
 //	f(v)     = v ^= v>>16; v *= 0x85EBCA6B; v ^= v>>13; v *= 0xC2B2AE35; v ^ v>>16
 //	bits     = number of bits of n-1; hiBits = bits/2 rounded down; loBits = bits - hiBits
 //	At(i):   x = i; do {
 //	           hi = x >> loBits; lo = x & (2^loBits - 1)
-//	           for r = 0..7: r even: lo ^= f(hi ^ key[r]) & (2^loBits - 1)
+//	           for r = 0..11: r even: lo ^= f(hi ^ key[r]) & (2^loBits - 1)
 //	                         r odd:  hi ^= f(lo ^ key[r]) & (2^hiBits - 1)
 //	           x = hi << loBits | lo
 //	         } while (x ≥ n)
