@@ -35,7 +35,7 @@ func Act(act ir.Act, alpha float32, y, x []float32) {
 		}
 	case ir.Softplus:
 		for i := softplusAsm(y, x); i < n; i++ {
-			y[i] = softplus(x[i])
+			y[i] = relu(x[i]) + logTail(x[i])
 		}
 	case ir.SiLU:
 		for i := siluAsm(y, x); i < n; i++ {
@@ -69,7 +69,7 @@ func elu(x, alpha float32) float32 {
 }
 
 // ActGrad computes dx = dy·act'(·) from ref, the activation's output, or its
-// input where act.FromInput.
+// input where act.FromInput. At a kink it is the derivative from the left.
 func ActGrad(act ir.Act, alpha float32, dx, ref, dy []float32) {
 	n := len(dx)
 	switch act {
@@ -114,24 +114,24 @@ func ActGrad(act ir.Act, alpha float32, dx, ref, dy []float32) {
 }
 
 func reluGrad(y, dy float32) float32 {
-	if y > 0 {
-		return dy
+	if y <= 0 {
+		return 0
 	}
-	return 0
+	return dy
 }
 
 func leakyGrad(y, dy, alpha float32) float32 {
-	if y >= 0 {
-		return dy
+	if y <= 0 {
+		return dy * alpha
 	}
-	return dy * alpha
+	return dy
 }
 
 func eluGrad(y, dy, alpha float32) float32 {
-	if y >= 0 {
-		return dy
+	if y <= 0 {
+		return dy * (y + alpha)
 	}
-	return dy * (y + alpha)
+	return dy
 }
 
 // geluGrad is Φ(x) + x·φ(x).

@@ -80,19 +80,90 @@ func expShiftAsm(dst []float32, x []float32, shift float32) int {
 	return n
 }
 
-// softmaxXentGradAVX2 is dx = (prob·total − t)·s.
+// scaledDiffAVX2 is dst = (total·a − b)·s.
 //
 //go:noescape
-func softmaxXentGradAVX2(n int, dx *float32, prob *float32, t *float32, total float32, s float32)
+func scaledDiffAVX2(n int, dst *float32, a *float32, b *float32, total float32, s float32)
 
-func softmaxXentGradAsm(dx []float32, prob []float32, t []float32, total float32, s float32) int {
+func scaledDiffAsm(dst []float32, a []float32, b []float32, total float32, s float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	scaledDiffAVX2(n, &dst[0], &a[0], &b[0], total, s)
+	return n
+}
+
+// addSquaresAVX2 is sum += (x − mean)².
+//
+//go:noescape
+func addSquaresAVX2(n int, sum *float32, x *float32, mean *float32)
+
+func addSquaresAsm(sum []float32, x []float32, mean []float32) int {
+	n := len(sum) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = mean[n-1]
+	addSquaresAVX2(n, &sum[0], &x[0], &mean[0])
+	return n
+}
+
+// addProductsAVX2 is sum += dy·(x − mean).
+//
+//go:noescape
+func addProductsAVX2(n int, sum *float32, dy *float32, x *float32, mean *float32)
+
+func addProductsAsm(sum []float32, dy []float32, x []float32, mean []float32) int {
+	n := len(sum) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = dy[n-1]
+	_ = x[n-1]
+	_ = mean[n-1]
+	addProductsAVX2(n, &sum[0], &dy[0], &x[0], &mean[0])
+	return n
+}
+
+// normaliseAVX2 is y = (x − mean)·scale + shift.
+//
+//go:noescape
+func normaliseAVX2(n int, y *float32, x *float32, mean *float32, scale *float32, shift *float32)
+
+func normaliseAsm(y []float32, x []float32, mean []float32, scale []float32, shift []float32) int {
+	n := len(y) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = mean[n-1]
+	_ = scale[n-1]
+	_ = shift[n-1]
+	normaliseAVX2(n, &y[0], &x[0], &mean[0], &scale[0], &shift[0])
+	return n
+}
+
+// normaliseGradAVX2 is dx = scale·(dy − a − b·(x − mean)).
+//
+//go:noescape
+func normaliseGradAVX2(n int, dx *float32, dy *float32, x *float32, mean *float32, scale *float32, a *float32, b *float32)
+
+func normaliseGradAsm(dx []float32, dy []float32, x []float32, mean []float32, scale []float32, a []float32, b []float32) int {
 	n := len(dx) &^ 7
 	if n == 0 || !useAsm {
 		return 0
 	}
-	_ = prob[n-1]
-	_ = t[n-1]
-	softmaxXentGradAVX2(n, &dx[0], &prob[0], &t[0], total, s)
+	_ = dy[n-1]
+	_ = x[n-1]
+	_ = mean[n-1]
+	_ = scale[n-1]
+	_ = a[n-1]
+	_ = b[n-1]
+	normaliseGradAVX2(n, &dx[0], &dy[0], &x[0], &mean[0], &scale[0], &a[0], &b[0])
 	return n
 }
 
@@ -201,6 +272,21 @@ func softplusAsm(y []float32, x []float32) int {
 	return n
 }
 
+// logTailAVX2 is y = log(1+e^−|x|).
+//
+//go:noescape
+func logTailAVX2(n int, y *float32, x *float32)
+
+func logTailAsm(y []float32, x []float32) int {
+	n := len(y) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	logTailAVX2(n, &y[0], &x[0])
+	return n
+}
+
 // siluAVX2 is y = x·sigmoid(x).
 //
 //go:noescape
@@ -216,7 +302,7 @@ func siluAsm(y []float32, x []float32) int {
 	return n
 }
 
-// reluGradAVX2 is dx = dy where y > 0, else 0.
+// reluGradAVX2 is dx = 0 where y ≤ 0, else dy.
 //
 //go:noescape
 func reluGradAVX2(n int, dx *float32, ref *float32, dy *float32)
@@ -232,7 +318,7 @@ func reluGradAsm(dx []float32, ref []float32, dy []float32) int {
 	return n
 }
 
-// leakyGradAVX2 is dx = dy where y ≥ 0, else alpha·dy.
+// leakyGradAVX2 is dx = alpha·dy where y ≤ 0, else dy.
 //
 //go:noescape
 func leakyGradAVX2(n int, dx *float32, ref *float32, dy *float32, alpha float32)
@@ -248,7 +334,7 @@ func leakyGradAsm(dx []float32, ref []float32, dy []float32, alpha float32) int 
 	return n
 }
 
-// eluGradAVX2 is dx = dy where y ≥ 0, else (y+alpha)·dy.
+// eluGradAVX2 is dx = (y+alpha)·dy where y ≤ 0, else dy.
 //
 //go:noescape
 func eluGradAVX2(n int, dx *float32, ref *float32, dy *float32, alpha float32)
@@ -375,6 +461,22 @@ func maxPool4Asm(y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []flo
 	_ = x3[n-1]
 	_ = arg[n-1]
 	maxPool4AVX2(n, &y[0], &x0[0], &x1[0], &x2[0], &x3[0], &arg[0], o1, o2, o3, base)
+	return n
+}
+
+// maxIntoAVX2 puts x and its index where x is above y, or NaN.
+//
+//go:noescape
+func maxIntoAVX2(n int, y *float32, x *float32, arg *int32, base int32)
+
+func maxIntoAsm(y []float32, x []float32, arg []int32, base int32) int {
+	n := len(y) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = arg[n-1]
+	maxIntoAVX2(n, &y[0], &x[0], &arg[0], base)
 	return n
 }
 

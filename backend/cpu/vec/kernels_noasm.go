@@ -14,7 +14,17 @@ func blendAsm(y []float32, x []float32, a float32, b float32) int { return 0 }
 
 func expShiftAsm(dst []float32, x []float32, shift float32) int { return 0 }
 
-func softmaxXentGradAsm(dx []float32, prob []float32, t []float32, total float32, s float32) int {
+func scaledDiffAsm(dst []float32, a []float32, b []float32, total float32, s float32) int { return 0 }
+
+func addSquaresAsm(sum []float32, x []float32, mean []float32) int { return 0 }
+
+func addProductsAsm(sum []float32, dy []float32, x []float32, mean []float32) int { return 0 }
+
+func normaliseAsm(y []float32, x []float32, mean []float32, scale []float32, shift []float32) int {
+	return 0
+}
+
+func normaliseGradAsm(dx []float32, dy []float32, x []float32, mean []float32, scale []float32, a []float32, b []float32) int {
 	return 0
 }
 
@@ -31,6 +41,8 @@ func sigmoidAsm(y []float32, x []float32) int { return 0 }
 func tanhAsm(y []float32, x []float32) int { return 0 }
 
 func softplusAsm(y []float32, x []float32) int { return 0 }
+
+func logTailAsm(y []float32, x []float32) int { return 0 }
 
 func siluAsm(y []float32, x []float32) int { return 0 }
 
@@ -57,6 +69,8 @@ func dropoutAsm(y []float32, x []float32, s float32, key0 uint32, key1 uint32, t
 func maxPool4Asm(y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
 	return 0
 }
+
+func maxIntoAsm(y []float32, x []float32, arg []int32, base int32) int { return 0 }
 
 func maxPool4GradAsm(dx0 []float32, dx1 []float32, dx2 []float32, dx3 []float32, dy []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
 	return 0

@@ -79,9 +79,9 @@ func tanhf(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(y) | math.Float32bits(x)&(1<<31))
 }
 
-// softplus is max(0, x) + log(1+u), u = e^−|x|, with log(1+u) = 2·artanh(s) =
-// 2s + s³·P(s²), s = u/(2+u) (minimax, 9.1e-9).
-func softplus(x float32) float32 {
+// logTail is log(1+u), u = e^−|x|, computed as 2·artanh(s) = 2s + s³·P(s²) with
+// s = u/(2+u) (minimax, 9.1e-9).
+func logTail(x float32) float32 {
 	u := expf(-abs(x))
 	s := u / (u + 2)
 	z := float32(s * s)
@@ -89,11 +89,15 @@ func softplus(x float32) float32 {
 	q = mad(q, z, 2.799914115e-01)
 	q = mad(q, z, 4.002169905e-01)
 	q = mad(q, z, 6.666641313e-01)
-	log := mad(s*z, q, s+s)
-	if 0 > x {
-		x = 0
+	return mad(s*z, q, s+s)
+}
+
+// LogTail computes y = log(1+e^−|x|), within 4 ulp.
+func LogTail(y, x []float32) {
+	i := logTailAsm(y, x)
+	for ; i < len(y); i++ {
+		y[i] = logTail(x[i])
 	}
-	return x + log
 }
 
 // tail is e = exp(−x²/2) and q = Φ(−|x|) = e·t·P(t), t = 1/(1+0.3|x|) (minimax

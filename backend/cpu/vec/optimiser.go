@@ -72,3 +72,40 @@ func Adam(p, m, v, vmax, g []float32, s Step, c1, c2, eps float32) {
 }
 
 func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
+
+// RMS are the constants of RMSProp: averages keep Beta and take Take of what is
+// new.
+type RMS struct{ Beta, Take, Eps, Momentum float32 }
+
+// RMSProp computes v = Beta·v + Take·g², avg = Beta·avg + Take·g and
+//
+//	d = Rate·g/√(max(v − avg², 0) + Eps)
+//
+// then p = Decay·p − d, or m = Momentum·m + d and p = Decay·p − m. Without avg or
+// m, which may be nil, they count as 0.
+func RMSProp(p, v, avg, m, g []float32, s Step, r RMS) {
+	for i := range p {
+		d := s.gradient(g[i])
+		v[i] = float32(r.Beta*v[i]) + float32(r.Take*float32(d*d))
+		second := v[i]
+		if avg != nil {
+			avg[i] = float32(r.Beta*avg[i]) + float32(r.Take*d)
+			second = max(second-float32(avg[i]*avg[i]), 0)
+		}
+		d = float32(s.Rate*d) / sqrt(second+r.Eps)
+		if m != nil {
+			d += float32(r.Momentum * m[i])
+			m[i] = d
+		}
+		p[i] = float32(p[i]*s.Decay) - d
+	}
+}
+
+// Adagrad computes a += g² and p = Decay·p − Rate·g/√(a+eps).
+func Adagrad(p, a, g []float32, s Step, eps float32) {
+	for i := range p {
+		d := s.gradient(g[i])
+		a[i] += float32(d * d)
+		p[i] = float32(p[i]*s.Decay) - float32(s.Rate*d)/sqrt(a[i]+eps)
+	}
+}

@@ -99,10 +99,21 @@ func MaxPool4Grad(dx0, dx1, dx2, dx3, dy []float32, arg []int32, base int32, o [
 	}
 }
 
-// SoftmaxXentGrad computes dx = (prob·total − t)·s.
-func SoftmaxXentGrad(dx, prob, t []float32, total, s float32) {
-	i := softmaxXentGradAsm(dx, prob, t, total, s)
-	for ; i < len(dx); i++ {
-		dx[i] = (float32(prob[i]*total) - t[i]) * s
+// MaxInto puts x[i] into y[i], and base+i into arg[i], where x[i] is greater or
+// NaN.
+func MaxInto(y []float32, arg []int32, x []float32, base int32) {
+	i := maxIntoAsm(y, x, arg, base)
+	for ; i < len(y); i++ {
+		if x[i] > y[i] || x[i] != x[i] {
+			y[i], arg[i] = x[i], base+int32(i)
+		}
+	}
+}
+
+// ScaledDiff computes dst = (total·a − b)·s.
+func ScaledDiff(dst, a, b []float32, total, s float32) {
+	i := scaledDiffAsm(dst, a, b, total, s)
+	for ; i < len(dst); i++ {
+		dst[i] = (float32(a[i]*total) - b[i]) * s
 	}
 }

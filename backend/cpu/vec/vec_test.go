@@ -87,7 +87,14 @@ func loops() (all []loop) {
 		{"MaxPool4", 4, 1, func(o, in [][]float32) {
 			MaxPool4(o[0], make([]int32, len(o[0])), in[0], in[1], in[2], in[3], 5, [3]int32{4, 90, 94})
 		}},
-		{"SoftmaxXentGrad", 2, 1, func(o, in [][]float32) { SoftmaxXentGrad(o[0], in[0], in[1], 0.7, 0.3) }},
+		{"ScaledDiff", 2, 1, func(o, in [][]float32) { ScaledDiff(o[0], in[0], in[1], 0.7, 0.3) }},
+		{"LogTail", 1, 1, func(o, in [][]float32) { LogTail(o[0], in[0]) }},
+		{"AddSquares", 2, 1, func(o, in [][]float32) { AddSquares(o[0], in[0], in[1]) }},
+		{"AddProducts", 3, 1, func(o, in [][]float32) { AddProducts(o[0], in[0], in[1], in[2]) }},
+		{"Normalise", 4, 1, func(o, in [][]float32) { Normalise(o[0], in[0], in[1], in[2], in[3]) }},
+		{"NormaliseGrad", 6, 1, func(o, in [][]float32) {
+			NormaliseGrad(o[0], in[0], in[1], in[2], in[3], in[4], in[5])
+		}},
 		{"SGD", 1, 1, func(o, in [][]float32) { SGD(o[0], in[0], s) }},
 		{"Momentum", 1, 2, func(o, in [][]float32) { Momentum(o[0], o[1], in[0], s, 0.9) }},
 		{"Nesterov", 1, 2, func(o, in [][]float32) { Nesterov(o[0], o[1], in[0], s, 0.9) }},
@@ -151,38 +158,47 @@ func TestTwins(t *testing.T) {
 	}
 }
 
+// pick computes what MaxPool4 must: the first maximum of four, a NaN winning.
+func pick(x [4][]float32, i int) (operand int) {
+	for k := 1; k < 4; k++ {
+		if x[k][i] > x[operand][i] || x[k][i] != x[k][i] {
+			operand = k
+		}
+	}
+	return operand
+}
+
 func TestMaxPool4(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	offsets := [3]int32{4, 90, 94}
+	offsets := [4]int32{0, 4, 90, 94}
 	for _, n := range lengths {
-		var x [4][]float32
-		for i := range x {
-			x[i] = values(rng, n)
-			for j := range x[i] {
-				x[i][j] = float32(math.Round(float64(x[i][j]))) // make ties
+		var x, dx [4][]float32
+		for k := range x {
+			x[k], dx[k] = values(rng, n), make([]float32, n)
+			for i := range x[k] {
+				x[k][i] = float32(math.Round(float64(x[k][i]))) // make ties
 			}
 		}
+		dy := values(rng, n)
 		both(func(asm bool) {
 			y, check := guarded(t, n)
-			arg := make([]int32, n)
-			MaxPool4(y, arg, x[0], x[1], x[2], x[3], 5, offsets)
+			arg, into := make([]int32, n), make([]int32, n)
+			MaxPool4(y, arg, x[0], x[1], x[2], x[3], 5, [3]int32(offsets[1:]))
 			check("MaxPool4")
-			dy := values(rng, n)
-			var dx [4][]float32
-			for k := range dx {
-				dx[k] = make([]float32, n)
+			most := append([]float32(nil), x[0]...)
+			for i := range into {
+				into[i] = 5 + int32(i)
 			}
-			MaxPool4Grad(dx[0], dx[1], dx[2], dx[3], dy, arg, 5, offsets)
+			for k := 1; k < 4; k++ {
+				MaxInto(most, into, x[k], 5+offsets[k])
+			}
+			sameBits(t, "MaxInto", most, y)
+			MaxPool4Grad(dx[0], dx[1], dx[2], dx[3], dy, arg, 5, [3]int32(offsets[1:]))
 			for i := range n {
-				want := 0
-				for k := 1; k < 4; k++ {
-					if x[k][i] > x[want][i] || x[k][i] != x[k][i] {
-						want = k
-					}
-				}
-				if got := arg[i] - 5 - int32(i); got != [4]int32{0, 4, 90, 94}[want] {
-					t.Fatalf("asm %v: MaxPool4 of %v %v %v %v: arg %d, want operand %d", asm,
-						x[0][i], x[1][i], x[2][i], x[3][i], got, want)
+				want := pick(x, i)
+				if got := arg[i] - 5 - int32(i); got != offsets[want] || into[i] != arg[i] {
+					t.Fatalf("asm %v: MaxPool4 of %v %v %v %v: arg %d, want operand %d; MaxInto %d", asm,
+						x[0][i], x[1][i], x[2][i], x[3][i], arg[i], want, into[i])
 				}
 				for k := range dx {
 					w := float32(0)

@@ -13,6 +13,7 @@ func f(names ...string) (s []slice) {
 // package vec, operation by operation, so that both give the same bits.
 func kernels(a *assembly) {
 	arithmetic(a)
+	normalisation(a)
 	activations(a)
 	gradients(a)
 	dropout(a)
@@ -37,9 +38,30 @@ func arithmetic(a *assembly) {
 	k = a.kernel("expShift", "expShiftAVX2 is dst = exp(x − shift).", f("dst", "x")...)
 	k.store("dst", k.exp(k.sub(k.load("x"), k.param("shift"))))
 
-	k = a.kernel("softmaxXentGrad", "softmaxXentGradAVX2 is dx = (prob·total − t)·s.", f("dx", "prob", "t")...)
+	k = a.kernel("scaledDiff", "scaledDiffAVX2 is dst = (total·a − b)·s.", f("dst", "a", "b")...)
 	total, s := k.param("total"), k.param("s")
-	k.store("dx", k.mul(k.sub(k.mul(k.load("prob"), total), k.load("t")), s))
+	k.store("dst", k.mul(k.sub(k.mul(k.load("a"), total), k.load("b")), s))
+}
+
+func normalisation(a *assembly) {
+	k := a.kernel("addSquares", "addSquaresAVX2 is sum += (x − mean)².", f("sum", "x", "mean")...)
+	d := k.sub(k.load("x"), k.load("mean"))
+	k.store("sum", k.addf(k.load("sum"), k.mul(d, d)))
+
+	k = a.kernel("addProducts", "addProductsAVX2 is sum += dy·(x − mean).", f("sum", "dy", "x", "mean")...)
+	d = k.mul(k.load("dy"), k.sub(k.load("x"), k.load("mean")))
+	k.store("sum", k.addf(k.load("sum"), d))
+
+	k = a.kernel("normalise", "normaliseAVX2 is y = (x − mean)·scale + shift.",
+		f("y", "x", "mean", "scale", "shift")...)
+	d = k.mul(k.sub(k.load("x"), k.load("mean")), k.load("scale"))
+	k.store("y", k.addf(d, k.load("shift")))
+
+	k = a.kernel("normaliseGrad", "normaliseGradAVX2 is dx = scale·(dy − a − b·(x − mean)).",
+		f("dx", "dy", "x", "mean", "scale", "a", "b")...)
+	d = k.mul(k.sub(k.load("x"), k.load("mean")), k.load("b"))
+	d = k.sub(k.sub(k.load("dy"), k.load("a")), d)
+	k.store("dx", k.mul(d, k.load("scale")))
 }
 
 // reduced is n, 2ⁿ¹, 2ⁿ² and e^r − 1 with x = n·ln 2 + r and n = n1 + n2.
@@ -87,13 +109,13 @@ func (k *kernel) tanh(x val) val {
 	return k.choose(k.lt(a, k.c(0.625)), small, big)
 }
 
-func (k *kernel) softplus(x val) val {
+// logTail is log(1+e^−|x|).
+func (k *kernel) logTail(x val) val {
 	u := k.exp(k.or(x, k.bits(1<<31)))
 	s := k.div(u, k.addf(u, k.c(2)))
 	z := k.mul(s, s)
-	log := k.mad(k.mul(s, z), k.poly(z, 6.666641313e-01, 4.002169905e-01,
+	return k.mad(k.mul(s, z), k.poly(z, 6.666641313e-01, 4.002169905e-01,
 		2.799914115e-01, 2.802445860e-01), k.addf(s, s))
-	return k.addf(k.max(k.c(0), x), log)
 }
 
 // tail is e = exp(−x²/2) and q = Φ(−|x|).
@@ -136,7 +158,11 @@ func activations(a *assembly) {
 	k.store("y", k.tanh(k.load("x")))
 
 	k = act("softplus", "softplusAVX2 is y = log(1+eˣ).")
-	k.store("y", k.softplus(k.load("x")))
+	x = k.load("x")
+	k.store("y", k.addf(k.max(k.c(0), x), k.logTail(x)))
+
+	k = a.kernel("logTail", "logTailAVX2 is y = log(1+e^−|x|).", f("y", "x")...)
+	k.store("y", k.logTail(k.load("x")))
 
 	k = act("silu", "siluAVX2 is y = x·sigmoid(x).")
 	x = k.load("x")
@@ -148,18 +174,18 @@ func gradients(a *assembly) {
 		k := a.kernel(name, doc, f("dx", "ref", "dy")...)
 		return k, k.load("ref"), k.load("dy")
 	}
-	k, y, dy := grad("reluGrad", "reluGradAVX2 is dx = dy where y > 0, else 0.")
-	k.store("dx", k.and(k.gt(y, k.c(0)), dy))
+	k, y, dy := grad("reluGrad", "reluGradAVX2 is dx = 0 where y ≤ 0, else dy.")
+	k.store("dx", k.and(k.nle(y, k.c(0)), dy))
 
-	k = a.kernel("leakyGrad", "leakyGradAVX2 is dx = dy where y ≥ 0, else alpha·dy.", f("dx", "ref", "dy")...)
+	k = a.kernel("leakyGrad", "leakyGradAVX2 is dx = alpha·dy where y ≤ 0, else dy.", f("dx", "ref", "dy")...)
 	alpha := k.param("alpha")
 	y, dy = k.load("ref"), k.load("dy")
-	k.store("dx", k.choose(k.ge(y, k.c(0)), dy, k.mul(dy, alpha)))
+	k.store("dx", k.choose(k.nle(y, k.c(0)), dy, k.mul(dy, alpha)))
 
-	k = a.kernel("eluGrad", "eluGradAVX2 is dx = dy where y ≥ 0, else (y+alpha)·dy.", f("dx", "ref", "dy")...)
+	k = a.kernel("eluGrad", "eluGradAVX2 is dx = (y+alpha)·dy where y ≤ 0, else dy.", f("dx", "ref", "dy")...)
 	alpha = k.param("alpha")
 	y, dy = k.load("ref"), k.load("dy")
-	k.store("dx", k.choose(k.ge(y, k.c(0)), dy, k.mul(dy, k.addf(y, alpha))))
+	k.store("dx", k.choose(k.nle(y, k.c(0)), dy, k.mul(dy, k.addf(y, alpha))))
 
 	k, x, dy := grad("geluGrad", "geluGradAVX2 is dx = dy·(Φ(x) + x·φ(x)).")
 	e, q := k.tail(x)
@@ -212,6 +238,14 @@ func pooling(a *assembly) {
 	}
 	k.store("y", best)
 	k.store("arg", arg)
+
+	k = a.kernel("maxInto", "maxIntoAVX2 puts x and its index where x is above y, or NaN.",
+		append(f("y", "x"), slice{"arg", "int32"})...)
+	i = k.index("base", "int32")
+	y, x := k.load("y"), k.load("x")
+	take := k.or(k.gt(x, y), k.nan(x))
+	k.store("y", k.choose(take, x, y))
+	k.store("arg", k.choose(take, i, k.load("arg")))
 
 	k = a.kernel("maxPool4Grad", "maxPool4GradAVX2 puts dy where arg points to and 0 into the other three.",
 		append(f("dx0", "dx1", "dx2", "dx3", "dy"), slice{"arg", "int32"})...)

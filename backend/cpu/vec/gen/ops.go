@@ -87,11 +87,13 @@ func (k *kernel) poly(x val, c ...float64) val {
 	return v
 }
 
-// Comparisons give all ones or all zeros; each is false for a NaN except nan.
-func (k *kernel) gt(a, b val) val { return k.add("VCMPPS $30, %1, %0, %d", false, k.reg(a), b) }
-func (k *kernel) ge(a, b val) val { return k.add("VCMPPS $29, %1, %0, %d", false, k.reg(a), b) }
-func (k *kernel) lt(a, b val) val { return k.add("VCMPPS $17, %1, %0, %d", false, k.reg(a), b) }
-func (k *kernel) nan(a val) val   { return k.add("VCMPPS $3, %0, %0, %d", false, a) }
+// Comparisons give all ones or all zeros; a NaN gives zeros, but
+// ones for nle (not ≤) and nan.
+func (k *kernel) gt(a, b val) val  { return k.add("VCMPPS $30, %1, %0, %d", false, k.reg(a), b) }
+func (k *kernel) ge(a, b val) val  { return k.add("VCMPPS $29, %1, %0, %d", false, k.reg(a), b) }
+func (k *kernel) lt(a, b val) val  { return k.add("VCMPPS $17, %1, %0, %d", false, k.reg(a), b) }
+func (k *kernel) nle(a, b val) val { return k.add("VCMPPS $22, %1, %0, %d", false, k.reg(a), b) }
+func (k *kernel) nan(a val) val    { return k.add("VCMPPS $3, %0, %0, %d", false, a) }
 
 // choose is yes where the mask is set, else no.
 func (k *kernel) choose(mask, yes, no val) val {

@@ -1,0 +1,74 @@
+// Package cpu runs programs fast on the processor, without cgo.
+//
+// Compile turns each instruction into a step: a closure over the slices and
+// sizes it needs, with its scratch memory, so that running allocates nothing.
+// The table in table.go says which function compiles which op. Products and
+// convolutions are in gemm, elementwise loops in vec, the goroutines in pool.
+//
+// A step splits its work into chunks whose sizes depend only on shapes, and
+// sums of chunks are added in order; so results are the same bits for any
+// number of threads. Steps with little work run on the caller alone.
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+func init() { backend.Register("cpu", cpu{}) }
+
+type cpu struct{}
+
+// Open starts the threads of a session.
+func (cpu) Open(_ context.Context, job backend.Job) (backend.Session, error) {
+	return host.Open(job, New(job.Threads))
+}
+
+// New returns an executor with so many threads; 0 means one per processor that
+// Go may use.
+func New(threads int) host.Executor {
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	return &executor{pool: pool.New(threads)}
+}
+
+type executor struct{ pool *pool.Pool }
+
+// Close stops the threads.
+func (e *executor) Close() { e.pool.Close() }
+
+// Compile prepares p, which must have passed ir.Verify.
+func (e *executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
+	steps := make([]step, len(p.Instrs))
+	for i := range p.Instrs {
+		ins := &p.Instrs[i]
+		compile := kernels[ins.Op]
+		if compile == nil {
+			return nil, fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
+		}
+		steps[i] = compile(&call{pool: e.pool, p: p, ins: ins, s: s})
+	}
+	return runner(steps), nil
+}
+
+// A step runs one instruction.
+type step func()
+
+type runner []step
+
+// Run runs all steps.
+func (r runner) Run() {
+	for _, step := range r {
+		step()
+	}
+}
+
+// Exec runs step i.
+func (r runner) Exec(i int) { r[i]() }

@@ -1,0 +1,127 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// metric -- op Metric: a sum over the rows of the batch. Runs on one thread.
+func metric(c *call) step {
+	y, x := c.out(0), c.in(0)
+	rows, cols := ir.Rows(c.shape(0))
+	t := c.target(1, cols)
+	at := &c.ins.Attrs
+	if at.Metric == ir.Confusion {
+		threshold := at.Threshold
+		return func() { confusion(y, x, &t, threshold) }
+	}
+	// A row of the batch counts as the mean over its positions.
+	positions := rows
+	if at.Metric == ir.BinaryAccuracy || at.Metric == ir.MAE {
+		positions = rows * cols
+	}
+	weight := float64(c.shape(0)[0]) / float64(positions)
+	sum := rowMetric(at, x, t)
+	return func() { y[0] = float32(sum() * weight) }
+}
+
+// rowMetric returns a function that adds up a metric over all positions.
+func rowMetric(at *ir.Attrs, x []float32, t target) func() float64 {
+	k, threshold := at.K, at.Threshold
+	switch at.Metric {
+	case ir.Accuracy:
+		return func() float64 {
+			return t.count(x, func(row []float32, class int) bool { return argmax(row) == class })
+		}
+	case ir.TopK:
+		hit := func(row []float32, class int) bool { return rank(row, class) < k }
+		return func() float64 { return t.count(x, hit) }
+	case ir.BinaryAccuracy:
+		return func() (sum float64) {
+			for i, v := range x {
+				if (float64(v) > threshold) == (t.values[i] > 0.5) {
+					sum++
+				}
+			}
+			return sum
+		}
+	default: // MAE
+		return func() (sum float64) {
+			for i, v := range x {
+				sum += math.Abs(float64(v) - float64(t.values[i]))
+			}
+			return sum
+		}
+	}
+}
+
+// count returns the number of rows of x with a hit.
+func (t *target) count(x []float32, hit func(row []float32, class int) bool) (n float64) {
+	for r := range len(x) / t.cols {
+		if hit(x[r*t.cols:(r+1)*t.cols], t.class(r)) {
+			n++
+		}
+	}
+	return n
+}
+
+// class returns the true class of row r.
+func (t *target) class(r int) int {
+	if t.classes != nil {
+		return int(t.classes[r])
+	}
+	return argmax(t.row(r))
+}
+
+// confusion counts pairs y[true class, predicted class]; a single column has two
+// classes, split at threshold.
+func confusion(y, x []float32, t *target, threshold float64) {
+	clear(y)
+	classes := max(t.cols, 2)
+	for r := range len(x) / t.cols {
+		class, predicted := t.class(r), argmax(x[r*t.cols:(r+1)*t.cols])
+		if t.cols == 1 {
+			predicted = indicator(float64(x[r]) > threshold)
+			if t.classes == nil {
+				class = indicator(t.values[r] > 0.5)
+			}
+		}
+		if class >= 0 && class < classes {
+			y[class*classes+predicted]++
+		}
+	}
+}
+
+// argmax returns the index of the first largest element.
+func argmax(row []float32) int {
+	best := 0
+	for i, v := range row {
+		if v > row[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// rank returns the number of classes before class in the order of scores, equal
+// ones by index; for no class, all of them.
+func rank(row []float32, class int) int {
+	if class < 0 || class >= len(row) {
+		return math.MaxInt
+	}
+	n := 0
+	for c, v := range row {
+		if v > row[class] || v == row[class] && c < class {
+			n++
+		}
+	}
+	return n
+}
+
+func indicator(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
