@@ -1,0 +1,105 @@
+package model
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/model/op"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// Confusion is the name of the confusion matrix, which Forward adds to the
+// metrics of a classification: sums over rows of pairs (true class, predicted
+// class), row-major.
+const Confusion = "confusion"
+
+// topK is the K of top_k_accuracy.
+const topK = 5
+
+// A metric is one number, or matrix, summed over the rows.
+type metric struct {
+	name  string
+	attrs ir.Attrs
+	// onOutput: it compares the model's output as written, not the logits.
+	onOutput bool
+}
+
+// newMetrics returns the metrics that the spec asks for.
+func (h *head) newMetrics(s *spec.Spec, in Input) ([]metric, spec.Errors) {
+	var out []metric
+	var errs spec.Errors
+	for i, name := range s.Metrics {
+		m, err := h.newMetric(name, in)
+		if err != nil {
+			errs = append(errs, s.Errorf(fmt.Sprintf("metrics[%d]", i), "%s: %v", name, err))
+			continue
+		}
+		out = append(out, m)
+	}
+	return out, errs
+}
+
+func (h *head) newMetric(name string, in Input) (metric, error) {
+	m := metric{name: name}
+	switch name {
+	case "accuracy":
+		switch {
+		case h.oneOfMany(in):
+			m.attrs.Metric = ir.Accuracy
+		case h.targets == binaryTargets:
+			m.attrs.Metric = ir.BinaryAccuracy // of logits: split at 0
+		default:
+			return m, fmt.Errorf("is for classes, but %s compares numbers", h.choice.Kind)
+		}
+	case "top_k_accuracy":
+		if !h.oneOfMany(in) {
+			return m, fmt.Errorf("is for classes, but %s compares single numbers", h.choice.Kind)
+		}
+		m.attrs.Metric, m.attrs.K = ir.TopK, min(topK, h.classes(in))
+	case "mean_absolute_error":
+		if h.integer() {
+			return m, fmt.Errorf("is for numbers, but the targets are class labels")
+		}
+		m.attrs.Metric, m.onOutput = ir.MAE, true
+	default:
+		return m, fmt.Errorf("there is no such metric")
+	}
+	return m, nil
+}
+
+// oneOfMany reports whether the targets say which of several classes it is, by
+// labels or one-hot rows.
+func (h *head) oneOfMany(in Input) bool {
+	oneHot := len(h.target) == 1 && h.target[0] > 1
+	return h.integer() || oneHot && h.targets == rowTargets && (in.Classes > 0 || h.lossKind.logits != "")
+}
+
+// classes returns the number of classes of oneOfMany.
+func (h *head) classes(in Input) int {
+	if h.integer() {
+		return in.Classes
+	}
+	return h.target[0]
+}
+
+// confusion returns the confusion matrix, if there are classes to confuse.
+func (h *head) confusion(in Input) []metric {
+	if h.oneOfMany(in) || h.targets == binaryTargets && len(h.target) == 1 && h.target[0] == 1 {
+		return []metric{{name: Confusion, attrs: ir.Attrs{Metric: ir.Confusion}}}
+	}
+	return nil
+}
+
+// metric adds a metric.
+func (h *head) metric(n *network, m metric) (*G.Node, error) {
+	x, err := h.logits(n)
+	if m.onOutput {
+		x = n.output()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return op.Apply(lossLayer, ir.Metric, m.attrs, 0, x, h.y(n))
+}

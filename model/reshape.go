@@ -1,0 +1,51 @@
+package model
+
+import (
+	"slices"
+
+	G "gorgonia.org/gorgonia"
+
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// buildFlatten makes each row a vector.
+func buildFlatten(c *construction, in []*G.Node) *G.Node {
+	return c.keepActivation(in[0], c.reshape(in[0], ir.Size(c.row(in[0]))))
+}
+
+// buildReshape gives each row another shape.
+func buildReshape(c *construction, in []*G.Node) *G.Node {
+	p := c.params.(*spec.Reshape)
+	row, target := c.row(in[0]), slices.Clone(p.TargetShape)
+	size, rest, open := ir.Size(row), 1, -1
+	for i, d := range target {
+		switch {
+		case d == -1 && open < 0:
+			open = i
+		case d < 1:
+			c.fail("target_shape %v: got %d, want dims >= 1 and at most one -1", p.TargetShape, d)
+			return in[0]
+		default:
+			rest *= d
+		}
+	}
+	if open >= 0 && size%rest == 0 {
+		target[open] = size / rest
+	}
+	if slices.Contains(target, -1) || ir.Size(target) != size {
+		c.fail("target_shape %v does not hold the %d elements of its input %s from %s",
+			p.TargetShape, size, shapeText(row), c.from(0))
+		return in[0]
+	}
+	return c.keepActivation(in[0], c.reshape(in[0], target...))
+}
+
+// keepActivation notes that y is x under another shape, for the loss to find the
+// activation before it.
+func (c *construction) keepActivation(x, y *G.Node) *G.Node {
+	if a, ok := c.acts[x]; ok {
+		c.acts[y] = a
+	}
+	return y
+}
