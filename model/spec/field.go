@@ -16,7 +16,8 @@ type field struct {
 	req      bool
 	bounds   []bound
 	enum     []string
-	index    []int // for reflect.Value.FieldByIndex
+	shared   string // name of an enum that several fields share, such as "@activation"
+	index    []int  // for reflect.Value.FieldByIndex
 	typ      reflect.Type
 }
 
@@ -78,7 +79,7 @@ func newField(key string, i int, sf reflect.StructField) field {
 	}
 	if list := sf.Tag.Get("enum"); list != "" {
 		if strings.HasPrefix(list, "@") {
-			list = enums[list]
+			f.shared, list = list, enums[list]
 		}
 		f.enum = strings.Split(list, ",")
 	}

@@ -33,21 +33,21 @@ var Losses = map[string]Kind{
 
 // Optimizers lists the optimisers, with Keras's parameter names and defaults.
 var Optimizers = map[string]Kind{
-	"sgd":     {func() any { return new(SGD) }, "Gradient descent, with momentum."},
-	"adam":    {func() any { return new(Adam) }, "Kingma and Ba, 2015."},
+	"sgd":     {func() any { return new(SGD) }, "Gradient descent: minus learning_rate times the gradient, with momentum if wanted."},
+	"adam":    {func() any { return new(Adam) }, "Steps scaled by running means of the gradient and its square: Kingma and Ba, 2015."},
 	"adamw":   {func() any { return new(AdamW) }, "Adam with decoupled weight decay: Loshchilov and Hutter, 2019."},
-	"rmsprop": {func() any { return new(RMSProp) }, "Hinton, 2012."},
-	"adagrad": {func() any { return new(Adagrad) }, "Duchi et al., 2011."},
+	"rmsprop": {func() any { return new(RMSProp) }, "Steps scaled by a running mean of the squared gradient: Hinton, 2012."},
+	"adagrad": {func() any { return new(Adagrad) }, "Steps scaled by the sum of the squared gradients: Duchi et al., 2011."},
 }
 
 // Schedules lists the learning-rate schedules; each may start with a linear
 // warm-up from 0.
 var Schedules = map[string]Kind{
 	"constant":          {func() any { return new(Constant) }, "The optimizer's learning rate throughout."},
-	"step":              {func() any { return new(StepDecay) }, "Times factor after every so many steps."},
-	"exponential":       {func() any { return new(Exponential) }, "rate·decay_rate^(step/decay_steps)."},
+	"step":              {func() any { return new(StepDecay) }, "The rate times factor after every step_size steps."},
+	"exponential":       {func() any { return new(Exponential) }, "The rate times decay_rate^(step/decay_steps)."},
 	"cosine":            {func() any { return new(Cosine) }, "Half a cosine from the rate down to alpha·rate: Loshchilov and Hutter, 2017."},
-	"reduce_on_plateau": {func() any { return new(ReduceOnPlateau) }, "Times factor when the monitored value has stopped improving."},
+	"reduce_on_plateau": {func() any { return new(ReduceOnPlateau) }, "The rate times factor when the monitored value has stopped improving."},
 }
 
 // Metrics lists the metrics and what each reports.
@@ -77,7 +77,7 @@ type (
 	}
 	// Activation is an activation on its own.
 	Activation struct {
-		Kind  string   `yaml:"kind" doc:"Which." req:"true" enum:"@activation"`
+		Kind  string   `yaml:"kind" doc:"Which one." req:"true" enum:"@activation"`
 		Alpha *float64 `yaml:"alpha" doc:"Slope of leaky_relu for negative inputs (default 0.2), or scale of elu (default 1)."`
 	}
 	// Dropout drops inputs in training.

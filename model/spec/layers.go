@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -25,6 +26,11 @@ func (s setting) env() string {
 }
 
 const envPrefix = "GESPANN_"
+
+// foreign matches variables that are not settings: those of this repository's
+// tests, and those that Kubernetes sets for services called gespann-something.
+var foreign = regexp.MustCompile(
+	`^GESPANN_(TEST_.*|(.*_)?(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|SCTP).*))$`)
 
 // settings lists all settings in the order of the structs.
 func settings() []setting { return settingsOf(reflect.TypeFor[Spec](), "") }
@@ -112,7 +118,7 @@ func (l *layers) bindEnv(environ []string) Errors {
 		name, text, _ := strings.Cut(kv, "=")
 		key, ok := byName[name]
 		switch {
-		case !strings.HasPrefix(name, envPrefix) || text == "":
+		case !strings.HasPrefix(name, envPrefix) || text == "" || foreign.MatchString(name):
 		case !ok:
 			errs = append(errs, &Error{File: name, Msg: "no such setting",
 				Hint: didYouMean(name, sortedKeys(byName))})
