@@ -121,8 +121,14 @@ func gatherBytes(dst []float32, src []byte, rows []uint32, size int, scale, shif
 		value[v] = float32(float32(v)*a) + b
 	}
 	for i, row := range rows {
-		out := dst[i*size : (i+1)*size]
-		for j, v := range src[int(row)*size:][:size] {
+		in, out := src[int(row)*size:][:size], dst[i*size:][:size]
+		for len(in) >= 8 && len(out) >= 8 { // fewer bounds checks
+			a, b := (*[8]byte)(in), (*[8]float32)(out)
+			b[0], b[1], b[2], b[3] = value[a[0]], value[a[1]], value[a[2]], value[a[3]]
+			b[4], b[5], b[6], b[7] = value[a[4]], value[a[5]], value[a[6]], value[a[7]]
+			in, out = in[8:], out[8:]
+		}
+		for j, v := range in {
 			out[j] = value[v]
 		}
 	}
