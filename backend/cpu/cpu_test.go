@@ -1,0 +1,109 @@
+package cpu
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// TestKernels finds ops without a row in the table.
+func TestKernels(t *testing.T) {
+	for op := ir.Invalid + 1; int(op) < ir.NumOps; op++ {
+		if kernels[op] == nil {
+			t.Errorf("%s has no kernel", op)
+		}
+	}
+}
+
+// TestThreads demands the same bits from any number of threads, and that the
+// program it uses has every op.
+func TestThreads(t *testing.T) {
+	b := everything(t)
+	seen := map[ir.Op]bool{}
+	for _, ins := range b.p.Instrs {
+		seen[ins.Op] = true
+	}
+	for op := ir.Invalid + 1; int(op) < ir.NumOps; op++ {
+		if !seen[op] {
+			t.Errorf("the program has no %s", op)
+		}
+	}
+	want := b.memory(1)
+	b.compile(want, 1).Run()
+	for _, threads := range []int{2, 3, 5} {
+		got := b.memory(1)
+		b.compile(got, threads).Run()
+		b.same(got, want, threads)
+	}
+}
+
+// same compares the outputs of all instructions bit by bit.
+func (b *builder) same(got, want host.Slots, threads int) {
+	b.t.Helper()
+	for _, ins := range b.p.Instrs {
+		for k, out := range ins.Out {
+			for i := range want.F[out] {
+				g, w := got.F[out][i], want.F[out][i]
+				if math.Float32bits(g) != math.Float32bits(w) {
+					b.t.Errorf("%s output %d [%d] = %v with %d threads, %v with 1", ins.Op, k, i, g, threads, w)
+					break
+				}
+			}
+		}
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	b := everything(t)
+	s := b.memory(1)
+	for _, threads := range []int{1, 2} {
+		r := b.compile(s, threads)
+		for i, ins := range b.p.Instrs {
+			r.Exec(i)
+			if got := testing.AllocsPerRun(2, func() { r.Exec(i) }); got != 0 {
+				t.Errorf("%s allocates %v times with %d threads, want 0", ins.Op, got, threads)
+			}
+		}
+	}
+}
+
+// TestNaN puts a NaN into an activation and follows it to the loss: no op on the
+// way may lose it.
+func TestNaN(t *testing.T) {
+	nan := float32(math.NaN())
+	for act := ir.NoAct; act <= ir.SiLU; act++ {
+		b := &builder{t: t}
+		x := b.float(4, 6, 6, 8)
+		a := ir.Attrs{Act: act}
+		if act == ir.LeakyReLU || act == ir.ELU {
+			a.Alpha = 0.3
+		}
+		y := b.one(ir.Activation, a, x)
+		y = b.op(ir.MaxPool, ir.Attrs{Win: halving}, y)[0]
+		y = b.op(ir.MaxPool, ir.Attrs{Win: lapping}, y)[0]
+		y = b.op(ir.BatchNorm, ir.Attrs{Eps: 1e-3, Act: ir.ReLU}, y, b.float(8), b.float(8))[0]
+		y = b.op(ir.LayerNorm, ir.Attrs{Eps: 1e-3}, y, b.float(8), b.float(8))[0]
+		n := b.p.Values[y].Size() / 8
+		y = b.view(y, n, 8)
+		a.Bias = true
+		y = b.one(ir.MatMul, a, y, b.float(8, 10), b.float(10))
+		losses := []ir.Slot{
+			b.one(ir.SoftmaxXent, ir.Attrs{}, y, b.value(ir.Int, n)),
+			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, y, b.float(n, 10)),
+			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SigmoidXent}, y, b.float(n, 10)),
+			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, b.one(ir.Softmax, ir.Attrs{}, y), b.float(n, 10)),
+		}
+		for at := range 64 {
+			s := b.memory(1)
+			s.F[x][at*13] = nan
+			b.compile(s, 1).Run()
+			for i, l := range losses {
+				if got := s.F[l][0]; got == got {
+					t.Errorf("%v, NaN at %d: loss %d is %v, want NaN", act, at*13, i, got)
+				}
+			}
+		}
+	}
+}
