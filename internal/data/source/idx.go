@@ -167,7 +167,7 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %w", idxWords(dims), err)
+		return nil, nil, about(idxWords(dims), err)
 	}
 	return dims, elems, nil
 }

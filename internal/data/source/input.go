@@ -106,6 +106,15 @@ func (e *sizeError) Error() string {
 	return fmt.Sprintf("need %d bytes, file has %d", e.want, e.got)
 }
 
+// about makes a sentence of what a header announces and an error of elements.
+func about(what string, err error) error {
+	var size *sizeError
+	if errors.As(err, &size) {
+		return fmt.Errorf("%s %w", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
 // elements reads what is left of the input: count elements of width bytes each,
 // after header bytes already read. It calls convert with whole elements. It
 // fails with a *sizeError before it reads anything when the size is known.

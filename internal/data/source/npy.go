@@ -160,7 +160,7 @@ func decodeNPY(in *input) (*array, error) {
 	}
 	a := &array{dtype: h.descr, shape: h.shape}
 	if err := in.elements(length, count, t.width, t.reader(a, in, count, order)); err != nil {
-		return nil, fmt.Errorf("%s elements of shape %s %w", h.descr, h.words(), err)
+		return nil, about(fmt.Sprintf("%s elements of shape %s", h.descr, h.words()), err)
 	}
 	if h.fortran && len(h.shape) > 1 {
 		a.u8, a.i32, a.f32 = rowMajor(a.u8, a.shape), rowMajor(a.i32, a.shape), rowMajor(a.f32, a.shape)
@@ -247,7 +247,7 @@ func (t npyType) reader(a *array, in *input, count int64, order binary.ByteOrder
 			for ; len(b) > 0; b = b[t.width:] {
 				v := t.ints(b, order)
 				if v != int64(int32(v)) {
-					return fmt.Errorf("hold %d at element %d, want at most 32 bits", v, len(a.i32))
+					return fmt.Errorf("element %d is %d, want at most 32 bits", len(a.i32), v)
 				}
 				a.i32 = append(a.i32, int32(v))
 			}
@@ -260,7 +260,7 @@ func (t npyType) reader(a *array, in *input, count int64, order binary.ByteOrder
 		for ; len(b) > 0; b = b[t.width:] {
 			v := t.floats(b, order)
 			if f := float32(v); math.IsNaN(v) || math.IsInf(float64(f), 0) {
-				return fmt.Errorf("hold %v at element %d, want a finite float32", v, len(a.f32))
+				return fmt.Errorf("element %d is %v, want a finite float32", len(a.f32), v)
 			}
 			a.f32 = append(a.f32, float32(v))
 		}
