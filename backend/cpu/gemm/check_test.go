@@ -79,15 +79,15 @@ func gamma(k int) float64 {
 	return u / (1 - u)
 }
 
-// epilogues are the cases of Epilogue; ref and bias say what inputs they take.
-var epilogues = []struct {
-	name            string
-	accumulate      bool
-	bias, ref, row  bool
-	act             ir.Act
-	apply           func(v, ref float64) float64
-	lipschitz, flat float64 // error factor of apply, and its own error
-}{
+// epilogueCase is an Epilogue and its definition.
+type epilogueCase struct {
+	name                       string
+	accumulate, bias, ref, row bool
+	act                        ir.Act
+	apply                      func(v, ref float64) float64 // |slope| ≤ 2
+}
+
+var epilogues = []epilogueCase{
 	{name: "plain"},
 	{name: "accumulate", accumulate: true},
 	{name: "bias", bias: true},
@@ -96,6 +96,43 @@ var epilogues = []struct {
 	{name: "accumulate-bias-relu-grad", accumulate: true, bias: true, act: ir.ReLU, ref: true, apply: reluGrad},
 	{name: "row", bias: true, act: ir.LeakyReLU, row: true, apply: func(v, _ float64) float64 { return 2 * v }},
 	{name: "row-ref", accumulate: true, act: ir.LeakyReLU, ref: true, row: true, apply: func(v, r float64) float64 { return v * r }},
+}
+
+// epilogue returns the Epilogue of the case.
+func (tc *epilogueCase) epilogue(bias, ref []float32) *Epilogue {
+	e := &Epilogue{Accumulate: tc.accumulate, Act: tc.act}
+	if tc.bias {
+		e.Bias = bias
+	}
+	if tc.ref {
+		e.Ref = ref
+	}
+	if tc.row {
+		e.Row = rowFunc
+	}
+	return e
+}
+
+// expect returns the exact result of the case, given that of the product, and the
+// magnitude to which its error is relative.
+func (tc *epilogueCase) expect(sum, abs []float64, bias, ref, c []float32) (want, bound []float64) {
+	want, bound = slices.Clone(sum), slices.Clone(abs)
+	for i := range want {
+		if tc.accumulate {
+			want[i] += float64(c[i])
+			bound[i] += math.Abs(float64(c[i]))
+		}
+		if tc.bias {
+			b := float64(bias[i%len(bias)])
+			want[i] += b
+			bound[i] += math.Abs(b)
+		}
+		if tc.apply != nil {
+			want[i] = tc.apply(want[i], float64(ref[i]))
+			bound[i] *= 2
+		}
+	}
+	return want, bound
 }
 
 func reluGrad(v, ref float64) float64 {
@@ -116,7 +153,15 @@ func rowFunc(y, ref []float32) {
 	}
 }
 
-// withPool runs a test with pools of several sizes.
+// aligned returns random values that start at a cache line, as the backend's
+// buffers do.
+func aligned(rng *rand.Rand, n int) []float32 {
+	x := random(rng, n+16).x
+	skip := int(-uintptr(at(x, 0)) % 64 / floatSize)
+	return x[skip : skip+n]
+}
+
+// pools returns pools of several sizes.
 func pools(t testing.TB) []*pool.Pool {
 	var all []*pool.Pool
 	for _, threads := range []int{1, 2, 3, 5} {
