@@ -13,7 +13,7 @@ func (d *decoder) data() {
 		return // missing, which is reported already
 	}
 	need := func(path, value string) {
-		if value == "" {
+		if value == "" && !d.meant["data."+path] {
 			d.report("data."+path, "", "missing, wanted by source %s", x.Source)
 		}
 	}
@@ -30,6 +30,12 @@ func (d *decoder) data() {
 		need("npy.y", x.NPY.Y)
 	case "idx":
 		need("dir", x.Dir)
+	}
+	switch {
+	case x.NPY.TestX != "" && x.NPY.TestY == "":
+		d.report("data.npy.test_y", "", "missing, wanted with test_x")
+	case x.NPY.TestY != "" && x.NPY.TestX == "":
+		d.report("data.npy.test_x", "", "missing, wanted with test_y")
 	}
 	if x.Source != "csv" {
 		useless("csv", "csv")
@@ -67,9 +73,6 @@ func (d *decoder) csv() {
 	x := &d.spec.Data
 	if n := len([]rune(x.CSV.Delimiter)); n != 1 {
 		d.report("data.csv.delimiter", "", "got %q, want one character", clip(x.CSV.Delimiter))
-	}
-	if (x.NPY.TestX == "") != (x.NPY.TestY == "") {
-		d.report("data.npy", "", "got only one of test_x and test_y, want both or none")
 	}
 	if slices.Contains(x.CSV.Features, x.CSV.Label) && x.CSV.Label != "" {
 		d.report("data.csv.features", "", "has the label %q", clip(x.CSV.Label))

@@ -12,7 +12,7 @@ func (d *decoder) choice(dst *Choice, f field, n *yaml.Node, path string, pos Po
 	kinds := kindsOf(f.key)
 	v, ok := d.value(f, n, path)
 	if !ok {
-		d.fail(pos, path, "", "missing, want one of %s", strings.Join(sortedKeys(kinds), ", "))
+		d.missing(pos, path, "one of "+strings.Join(sortedKeys(kinds), ", "))
 		return
 	}
 	if v.given {

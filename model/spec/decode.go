@@ -16,7 +16,13 @@ type decoder struct {
 	errs   Errors
 	exact  map[string]bool // paths of the errors
 	bad    map[string]bool // paths of the errors and all around them
+	meant  map[string]bool // paths of the keys that misspelt ones probably mean
 	depth  int             // of repeat
+}
+
+func newDecoder(s *Spec, l *layers, errs Errors) *decoder {
+	return &decoder{spec: s, layers: l, errs: errs,
+		exact: map[string]bool{}, bad: map[string]bool{}, meant: map[string]bool{}}
 }
 
 // fail reports an error about a path at a position.
@@ -78,6 +84,7 @@ func (d *decoder) entries(n *yaml.Node, path string, known []string) map[string]
 		out[name] = entryNode{k, v}
 		if !slices.Contains(known, name) {
 			d.fail(d.pos(k), join(path, clip(name)), didYouMean(name, known), "unknown key")
+			d.meant[join(path, closest(name, known))] = true
 		}
 	}
 	return out
@@ -118,7 +125,7 @@ func (d *decoder) field(dst reflect.Value, f field, e entryNode, path string, po
 		v, ok := d.value(f, e.value, path)
 		if !ok {
 			if f.req {
-				d.fail(pos, path, "", "missing, want %s", f.wants())
+				d.missing(pos, path, f.wants())
 			}
 			return
 		}
@@ -127,6 +134,17 @@ func (d *decoder) field(dst reflect.Value, f field, e entryNode, path string, po
 		}
 		d.leaf(dst, f, v, path)
 	}
+}
+
+// missing reports that a key is not there, unless it, or a section around it,
+// is there but misspelt.
+func (d *decoder) missing(pos Pos, path, want string) {
+	for p := path; p != ""; p = parent(p) {
+		if d.meant[p] {
+			return
+		}
+	}
+	d.fail(pos, path, "", "missing, want %s", want)
 }
 
 // value returns what a field is set to: by the highest layer for a setting, by

@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ":%d", e.Col)
 	}
 	for _, part := range []string{e.Path, e.Msg} {
-		if part == "" {
+		if part == "" || strings.HasSuffix(e.File, " "+part) { // --set names the path
 			continue
 		}
 		if b.Len() > 0 {

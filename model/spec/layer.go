@@ -16,7 +16,7 @@ const maxRepeat = 8
 func (d *decoder) model(dst *[]Layer, n *yaml.Node, path string, pos Pos) {
 	switch {
 	case n == nil:
-		d.fail(pos, path, "", "missing, want a list of layers")
+		d.missing(pos, path, "a list of layers")
 		return
 	case n.Kind != yaml.SequenceNode:
 		d.fail(d.pos(n), path, "", "got %s, want a list of layers", describe(n))

@@ -120,8 +120,7 @@ func (l *layers) bindEnv(environ []string) Errors {
 		switch {
 		case !strings.HasPrefix(name, envPrefix) || text == "" || foreign.MatchString(name):
 		case !ok:
-			errs = append(errs, &Error{File: name, Msg: "no such setting",
-				Hint: didYouMean(name, sortedKeys(byName))})
+			errs = append(errs, &Error{File: name, Msg: "no such setting", Hint: variableHint(name, byName)})
 		case !utf8.ValidString(text):
 			errs = append(errs, &Error{File: name, Path: key, Msg: "not UTF-8 text"})
 		default:
@@ -130,6 +129,19 @@ func (l *layers) bindEnv(environ []string) Errors {
 		}
 	}
 	return errs
+}
+
+// variableHint suggests a variable for a misspelt one.
+func variableHint(name string, byName map[string]string) string {
+	var known []string // without the prefix, which all have in common
+	for n := range byName {
+		known = append(known, strings.TrimPrefix(n, envPrefix))
+	}
+	best := closest(strings.TrimPrefix(name, envPrefix), known)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", envPrefix+best)
 }
 
 // bindFlags binds the flags that were given.

@@ -92,13 +92,14 @@ func parseBool(n *yaml.Node) (bool, *problem) {
 
 // isNumber reports whether a node may be a number: a quoted one is text.
 func isNumber(n *yaml.Node) bool {
-	return n.Tag == "" || n.Tag == "!!int" || n.Tag == "!!float"
+	return n.Tag != "!!bool" && n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|
+		yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }
 
 // notNumber is the problem of a node that is no number.
 func notNumber(n *yaml.Node) *problem {
 	p := &problem{got: describe(n)}
-	if _, err := strconv.ParseFloat(n.Value, 64); err == nil && n.Tag == "!!str" {
+	if _, err := strconv.ParseFloat(n.Value, 64); err == nil {
 		p.hint = "write it without quotes"
 	}
 	return p
@@ -144,10 +145,11 @@ func leadingZero(text string) bool {
 
 // notDecimal is the problem of a node that is no whole number in decimal.
 func notDecimal(n *yaml.Node) *problem {
-	p := &problem{got: clip(n.Value)}
-	if i, err := strconv.ParseInt(n.Value, 0, 64); err == nil && !leadingZero(n.Value) || err == nil && strings.ContainsAny(n.Value, "xXoObB_") {
-		p.hint = fmt.Sprintf("write it in decimal: %d", i)
-	} else if f, err := strconv.ParseFloat(n.Value, 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+	p := &problem{got: describe(n)}
+	f, err := strconv.ParseFloat(n.Value, 64) // as in 1e3, or 010
+	if i, errInt := strconv.ParseInt(n.Value, 0, 64); errInt == nil && err != nil {
+		p.hint = fmt.Sprintf("write it in decimal: %d", i) // as in 0x10, or 1_000
+	} else if err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		p.hint = fmt.Sprintf("write %.0f", f)
 	}
 	return p
@@ -159,17 +161,16 @@ func parseFloat(n *yaml.Node) (float64, *problem) {
 	if !isNumber(n) {
 		return 0, notNumber(n)
 	}
-	if strings.ContainsAny(n.Value, "xX_pP") {
-		return 0, &problem{got: clip(n.Value), hint: "write it in decimal"}
-	}
 	f, err := strconv.ParseFloat(n.Value, 64)
 	switch {
-	case errors.Is(err, strconv.ErrRange), err == nil && math.Abs(f) > math.MaxFloat32 && !math.IsInf(f, 0):
+	case errors.Is(err, strconv.ErrRange), math.Abs(f) > math.MaxFloat32 && !math.IsInf(f, 0):
 		return 0, &problem{got: clip(n.Value), want: "a number of at most 3.4e38"}
-	case math.IsInf(f, 0) || math.IsNaN(f) || strings.HasPrefix(strings.TrimLeft(n.Value, "+-"), ".") && err != nil:
+	case math.IsInf(f, 0), math.IsNaN(f), n.Tag == "!!float" && err != nil: // .inf and .nan
 		return 0, &problem{got: clip(n.Value), want: "a finite number"}
 	case err != nil:
 		return 0, &problem{got: describe(n)}
+	case strings.ContainsAny(n.Value, "xX_"):
+		return 0, &problem{got: clip(n.Value), hint: fmt.Sprintf("write it in decimal: %v", f)}
 	case f != 0 && math.Abs(f) < smallest:
 		return 0, &problem{got: clip(n.Value), want: "0, or a number of at least 1.2e-38"}
 	}
@@ -256,8 +257,7 @@ func (f field) check(x reflect.Value) *problem {
 func (f field) inBounds(x float64, text string) *problem {
 	for _, b := range f.bounds {
 		if !b.ok(x) {
-			p := &problem{got: text, want: b.String()}
-			return p
+			return &problem{got: text, want: b.String()}
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func Parse(file string, text []byte, o Options) (*Spec, error) {
 		return nil, errs
 	}
 	l, errs := newLayers(file, root, o)
-	d := &decoder{spec: s, layers: l, errs: errs, exact: map[string]bool{}, bad: map[string]bool{}}
+	d := newDecoder(s, l, errs)
 	d.document(root)
 	d.check()
 	if len(d.errs) > 0 {

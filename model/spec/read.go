@@ -107,6 +107,9 @@ func syntaxError(file string, text []byte, err error) *Error {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		e.Line, _ = strconv.Atoi(m[1]) // 0, unknown, if there is none
 		e.Msg = "not YAML: " + m[2]
+		if strings.Contains(m[2], "end of stream") {
+			e.Hint = "a quotation mark is not closed"
+		}
 	}
 	for i, line := range strings.Split(string(text), "\n") {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
@@ -128,6 +131,8 @@ func describe(n *yaml.Node) string {
 		return "a list"
 	case n.Tag == "!!null" && n.Value == "":
 		return "nothing"
+	case n.Tag == "!!null":
+		return "null"
 	case n.Tag == "!!str" || n.Tag == "":
 		return strconv.Quote(clip(n.Value))
 	default:

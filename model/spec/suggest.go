@@ -38,7 +38,7 @@ func closest(word string, known []string) string {
 		if max(len(word)-len(k), len(k)-len(word)) > limit {
 			continue
 		}
-		if d := distance(word, k); d <= limit && (least < 0 || d < least) {
+		if d := distance(word, strings.ToLower(k)); d <= limit && (least < 0 || d < least) {
 			best, least = k, d
 		}
 	}
