@@ -97,3 +97,12 @@ func readState(path string) (*checkpoint.State, position, error) {
 	}
 	return s, at, nil
 }
+
+// About returns the spec, in YAML, and the data.Prep, in JSON, of the run that a
+// checkpoint or model file is from.
+func About(s *checkpoint.State) (specText, prep string, err error) {
+	if f := s.Meta[metaFormat]; f != format {
+		return "", "", fmt.Errorf("metadata: %s is %q, want %q", metaFormat, f, format)
+	}
+	return s.Meta[metaSpec], s.Meta[metaPrep], nil
+}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
@@ -105,6 +106,24 @@ func View(path string) (*Dir, error) {
 		return nil, err
 	}
 	return &Dir{Path: path}, nil
+}
+
+// LatestRun returns the run directory below dir whose training was started last,
+// or "" when there is none.
+func LatestRun(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	latest, at := "", time.Time{}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := os.Stat(filepath.Join(path, lockName))
+		if err == nil && isRun(path) == nil && !info.ModTime().Before(at) {
+			latest, at = path, info.ModTime()
+		}
+	}
+	return latest, nil
 }
 
 func isRun(path string) error {

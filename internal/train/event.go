@@ -7,7 +7,7 @@ import (
 )
 
 // An Event is what a run tells while it goes: one of Started, Progress, EpochEnd,
-// Saved, Note and *Result.
+// Saved and *Result.
 type Event any
 
 // Started is the first event.
@@ -44,9 +44,6 @@ type Saved struct {
 	Path string
 	Step int64
 }
-
-// Note is something the user may want to know, in words.
-type Note string
 
 // A Value is one reported number.
 type Value struct {

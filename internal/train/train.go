@@ -56,7 +56,11 @@ func (e *InterruptedError) Error() string {
 // A StoppedError reports what stopped a run, and what of it is kept.
 type StoppedError struct {
 	Err        error
+	Dir        string
 	Checkpoint string // the last good one; "" when there is none
+	// RateKey is the setting of the learning rate, and Rate its value at the end.
+	RateKey string
+	Rate    float32
 }
 
 func (e *StoppedError) Error() string {
@@ -93,7 +97,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if stopped := (*InterruptedError)(nil); errors.As(err, &stopped) {
 		return nil, err
 	}
-	return nil, &StoppedError{Err: err, Checkpoint: l.saved}
+	return nil, &StoppedError{
+		Err: err, Dir: o.Dir.Path, Checkpoint: l.saved,
+		RateKey: "optimizer." + o.Spec.Optimizer.Kind + ".learning_rate",
+		Rate:    l.rates(l.at.Steps, float64(l.at.Factor)),
+	}
 }
 
 // interrupted saves the run where it is.

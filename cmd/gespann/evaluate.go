@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+func newEvaluate(t terminal) *cobra.Command {
+	var splitName, file string
+	c := &cobra.Command{
+		Use:   "evaluate RUN",
+		Short: "Measure a trained model on data with labels",
+		Long: `Evaluate prints loss and metrics of a trained model on the test rows of its data,
+and for classes the confusion matrix. RUN is a run directory, or a checkpoint in
+one.`,
+		Example: `  gespann evaluate runs/digits-mlp
+  gespann evaluate runs/digits-mlp --split validation
+  gespann evaluate runs/digits-mlp/checkpoints/best.safetensors
+  gespann evaluate runs/wine --data new.csv`,
+		Args: args(1, 1, "one run directory or checkpoint"),
+		RunE: func(c *cobra.Command, args []string) error {
+			split, err := parseSplit(splitName)
+			if err != nil {
+				return err
+			}
+			ctx, stop := withSignals(c.Context(), t.err)
+			defer stop()
+			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				if c.Flags().Changed("split") && s.spec.Data.Source == "csv" {
+					return usagef("--split: with --data, all rows of the file are evaluated")
+				}
+				if split, err = useFile(&s.spec.Data, file, split); err != nil {
+					return err
+				}
+			}
+			return evaluate(ctx, t, s, split)
+		},
+	}
+	c.Flags().StringVar(&splitName, "split", "test", "rows to evaluate: test, validation or training")
+	c.Flags().StringVar(&file, "data", "", "evaluate this CSV file, or folder of IDX files, instead")
+	spec.AddFlags(c.Flags(), "backend", "threads", "batch-size", "set")
+	return c
+}
+
+func parseSplit(name string) (data.Split, error) {
+	for _, s := range []data.Split{data.Train, data.Validation, data.Test} {
+		if name == s.String() || name == "train" && s == data.Train {
+			return s, nil
+		}
+	}
+	return 0, usagef("--split: got %q, want test, validation or training", name)
+}
+
+// useFile makes d read a file or folder instead, and returns the split to use.
+func useFile(d *spec.Data, file string, split data.Split) (data.Split, error) {
+	switch d.Source {
+	case "csv":
+		d.CSV.Path, d.CSV.TestPath = file, ""
+		d.TestSplit, d.ValidationSplit = 0, 0
+		return data.Train, nil
+	case "mnist", "fashion_mnist", "idx":
+		d.Dir = file
+		return split, nil
+	}
+	return 0, usagef("--data: for source %s, use --set, such as --set data.npy.test_x=x.npy", d.Source)
+}
+
+func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error {
+	set, m, err := load(ctx, s.spec, s.prep, t)
+	if err != nil {
+		return err
+	}
+	rows := set.Parts[split].Rows
+	if rows == 0 {
+		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, set.Source)
+	}
+	session, err := s.session(ctx, m, set)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	stats, err := session.Evaluate(ctx, split)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	fmt.Fprintf(t.out, "%s on %s %s rows of %s\n", s.path, grouped(rows), split, set.Source)
+	values := train.Values(stats, m.Metrics())
+	width := 0
+	for _, v := range values {
+		width = max(width, len(v.Name))
+	}
+	for _, v := range values {
+		fmt.Fprintf(t.out, "  %-*s  %s\n", width, v.Name, decimal(v.Value))
+	}
+	if counts := stats.Metrics[model.Confusion]; len(counts) > 0 {
+		fmt.Fprint(t.out, "\n"+confusion(counts, classNames(s.prep, counts)))
+	}
+	return nil
+}
+
+// ended returns the signal that ended ctx, if that is why err came.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// classNames returns the names of the classes of a confusion matrix.
+func classNames(p *data.Prep, counts []float64) []string {
+	n := 0
+	for n*n < len(counts) {
+		n++
+	}
+	if len(p.Labels) == n {
+		return p.Labels
+	}
+	return numbers(n)
+}

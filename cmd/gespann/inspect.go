@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+func newInspect(t terminal) *cobra.Command {
+	var stage string
+	var batch int
+	var dot bool
+	c := &cobra.Command{
+		Use:   "inspect CONFIG.yaml",
+		Short: "Show a model, and what becomes of it",
+		Long: `Inspect shows what the YAML file turns into, without training:
+
+  summary  the layers, their shapes and parameters
+  spec     the whole configuration, defaults included
+  graph    the graph that Gorgonia has differentiated; with --dot for Graphviz
+  program  the programs that a backend runs: forward, gradient, update
+  memory   where their values live in the arena, and how large it is`,
+		Example: `  gespann inspect configs/mnist-cnn.yaml
+  gespann inspect configs/digits-mlp.yaml --stage program
+  gespann inspect configs/digits-mlp.yaml --stage graph --dot | dot -Tsvg > graph.svg`,
+		Args: args(1, 1, "one configuration file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if dot && stage != "graph" {
+				return usagef("--dot: only with --stage graph")
+			}
+			s, err := spec.Load(args[0], spec.Options{Flags: c.Flags(), Env: true})
+			if err != nil {
+				return err
+			}
+			if batch == 0 {
+				batch = s.Data.BatchSize
+			}
+			if batch < 1 {
+				return usagef("--batch: got %d, want ≥ 1", batch)
+			}
+			text, err := inspect(c.Context(), t, s, stage, batch, dot)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(t.out, text)
+			return err
+		},
+	}
+	c.Flags().StringVar(&stage, "stage", "summary", "what to show: summary, spec, graph, program or memory")
+	c.Flags().IntVar(&batch, "batch", 0, "rows per batch; default: data.batch_size")
+	c.Flags().BoolVar(&dot, "dot", false, "graph in the language of Graphviz")
+	spec.AddFlags(c.Flags(), "set", "data-dir")
+	return c
+}
+
+func inspect(ctx context.Context, t terminal, s *spec.Spec, stage string, batch int, dot bool) (string, error) {
+	if stage == "spec" {
+		text, err := s.Marshal()
+		return string(text), err
+	}
+	m, err := buildOnly(ctx, t, s)
+	if err != nil {
+		return "", err
+	}
+	switch stage {
+	case "summary":
+		return m.Summary(), nil
+	case "graph":
+		text, dotText, err := m.Graph(batch)
+		if dot {
+			text = dotText
+		}
+		return text, err
+	case "program", "memory":
+		var b strings.Builder
+		programs, err := trainingPrograms(m, batch)
+		for i, p := range programs {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			if stage == "program" {
+				fmt.Fprint(&b, p)
+			} else {
+				b.WriteString(memory(p))
+			}
+		}
+		return b.String(), err
+	}
+	return "", usagef("--stage: got %q, want summary, spec, graph, program or memory", stage)
+}
+
+// buildOnly builds the model of a spec. It reads the data to learn its shape,
+// except where that is known.
+func buildOnly(ctx context.Context, t terminal, s *spec.Spec) (*model.Model, error) {
+	if s.Data.Source == "mnist" || s.Data.Source == "fashion_mnist" {
+		p := &data.Prep{Shape: []int{28, 28, 1}, Classes: 10, Target: data.Classes}
+		if s.Data.OneHot {
+			p.Target = data.OneHot
+		}
+		return model.Build(s, input(p))
+	}
+	_, m, err := load(ctx, s, nil, t)
+	return m, err
+}
+
+// trainingPrograms returns the three programs of training.
+func trainingPrograms(m *model.Model, rows int) ([]*ir.Program, error) {
+	forward, err := m.Forward(rows, true)
+	if err != nil {
+		return nil, err
+	}
+	gradient, err := m.Gradient(rows, false)
+	if err != nil {
+		return nil, err
+	}
+	update, err := m.Update()
+	return []*ir.Program{forward, gradient, update}, err
+}
+
+// memory lists the arena of a program: each value with its bytes and its first
+// and last instruction, by address.
+func memory(p *ir.Program) string {
+	plan := ir.PlanMemory(p)
+	var slots []int
+	total := 0
+	for i := range p.Values {
+		if plan.Offset[i] >= 0 && p.Values[i].Kind != ir.View {
+			slots = append(slots, i)
+			total += p.Values[i].Size()
+		}
+	}
+	slices.SortFunc(slots, func(a, b int) int { return plan.Offset[a] - plan.Offset[b] })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: arena of %s bytes for %s bytes of values\n", p.Name, grouped(4*plan.Size), grouped(4*total))
+	lives := ir.Lifetimes(p)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "address\tbytes\tvalue\tfirst\tlast\t  shape\n")
+	for _, i := range slots {
+		v := &p.Values[i]
+		fmt.Fprintf(w, "%d\t%d\t%%%d\t%d\t%d\t  %v\n", 4*plan.Offset[i], 4*v.Size(), i,
+			lives[i].First, lives[i].Last, v.Shape)
+	}
+	w.Flush()
+	return b.String()
+}

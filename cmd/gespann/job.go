@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// load reads the data of a spec, in the form that prep describes, or learning
+// that from the data when prep is nil, and builds the model for it.
+func load(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, *model.Model, error) {
+	set, err := source.Load(ctx, s.Data, source.Options{
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Prep: prep,
+		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := model.Build(s, input(&set.Prep))
+	return set, m, err
+}
+
+// input returns the input of a model for data of that form.
+func input(p *data.Prep) model.Input {
+	in := model.Input{Shape: p.Shape, Integer: p.Ints, Classes: p.Classes}
+	if p.Target != data.Classes {
+		in.Target = p.TargetShape()
+	}
+	return in
+}
+
+// saved is a trained model read from a file.
+type saved struct {
+	path  string
+	spec  *spec.Spec
+	prep  *data.Prep
+	state *checkpoint.State
+}
+
+// openSaved reads the trained weights of a run directory, or those in a file.
+func openSaved(path string, o spec.Options) (*saved, error) {
+	file, err := weightsOf(path)
+	if err != nil {
+		return nil, err
+	}
+	state, err := checkpoint.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	s := &saved{path: file, prep: new(data.Prep), state: state}
+	text, prep, err := train.About(state)
+	if err != nil {
+		return nil, &checkpoint.FileError{Path: file, Err: err}
+	}
+	if err := json.Unmarshal([]byte(prep), s.prep); err != nil {
+		return nil, &checkpoint.FileError{Path: file, Err: fmt.Errorf("metadata: prep: %w", err)}
+	}
+	s.spec, err = spec.Parse(file, []byte(text), o)
+	return s, err
+}
+
+// weightsOf returns the file with the weights to use: path itself, or of a run
+// directory the trained model, or else its latest checkpoint.
+func weightsOf(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	dir, err := train.View(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(dir.ModelPath()); err == nil {
+		return dir.ModelPath(), nil
+	}
+	latest, _, err := dir.Latest()
+	if err == nil && latest == "" {
+		err = fmt.Errorf("run directory %s: has no weights yet", filepath.Clean(path))
+	}
+	return latest, err
+}
+
+// session opens the backend with the weights.
+func (s *saved) session(ctx context.Context, m *model.Model, set *data.Set) (backend.Session, error) {
+	values, err := s.state.Values(m.Vars())
+	if err != nil {
+		return nil, &checkpoint.FileError{Path: s.path, Err: err}
+	}
+	session, err := train.OpenSession(ctx, s.spec, m, set)
+	if err != nil {
+		return nil, err
+	}
+	if err := session.Restore(ctx, values); err != nil {
+		session.Close()
+		return nil, err
+	}
+	return session, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+
+	"github.com/gespann/gespann/internal/train"
+)
+
+// jsonLog writes one JSON object per event, with its kind in "event".
+func jsonLog(out io.Writer) func(train.Event) {
+	enc := json.NewEncoder(out)
+	return func(e train.Event) { enc.Encode(jsonEvent(e)) }
+}
+
+// An object is a JSON object.
+type object = map[string]any
+
+func jsonEvent(e train.Event) object {
+	switch e := e.(type) {
+	case train.Started:
+		return object{
+			"event": "start", "dir": e.Dir, "from": e.From, "parameters": e.Parameters,
+			"training_rows": e.Rows[0], "validation_rows": e.Rows[1], "test_rows": e.Rows[2],
+			"epochs": e.Epochs, "epochs_done": e.Epoch,
+			"step": e.Step, "steps": e.StepsPerEpoch,
+		}
+	case train.Progress:
+		return object{
+			"event": "progress", "epoch": e.Epoch, "epochs": e.Epochs, "step": e.Step, "steps": e.Steps,
+			"values": jsonValues(e.Values), "rows_per_second": jsonNumber(e.RowsPerSecond),
+			"seconds_left": e.Left.Seconds(),
+		}
+	case train.EpochEnd:
+		return object{
+			"event": "epoch", "epoch": e.Epoch, "epochs": e.Epochs, "total_steps": e.Step,
+			"values": jsonValues(e.Values), "learning_rate": e.Rate, "best": e.Best,
+			"rows_per_second": jsonNumber(e.RowsPerSecond), "seconds": e.Seconds,
+			"seconds_left": e.Left.Seconds(),
+		}
+	case train.Saved:
+		return object{"event": "checkpoint", "path": e.Path, "total_steps": e.Step}
+	case *train.Result:
+		return object{
+			"event": "end", "dir": e.Dir, "model": e.Model, "epochs": e.Epochs,
+			"stopped_early": e.Stopped, "best_epoch": e.Best, "test": jsonValues(e.Test),
+		}
+	}
+	return object{"event": "unknown"}
+}
+
+func jsonValues(values []train.Value) object {
+	o := object{}
+	for _, v := range values {
+		o[v.Name] = jsonNumber(v.Value)
+	}
+	return o
+}
+
+// jsonNumber is v, or null where JSON has no number for it.
+func jsonNumber(v float64) any {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return v
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gespann/gespann/internal/train"
+)
+
+// A liveLog keeps one line per epoch up to date on a terminal.
+type liveLog struct {
+	out   io.Writer
+	width func() int
+	color bool
+	open  bool // a line is being rewritten
+}
+
+// Terminal control (ECMA-48): back to the line's start and erase it, and colours.
+const (
+	eraseLine = "\r\x1b[K"
+	green     = "\x1b[32m"
+	dim       = "\x1b[2m"
+	bold      = "\x1b[1m"
+	normal    = "\x1b[0m"
+)
+
+func (l *liveLog) event(e train.Event) {
+	switch e := e.(type) {
+	case train.Started:
+		l.line(started(e))
+	case train.Progress:
+		l.rewrite(l.progress(e))
+	case train.EpochEnd:
+		l.line(l.fit(
+			l.paint(bold, "epoch "+count(e.Epoch, e.Epochs))+"  ", epochWords(e)) + "\n")
+	case *train.Result:
+		l.line(finished(e))
+	}
+}
+
+// line writes whole lines in the place of the one that is being rewritten.
+func (l *liveLog) line(text string) {
+	l.clear()
+	fmt.Fprint(l.out, text)
+}
+
+func (l *liveLog) rewrite(text string) {
+	l.open = true
+	fmt.Fprint(l.out, eraseLine+text)
+}
+
+func (l *liveLog) clear() {
+	if l.open {
+		fmt.Fprint(l.out, eraseLine)
+	}
+	l.open = false
+}
+
+// progress is epoch, bar, step, values, speed and time left, as far as the line
+// has room; the bar takes what is left of it.
+func (l *liveLog) progress(e train.Progress) string {
+	head := "epoch " + count(e.Epoch, e.Epochs) + "  "
+	tail := "  " + count(e.Step, e.Steps) + "  " + valueWords(e.Values) + "  " +
+		speed(e.RowsPerSecond) + "  " + clock(e.Left) + " left"
+	room := l.width() - 1 - utf8.RuneCountInString(head+tail)
+	if room < minBar {
+		return l.fit(l.paint(bold, head), strings.TrimPrefix(tail, "  "))
+	}
+	done, rest := bar(min(room, maxBar), e.Step, e.Steps)
+	return l.paint(bold, head) + l.paint(green, done) + l.paint(dim, rest) + tail
+}
+
+const minBar, maxBar = 8, 30
+
+// bar splits a bar of that many columns into what is done and the rest.
+func bar(width, done, of int) (full, rest string) {
+	n := width * done / max(of, 1)
+	return strings.Repeat("━", n), strings.Repeat("─", width-n)
+}
+
+// fit cuts text so that the line has room for it after a head of any colour.
+func (l *liveLog) fit(head, text string) string {
+	plain := head
+	for _, code := range []string{bold, normal} {
+		plain = strings.ReplaceAll(plain, code, "")
+	}
+	room := max(l.width()-1-utf8.RuneCountInString(plain), 0)
+	if runes := []rune(text); len(runes) > room {
+		text = string(runes[:room])
+	}
+	return head + text
+}
+
+func (l *liveLog) paint(color, text string) string {
+	if !l.color {
+		return text
+	}
+	return color + text + normal
+}

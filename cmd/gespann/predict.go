@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+func newPredict(t terminal) *cobra.Command {
+	var format, output string
+	c := &cobra.Command{
+		Use:   "predict RUN [FILE]",
+		Short: "Apply a trained model to new rows",
+		Long: `Predict applies a trained model to rows from a file or from the standard input:
+CSV with the columns of the training (the label may be missing), JSON lines, NPY,
+NPZ (as file.npz:name) or IDX. They are normalised as the training rows were.
+
+It writes, for classes, the most likely one and the probabilities of all; else
+the numbers that the model gives. RUN is a run directory, or a checkpoint in one.`,
+		Example: `  gespann predict runs/wine new.csv > classes.csv
+  cat new.csv | gespann predict runs/wine --format jsonl
+  gespann predict runs/mnist-cnn t10k-images-idx3-ubyte.gz --output probabilities.npy`,
+		Args: args(1, 2, "a run directory or checkpoint, and at most one file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := parseFormat(format, output)
+			if err != nil {
+				return err
+			}
+			ctx, stop := withSignals(c.Context(), t.err)
+			defer stop()
+			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
+			if err != nil {
+				return err
+			}
+			x, err := readRows(t, s.prep, append(args, "-")[1])
+			if err != nil {
+				return err
+			}
+			write := func(w io.Writer) error { return predict(ctx, s, x, f(w)) }
+			if output == "" || output == "-" {
+				return ended(ctx, write(t.out))
+			}
+			return ended(ctx, checkpoint.WriteFile(output, write))
+		},
+	}
+	c.Flags().StringVar(&format, "format", "", "csv, jsonl or npy; default: what --output ends with, else csv")
+	c.Flags().StringVarP(&output, "output", "o", "", "file to write; default: the standard output")
+	spec.AddFlags(c.Flags(), "backend", "threads", "batch-size", "set")
+	return c
+}
+
+// parseFormat returns the writer of a format.
+func parseFormat(format, output string) (func(io.Writer) predictions, error) {
+	if format == "" {
+		format = "csv"
+		if ext := strings.TrimPrefix(filepath.Ext(output), "."); ext == "jsonl" || ext == "npy" {
+			format = ext
+		}
+	}
+	switch format {
+	case "csv":
+		return func(w io.Writer) predictions { return &csvPredictions{w: w} }, nil
+	case "jsonl":
+		return func(w io.Writer) predictions { return &jsonPredictions{w: w} }, nil
+	case "npy":
+		return func(w io.Writer) predictions { return &npyPredictions{w: w} }, nil
+	}
+	return nil, usagef("--format: got %q, want csv, jsonl or npy", format)
+}
+
+// readRows reads the rows to predict; "-" is the standard input.
+func readRows(t terminal, prep *data.Prep, path string) (*data.Table, error) {
+	if path != "-" {
+		return source.OpenFeatures(path, *prep)
+	}
+	if f, ok := t.in.(*os.File); ok && terminalWidth(f) > 0 {
+		fmt.Fprintln(t.err, "reading rows from the terminal; Ctrl-D ends them")
+	}
+	return source.ReadFeatures(t.in, "standard input", *prep)
+}
+
+// predict writes the predictions for all rows of x.
+func predict(ctx context.Context, s *saved, x *data.Table, out predictions) error {
+	m, err := model.Build(s.spec, input(s.prep))
+	if err != nil {
+		return err
+	}
+	session, err := s.session(ctx, m, nil)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	o := newOutput(s.spec, s.prep)
+	begun := false
+	err = session.Predict(ctx, x, func(v []float32, shape []int) error {
+		row := o.row(shape)
+		if !begun {
+			begun = true
+			if err := out.begin(o, x.Rows(), shape[1:]); err != nil {
+				return err
+			}
+		}
+		for size := len(row); len(v) > 0; v = v[size:] {
+			copy(row, v)
+			o.toProbabilities(row)
+			if err := out.row(o, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return out.end()
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// Exit codes, besides 128 + signal.
+const (
+	exitOK    = 0
+	exitRun   = 1 // the run failed
+	exitUsage = 2 // bad usage or a bad spec
+)
+
+// A terminal is where a command reads and writes.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// A usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usagef returns a usageError.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// execute runs a command line and returns the exit code.
+func execute(t terminal, args []string) int {
+	root := newRoot(t)
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	var stopped *signalError
+	if errors.As(err, &stopped) {
+		return stopped.code()
+	}
+	fmt.Fprintln(t.err, "gespann: "+err.Error())
+	var (
+		usage usageError
+		bad   spec.Errors
+		one   *spec.Error
+	)
+	if errors.As(err, &usage) || errors.As(err, &bad) || errors.As(err, &one) {
+		return exitUsage
+	}
+	if h := hint(err); h != "" {
+		fmt.Fprintln(t.err, "hint: "+h)
+	}
+	return exitRun
+}
+
+func newRoot(t terminal) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gespann",
+		Short: "Train neural networks from one YAML file",
+		Long: `Gespann trains neural networks. A YAML file says what to train on, the layers,
+and how; a run directory keeps the weights, the metrics and a plot.`,
+		Example: `  gespann train configs/digits-mlp.yaml
+  gespann evaluate runs/digits-mlp
+  gespann predict runs/digits-mlp rows.csv > classes.csv`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q\nhint: gespann --help lists the commands", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w\nhint: %s --help lists the flags", err, c.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	cobra.EnableCommandSorting = false
+	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
+		newLayers(t), newVersion(t))
+	return root
+}
+
+// args turns a check of the number of arguments into usage errors that say what
+// was wanted.
+func args(lo, hi int, want string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < lo || len(args) > hi {
+			return usagef("got %d arguments, want %s\nhint: %s --help has examples", len(args), want, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// hint says how to go on after a run that stopped, or "".
+func hint(err error) string {
+	var stopped *train.StoppedError
+	if !errors.As(err, &stopped) {
+		return ""
+	}
+	return stopHint(stopped)
+}
+
+// self returns how this program was called, for commands to copy.
+func self() string {
+	path, err := os.Executable()
+	if err == nil && strings.Contains(filepath.ToSlash(path), "/go-build") {
+		return "go run ./cmd/gespann"
+	}
+	return os.Args[0]
+}

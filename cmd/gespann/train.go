@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// latestRun is the value of --resume for the run that was started last.
+const latestRun = "latest"
+
+func newTrain(t terminal) *cobra.Command {
+	var resume, log string
+	c := &cobra.Command{
+		Use:   "train CONFIG.yaml | --resume [RUN]",
+		Short: "Train a model and save the run",
+		Long: `Train trains the model that a YAML file defines, and saves the run in a directory
+of its own: the spec, metrics.csv, checkpoints, the trained model and a plot.
+
+Flags override GESPANN_* environment variables, which override the file.
+
+Interrupt a run with Ctrl-C: it finishes the step, saves, and says how to go on.
+A resumed run ends with the same bits as one that was never interrupted.`,
+		Example: `  gespann train configs/digits-mlp.yaml
+  gespann train configs/mnist-cnn.yaml --epochs 4 --set optimizer.adam.learning_rate=0.002
+  gespann train --resume                       # the latest run below runs/
+  gespann train --resume runs/digits-mlp --epochs 60`,
+		Args: args(0, 1, "one configuration file, or --resume"),
+		RunE: func(c *cobra.Command, args []string) error {
+			sink, err := newSink(t, log)
+			if err != nil {
+				return err
+			}
+			ctx, stop := withSignals(c.Context(), t.err)
+			defer stop()
+			o := spec.Options{Flags: c.Flags(), Env: true}
+			if !c.Flags().Changed("resume") {
+				if len(args) == 0 {
+					return usagef("which configuration? such as gespann train configs/digits-mlp.yaml")
+				}
+				return trainNew(ctx, t, args[0], o, sink)
+			}
+			// "--resume RUN" reads as a flag without value, and an argument.
+			if len(args) == 1 && resume == latestRun {
+				resume = args[0]
+			} else if len(args) == 1 {
+				return usagef("got %s besides --resume: a run goes on with the spec in its directory", args[0])
+			}
+			return trainOn(ctx, t, resume, o, sink)
+		},
+	}
+	c.Flags().StringVar(&resume, "resume", "", "continue a run: its directory, or the latest")
+	c.Flags().Lookup("resume").NoOptDefVal = latestRun
+	c.Flags().StringVar(&log, "log", "auto", "how to show progress: auto, plain or json")
+	spec.AddFlags(c.Flags())
+	return c
+}
+
+// trainNew starts a run.
+func trainNew(ctx context.Context, t terminal, path string, o spec.Options, sink sink) error {
+	s, err := spec.Load(path, o)
+	if err != nil {
+		return err
+	}
+	set, m, err := load(ctx, s, nil, t)
+	if err != nil {
+		return err
+	}
+	dir, err := train.Create(s, &set.Prep)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir}, sink)
+}
+
+// trainOn continues a run.
+func trainOn(ctx context.Context, t terminal, path string, o spec.Options, sink sink) error {
+	for _, name := range []string{"name", "runs"} {
+		if f := o.Flags.Lookup(name); f != nil && f.Changed && path != latestRun {
+			return usagef("--%s: a run that is resumed keeps its directory", name)
+		}
+	}
+	if path == latestRun {
+		var err error
+		if path, err = latest(runsDir(o.Flags)); err != nil {
+			return err
+		}
+	}
+	dir, err := train.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	s, err := dir.Spec(o)
+	if err != nil {
+		return err
+	}
+	prep, err := dir.Prep()
+	if err != nil {
+		return err
+	}
+	set, m, err := load(ctx, s, prep, t)
+	if err != nil {
+		return err
+	}
+	if err := dir.SetSpec(s); err != nil {
+		return err
+	}
+	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir}, sink)
+}
+
+// run trains, and says how it ended.
+func run(ctx context.Context, t terminal, o train.Options, sink sink) error {
+	o.Version = moduleVersion()
+	o.Events = sink.event
+	_, err := train.Run(ctx, o)
+	sink.close()
+	var interrupted *train.InterruptedError
+	if errors.As(err, &interrupted) {
+		fmt.Fprintf(t.err, "%v\nto continue: %s train --resume %s\n", err, self(), o.Dir.Path)
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// runsDir returns the folder of run directories.
+func runsDir(flags *pflag.FlagSet) string {
+	if f := flags.Lookup("runs"); f != nil && f.Changed {
+		return f.Value.String()
+	}
+	if dir := os.Getenv("GESPANN_TRAIN_DIR"); dir != "" {
+		return dir
+	}
+	return "runs"
+}
+
+// latest returns the run directory below dir that was started last.
+func latest(dir string) (string, error) {
+	path, err := train.LatestRun(dir)
+	if err == nil && path == "" {
+		err = usagef("no run below %s to resume", filepath.Clean(dir))
+	}
+	return path, err
+}
+
+// stopHint says how to go on after a run that stopped.
+func stopHint(e *train.StoppedError) string {
+	again := self() + " train --resume " + e.Dir
+	var nan *backend.NotFiniteError
+	var weights *train.BadWeightsError
+	if errors.As(e, &nan) || errors.As(e, &weights) {
+		return fmt.Sprintf("try a lower learning rate: %s --set %s=%.3g", again, e.RateKey, e.Rate/10)
+	}
+	return "to continue: " + again
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/backend"
+)
+
+func newVersion(t terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, and what it runs on",
+		Args:  args(0, 0, "none"),
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintf(t.out, "gespann   %s\n", moduleVersion())
+			if commit := buildCommit(); commit != "" {
+				fmt.Fprintf(t.out, "commit    %s\n", commit)
+			}
+			fmt.Fprintf(t.out, "go        %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(t.out, "cpu       %s, %d threads\n", cpuFeatures(), runtime.GOMAXPROCS(0))
+			fmt.Fprintf(t.out, "backends  %s\n", strings.Join(backend.Names(), ", "))
+			return nil
+		},
+	}
+}
+
+// moduleVersion returns the version of the module, "(devel)" when built from a
+// working tree.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// buildCommit returns the commit that was built, and whether files had changed.
+func buildCommit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	var commit, changed string
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = ", with changes"
+		}
+	}
+	if commit == "" {
+		return ""
+	}
+	return commit + changed
+}
