@@ -42,8 +42,9 @@ const (
 	Softmax
 	// SoftmaxGrad: y, dy -> dx = y·(dy − Σ_c dy·y).
 	SoftmaxGrad
-	// Dropout: x, tick int[1] -> y[i] = x[i]/(1−Rate) if Keep(Seed,tick,i) else
-	// 0. Its gradient is the same op on dy. Rate, Seed.
+	// Dropout: x, tick int[1] -> y[i] = x[i]·s if Keep(Seed,tick,i) else 0, with
+	// s = 1/(1−Rate) rounded to the element type. Its gradient is the same op on
+	// dy. Rate, Seed.
 	Dropout
 	// Add: a, b -> y = a + b, same shape; Act, Alpha as epilogue.
 	Add

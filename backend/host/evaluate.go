@@ -1,0 +1,70 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+)
+
+// Evaluate returns loss and metrics over a split, taken in order.
+func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
+	if s.job.Data == nil || int(split) >= len(s.job.Data.Parts) {
+		return stats, fmt.Errorf("evaluate: the job has no such data")
+	}
+	part := &s.job.Data.Parts[split]
+	err = s.forward(ctx, &part.X, &part.Y, part.Rows, func(pr *program, rows int) error {
+		pr.addTo(&stats, rows)
+		return nil
+	})
+	return stats, err
+}
+
+// Predict calls emit with the model's output for consecutive rows of x.
+func (s *session) Predict(ctx context.Context, x *data.Table,
+	emit func(out []float32, shape []int) error) error {
+	rows := x.Rows()
+	if rows == 0 {
+		return nil
+	}
+	batch := min(rows, s.job.BatchSize)
+	pr, err := s.program(forward, batch, false)
+	if err != nil {
+		return err
+	}
+	if err := pr.x.check(x, batch, limit(pr.p, ir.InX)); err != nil {
+		return fmt.Errorf("features: %w", err)
+	}
+	if pr.prediction == nil {
+		return fmt.Errorf("program %s has no output %s", pr.p.Name, ir.OutPrediction)
+	}
+	return s.forward(ctx, x, nil, rows, func(pr *program, _ int) error {
+		return emit(pr.prediction, pr.shape)
+	})
+}
+
+// forward runs the inference program over rows in order, and calls each after
+// every batch. Without y it is the program without targets.
+func (s *session) forward(ctx context.Context, x, y *data.Table, rows int,
+	each func(pr *program, rows int) error) error {
+	order := data.InOrder(rows)
+	for first := 0; first < rows; first += s.job.BatchSize {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		batchRows := s.rows[:min(s.job.BatchSize, rows-first)]
+		order.Fill(batchRows, first)
+		pr, err := s.program(forward, len(batchRows), y != nil)
+		if err != nil {
+			return err
+		}
+		pr.fill(batch{x: x, y: y, rows: batchRows, seed: 1})
+		pr.Run()
+		if err := each(pr, len(batchRows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

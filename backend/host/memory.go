@@ -1,0 +1,64 @@
+package host
+
+import (
+	"unsafe"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// Slack is the number of elements behind each value's memory that may be read.
+const Slack = 64
+
+// Alloc returns n zeroed elements as Slots promises them: aligned to 64 bytes,
+// with Slack more elements up to the capacity.
+func Alloc(n int) []float32 {
+	const alignBytes = ir.Align * 4
+	buf := make([]float32, n+Slack+ir.Align-1)
+	off := 0
+	if r := uintptr(unsafe.Pointer(&buf[0])) % alignBytes; r != 0 {
+		off = int(alignBytes-r) / 4
+	}
+	return buf[off : off+n : off+n+Slack]
+}
+
+// Ints returns the same memory as integers.
+func Ints(f []float32) []int32 {
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(f))), cap(f))[:len(f)]
+}
+
+// slots lays out the memory of p: variables and gradients by their variable, the
+// rest in the arena.
+func (s *session) slots(p *ir.Program, plan ir.Plan) Slots {
+	slots := Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
+	memory := func(v *ir.Value, slot int) []float32 {
+		switch v.Kind {
+		case ir.Variable:
+			return s.values[v.Var]
+		case ir.Grad:
+			return s.grads[v.Var]
+		default:
+			off, n := plan.Offset[slot], v.Size()
+			return s.arena[off : off+n : off+n+Slack]
+		}
+	}
+	for i := range p.Values {
+		owner := i
+		if p.Values[i].Kind == ir.View {
+			owner = int(p.Values[i].Of)
+		}
+		if f := memory(&p.Values[owner], owner); p.Values[i].Type == ir.Int {
+			slots.I[i] = Ints(f)
+		} else {
+			slots.F[i] = f
+		}
+	}
+	return slots
+}
+
+// reserve makes the arena at least so large. Programs compiled before keep the
+// arena they have.
+func (s *session) reserve(size int) {
+	if len(s.arena) < size {
+		s.arena = Alloc(size)
+	}
+}

@@ -1,0 +1,165 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+)
+
+type programKind uint8
+
+const (
+	forward programKind = iota
+	gradient
+	update
+)
+
+// A programKey names a program of the job. The variant is targets for forward,
+// add for gradient.
+type programKey struct {
+	kind    programKind
+	rows    int
+	variant bool
+}
+
+// A program is compiled, with the memory that the session reads and writes.
+type program struct {
+	Runner
+	p          *ir.Program
+	slots      Slots
+	x, y       input
+	seed, rate []float32 // [1], or nil
+	tick, step []int32   // [1], or nil
+	loss       []float32 // [1], or nil
+	prediction []float32
+	shape      []int // of the prediction
+	metrics    []metric
+}
+
+// An input is the memory of x or y: one of the two, or neither.
+type input struct {
+	f []float32
+	i []int32
+}
+
+type metric struct {
+	name string
+	sums []float32
+}
+
+// program returns the compiled program of that name.
+func (s *session) program(kind programKind, rows int, variant bool) (*program, error) {
+	key := programKey{kind, rows, variant}
+	if pr := s.programs[key]; pr != nil {
+		return pr, nil
+	}
+	if s.ex == nil {
+		return nil, errClosed
+	}
+	if err := s.compileAll([]programKey{key}); err != nil {
+		return nil, err
+	}
+	return s.programs[key], nil
+}
+
+// build gets a program from the job and verifies it.
+func (s *session) build(key programKey) (p *ir.Program, err error) {
+	switch key.kind {
+	case forward:
+		p, err = s.job.Programs.Forward(key.rows, key.variant)
+	case gradient:
+		p, err = s.job.Programs.Gradient(key.rows, key.variant)
+	case update:
+		p, err = s.job.Programs.Update()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Batch != key.rows {
+		return nil, fmt.Errorf("program %s: batch is %d, want %d", p.Name, p.Batch, key.rows)
+	}
+	return p, ir.Verify(p, s.vars)
+}
+
+// compile lays out a program's memory and finds its inputs and outputs.
+func (s *session) compile(p *ir.Program) (*program, error) {
+	plan := ir.PlanMemory(p)
+	s.reserve(plan.Size)
+	pr := &program{p: p, slots: s.slots(p, plan)}
+	for i := range p.Values {
+		if err := pr.bind(&p.Values[i], ir.Slot(i)); err != nil {
+			return nil, fmt.Errorf("program %s: %s %s: %w", p.Name, p.Values[i].Kind, p.Values[i].Name, err)
+		}
+	}
+	var err error
+	pr.Runner, err = s.ex.Compile(p, pr.slots)
+	if err != nil {
+		return nil, fmt.Errorf("program %s: %w", p.Name, err)
+	}
+	return pr, nil
+}
+
+// bind notes where an input or output is.
+func (pr *program) bind(v *ir.Value, s ir.Slot) error {
+	f, i := pr.slots.F[s], pr.slots.I[s]
+	scalar := func(t ir.Type) error {
+		if v.Type != t || v.Size() != 1 {
+			return fmt.Errorf("got %v%v, want %v[1]", v.Type, v.Shape, t)
+		}
+		return nil
+	}
+	switch {
+	case v.Kind == ir.Input:
+		return pr.bindInput(v, f, i, scalar)
+	case v.Kind != ir.Output:
+		return nil
+	case v.Name == ir.OutLoss:
+		pr.loss = f
+		return scalar(ir.Float)
+	case v.Type != ir.Float:
+		return fmt.Errorf("got %v%v, want floats", v.Type, v.Shape)
+	case v.Name == ir.OutPrediction:
+		pr.prediction, pr.shape = f, v.Shape
+	default:
+		if name, ok := strings.CutPrefix(v.Name, ir.MetricPrefix); ok {
+			pr.metrics = append(pr.metrics, metric{name, f})
+		}
+	}
+	return nil
+}
+
+func (pr *program) bindInput(v *ir.Value, f []float32, i []int32, scalar func(ir.Type) error) error {
+	switch v.Name {
+	case ir.InX:
+		pr.x = input{f, i}
+	case ir.InY:
+		pr.y = input{f, i}
+	case ir.InSeed:
+		pr.seed = f
+		return scalar(ir.Float)
+	case ir.InRate:
+		pr.rate = f
+		return scalar(ir.Float)
+	case ir.InTick:
+		pr.tick = i
+		return scalar(ir.Int)
+	case ir.InStep:
+		pr.step = i
+		return scalar(ir.Int)
+	default:
+		return fmt.Errorf("got an unknown name")
+	}
+	return nil
+}
+
+// gather fills the input with rows of the table.
+func (in input) gather(t *data.Table, rows []uint32) {
+	switch {
+	case in.i != nil:
+		t.GatherInt(in.i, rows)
+	case in.f != nil:
+		t.Gather(in.f, rows)
+	}
+}

@@ -1,0 +1,14 @@
+package ref_test
+
+import (
+	"testing"
+
+	"github.com/gespann/gespann/backend/backendtest"
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ref"
+)
+
+// TestOps compares float32 with float64, and checks the suite itself.
+func TestOps(t *testing.T) {
+	backendtest.Ops(t, func(*testing.T) host.Executor { return ref.Executor{} })
+}
