@@ -116,7 +116,7 @@ func newLayout(fields []string, d spec.CSV, opt Options) (*layout, error) {
 		lay.columns = append(lay.columns, csvColumn{name: name, field: field})
 	}
 	if len(lay.columns) == 0 {
-		return nil, errors.New("no feature columns besides the label")
+		return nil, errors.New("no feature columns besides the label\nhint: check data.csv.delimiter")
 	}
 	return lay, lay.markCategorical(fields, d.Categorical)
 }
