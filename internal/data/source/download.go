@@ -23,35 +23,39 @@ const (
 	firstPause   = time.Second      // before the second attempt; each further one waits twice as long
 )
 
-// download makes sure that the files of a data set are in the cache, and returns
-// their folder. A download that was interrupted goes on where it stopped.
-func download(ctx context.Context, name string, opt Options) (dir string, err error) {
-	m, ok := mirrors[name]
-	if !ok {
-		return "", fmt.Errorf("data.dir: source %s needs the folder of its files", name)
+// cacheDir returns the folder of a data set's downloads.
+func cacheDir(name string, opt Options) (string, error) {
+	if opt.CacheDir != "" {
+		return filepath.Join(opt.CacheDir, name), nil
 	}
-	cache := opt.CacheDir
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("cache directory: %w\nhint: set data.dir", err)
-		}
-		cache = filepath.Join(user, "gespann")
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("cache directory: %w\nhint: set data.dir", err)
 	}
+	return filepath.Join(user, "gespann", name), nil
+}
+
+// download makes sure that the files of a mirror are in dir. A download that was
+// interrupted goes on where it stopped.
+func download(ctx context.Context, m mirror, dir string, opt Options) error {
 	if opt.BaseURL != "" {
 		m.url = strings.TrimSuffix(opt.BaseURL, "/") + "/"
 	}
-	dir = filepath.Join(cache, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return err
 	}
 	for i, file := range idxFiles {
-		f := &fetch{url: m.url + file + ".gz", path: filepath.Join(dir, file+".gz"), sum: m.sums[i], pause: firstPause, log: opt.Log}
-		if err := f.run(ctx); err != nil {
-			return "", fmt.Errorf("%w\nhint: put the files into a folder and name it in data.dir", err)
+		f := &fetch{
+			url: m.url + file + ".gz", path: filepath.Join(dir, file+".gz"), sum: m.sums[i],
+			pause: firstPause, log: opt.Log,
+		}
+		if err := f.run(ctx); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			return fmt.Errorf("%w\nhint: put the files into a folder and name it in data.dir", err)
 		}
 	}
-	return dir, nil
+	return nil
 }
 
 // A fetch gets one file. It is written to path.part, checked, and renamed.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/numtest"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -47,11 +48,7 @@ func TestReadFeaturesCSV(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := append(row(x, 0), row(x, 1)...)
-			for i := range got { // 41·(1/34) - 7/34 is 1 within rounding
-				if d := got[i] - want[i]; d > 1e-6 || d < -1e-6 {
-					t.Fatalf("got %v, want %v", got, want)
-				}
-			}
+			numtest.Close(t, got, want, numtest.Tol{Abs: 1e-6, Why: "41·(1/34) - 7/34 is 1 within rounding, and such"})
 			if x.Rows() != 2 {
 				t.Errorf("%d rows, want 2", x.Rows())
 			}

@@ -34,8 +34,15 @@ var idxFiles = [4]string{
 func readIDX(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 	dir := d.Dir
 	if dir == "" {
+		m, ok := mirrors[d.Source]
+		if !ok {
+			return nil, fmt.Errorf("data.dir: source %s needs the folder of its files", d.Source)
+		}
 		var err error
-		if dir, err = download(ctx, d.Source, opt); err != nil {
+		if dir, err = cacheDir(d.Source, opt); err != nil {
+			return nil, err
+		}
+		if err := download(ctx, m, dir, opt); err != nil {
 			return nil, err
 		}
 	}
