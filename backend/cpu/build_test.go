@@ -116,7 +116,7 @@ func everything(t testing.TB) *builder {
 }
 
 func (b *builder) elementwise() {
-	x, dy := b.float(700, 96), b.float(700, 96)
+	x, dy := b.float(350, 96), b.float(350, 96)
 	bias, tick := b.float(96), b.value(ir.Int, 1)
 	for act := ir.NoAct; act <= ir.SiLU; act++ {
 		a := ir.Attrs{Act: act}
@@ -135,7 +135,7 @@ func (b *builder) elementwise() {
 	b.op(ir.BiasGrad, ir.Attrs{}, dy)
 	b.op(ir.Dropout, ir.Attrs{Rate: 0.4, Seed: 11}, x, tick)
 	b.op(ir.SoftmaxGrad, ir.Attrs{}, b.one(ir.Softmax, ir.Attrs{}, x), dy)
-	b.op(ir.Concat, ir.Attrs{Axis: 1}, x, dy, b.float(700, 5))
+	b.op(ir.Concat, ir.Attrs{Axis: 1}, x, dy, b.float(350, 5))
 	b.op(ir.Slice, ir.Attrs{Axis: 1, Start: 3, Count: 50}, x)
 	ids := b.value(ir.Int, 70, 13)
 	y := b.one(ir.Embedding, ir.Attrs{}, b.float(300, 96), ids)
@@ -158,7 +158,7 @@ func (b *builder) images() {
 }
 
 func (b *builder) normalisations() {
-	x, dy := b.float(700, 96), b.float(700, 96)
+	x, dy := b.float(350, 96), b.float(350, 96)
 	gamma, beta := b.float(96), b.float(96)
 	n := b.op(ir.BatchNorm, ir.Attrs{Eps: 1e-3, Act: ir.Tanh}, x, gamma, beta)
 	b.op(ir.BatchNormInfer, ir.Attrs{Eps: 1e-3}, x, gamma, beta, n[1], n[2])
@@ -168,7 +168,7 @@ func (b *builder) normalisations() {
 }
 
 func (b *builder) losses() {
-	x, labels, dense := b.float(700, 96), b.value(ir.Int, 700), b.float(700, 96)
+	x, labels, dense := b.float(350, 96), b.value(ir.Int, 350), b.float(350, 96)
 	seed := b.float(1)
 	for _, target := range []ir.Slot{labels, dense} {
 		l := b.op(ir.SoftmaxXent, ir.Attrs{}, x, target)

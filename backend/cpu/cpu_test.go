@@ -95,13 +95,13 @@ func TestNaN(t *testing.T) {
 			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SigmoidXent}, y, b.float(n, 10)),
 			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, b.one(ir.Softmax, ir.Attrs{}, y), b.float(n, 10)),
 		}
-		for at := range 64 {
+		for at := range 8 {
 			s := b.memory(1)
-			s.F[x][at*13] = nan
+			s.F[x][at*137] = nan
 			b.compile(s, 1).Run()
 			for i, l := range losses {
 				if got := s.F[l][0]; got == got {
-					t.Errorf("%v, NaN at %d: loss %d is %v, want NaN", act, at*13, i, got)
+					t.Errorf("%v, NaN at %d: loss %d is %v, want NaN", act, at*137, i, got)
 				}
 			}
 		}

@@ -9,7 +9,7 @@ import (
 
 // layerNorm -- op LayerNorm: y = gamma·(x−mean)·rstd + beta over each row,
 // rstd = 1/sqrt(variance+Eps)
-// sums     f64, in order
+// sums     mean, then variance around it, in f32 as vec.Sum
 func layerNorm(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
 	y, mean, rstd := c.out(0), c.out(1), c.out(2)
@@ -17,27 +17,12 @@ func layerNorm(c *call) step {
 	return c.rows(rows, cols, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			row, out := x[r*cols:(r+1)*cols], y[r*cols:(r+1)*cols]
-			m, v := moments(row)
-			s := 1 / math.Sqrt(v+eps)
-			mean[r], rstd[r] = float32(m), float32(s)
-			for i, v := range row {
-				out[i] = float32((float64(v)-m)*s*float64(gamma[i]) + float64(beta[i]))
-			}
+			mean[r] = vec.Sum(row) / float32(cols)
+			vec.Squares(out, row, mean[r])
+			rstd[r] = float32(1 / math.Sqrt(float64(vec.Sum(out))/float64(cols)+eps))
+			vec.NormaliseRow(out, row, gamma, beta, mean[r], rstd[r])
 		}
 	})
-}
-
-// moments returns the mean and the biased variance of a row.
-func moments(row []float32) (mean, variance float64) {
-	for _, v := range row {
-		mean += float64(v)
-	}
-	mean /= float64(len(row))
-	for _, v := range row {
-		d := float64(v) - mean
-		variance += d * d
-	}
-	return mean, variance / float64(len(row))
 }
 
 // layerNormGrad -- op LayerNormGrad, with xhat = (x−mean)·rstd and g = gamma·dy:
@@ -45,7 +30,7 @@ func moments(row []float32) (mean, variance float64) {
 //	dbeta = Σ_r dy;  dgamma = Σ_r dy·xhat
 //	dx    = rstd·(g − mean_c(g) − xhat·mean_c(g·xhat))
 //
-// sums     dx f64 in order of c; dbeta, dgamma f32 as columnSums
+// sums     f32: dx as vec.Sum, dbeta and dgamma as columnSums
 func layerNormGrad(c *call) step {
 	var steps []step
 	if sums := c.layerNormParams(); sums != nil {
@@ -57,26 +42,21 @@ func layerNormGrad(c *call) step {
 		steps = append(steps, c.rows(rows, cols, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				i, j := r*cols, (r+1)*cols
-				layerNormRow(dx[i:j], x[i:j], gamma, dy[i:j], float64(mean[r]), float64(rstd[r]))
+				layerNormRow(dx[i:j], x[i:j], gamma, dy[i:j], mean[r], rstd[r])
 			}
 		}))
 	}
 	return sequence(steps...)
 }
 
-// layerNormRow computes dx of one row.
-func layerNormRow(dx, x, gamma, dy []float32, mean, rstd float64) {
-	var sum, dot float64
-	for i, v := range x {
-		g := float64(gamma[i]) * float64(dy[i])
-		sum += g
-		dot += g * (float64(v) - mean) * rstd
-	}
-	n := float64(len(x))
-	for i, v := range x {
-		g := float64(gamma[i]) * float64(dy[i])
-		dx[i] = float32(rstd * (g - sum/n - (float64(v)-mean)*rstd*dot/n))
-	}
+// layerNormRow computes dx of one row, which is scratch before.
+func layerNormRow(dx, x, gamma, dy []float32, mean, rstd float32) {
+	n := float32(len(x))
+	vec.Mul(dx, gamma, dy)
+	g := vec.Sum(dx) / n
+	vec.MulNormal(dx, dx, x, mean, rstd)
+	dot := vec.Sum(dx) / n
+	vec.NormaliseRowGrad(dx, dy, x, gamma, mean, rstd, g, dot)
 }
 
 // layerNormParams returns the step that computes dgamma and dbeta, nil when
@@ -88,11 +68,7 @@ func (c *call) layerNormParams() step {
 	if dgamma := c.out(1); dgamma != nil {
 		sums = append(sums, &columnSum{out: dgamma, add: func(sum []float32, lo, hi int) {
 			for r := lo; r < hi; r++ {
-				m, s := mean[r], rstd[r]
-				row, d := x[r*cols:(r+1)*cols], dy[r*cols:(r+1)*cols]
-				for i, v := range row {
-					sum[i] += float32(d[i] * float32((v-m)*s))
-				}
+				vec.AddMulNormal(sum, dy[r*cols:], x[r*cols:], mean[r], rstd[r])
 			}
 		}})
 	}

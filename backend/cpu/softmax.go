@@ -7,42 +7,57 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 )
 
-// softmaxRow computes y = exp(x−max)/Σ exp(x−max) and returns the maximum and
-// the sum. A NaN in x is skipped by the maximum, but makes the sum NaN and so
-// the whole row.
-func softmaxRow(y, x []float32) (top, sum float32) {
-	top = vec.Max(x)
-	vec.Exp(y, x, top)
-	sum = vec.Sum(y)
-	vec.Scale(y, y, 1/sum)
-	return top, sum
+// narrow is the number of columns below which a row is too short for the
+// vector loops: exp then runs over all rows of a chunk at once.
+const narrow = 32
+
+// softmaxRows computes y = exp(x−m)/s for some rows, and m = max_c x and
+// s = Σ_c exp(x−m) of each. A NaN in x is skipped by the maximum, but makes the
+// sum NaN and so the whole row.
+func softmaxRows(y, m, s, x []float32, cols int) {
+	for r := range m {
+		row := x[r*cols : (r+1)*cols]
+		out := y[r*cols : (r+1)*cols]
+		m[r] = vec.Max(row)
+		if cols >= narrow {
+			vec.Exp(out, row, m[r])
+			continue
+		}
+		for i, v := range row {
+			out[i] = v - m[r]
+		}
+	}
+	if cols < narrow {
+		vec.Exp(y, y, 0)
+	}
+	for r := range s {
+		out := y[r*cols : (r+1)*cols]
+		s[r] = vec.Sum(out)
+		vec.Scale(out, out, 1/s[r])
+	}
 }
 
 // softmax -- op Softmax: y[r,c] = exp(x[r,c]−max_c x)/Σ_c exp(x[r,c]−max_c x)
+// sums     f32, as vec.Sum
 func softmax(c *call) step {
 	y, x := c.out(0), c.in(0)
 	rows, cols := ir.Rows(c.shape(0))
+	m, s := make([]float32, rows), make([]float32, rows)
 	return c.rows(rows, cols, func(lo, hi int) {
-		for i := lo * cols; i < hi*cols; i += cols {
-			softmaxRow(y[i:i+cols], x[i:i+cols])
-		}
+		softmaxRows(y[lo*cols:hi*cols], m[lo:hi], s[lo:hi], x[lo*cols:hi*cols], cols)
 	})
 }
 
 // softmaxGrad -- op SoftmaxGrad: dx = y·(dy − Σ_c dy·y)
-// sums     f64, in order of c
+// sums     f32, as vec.Sum
 func softmaxGrad(c *call) step {
 	dx, y, dy := c.out(0), c.in(0), c.in(1)
 	rows, cols := ir.Rows(c.shape(0))
 	return c.rows(rows, cols, func(lo, hi int) {
 		for i := lo * cols; i < hi*cols; i += cols {
-			dot := 0.0
-			for j := i; j < i+cols; j++ {
-				dot += float64(dy[j]) * float64(y[j])
-			}
-			for j := i; j < i+cols; j++ {
-				dx[j] = float32(float64(y[j]) * (float64(dy[j]) - dot))
-			}
+			d := dx[i : i+cols]
+			vec.Mul(d, y[i:], dy[i:])
+			vec.SoftmaxGrad(d, y[i:], dy[i:], vec.Sum(d))
 		}
 	})
 }
@@ -63,20 +78,22 @@ func (t *target) row(r int) []float32 { return t.values[r*t.cols : (r+1)*t.cols]
 
 // softmaxXent -- op SoftmaxXent: prob = softmax(x), loss = 1/R Σ_rc t·(l − (x−m))
 // with m the row's maximum and l = log Σ_c exp(x−m).
-// sums     within a row f32 in 32 lanes; over targets and rows f64: a chunk's
+// sums     within a row f32, as vec.Sum; over targets and rows f64: a chunk's
 // rows in order, then chunks in order
 func softmaxXent(c *call) step {
 	loss, prob, x := c.out(0), c.out(1), c.in(0)
 	rows, cols := ir.Rows(c.shape(0))
 	t := c.target(1, cols)
+	sums := make([]float32, rows) // Σ_c exp(x−m)
+	tops := make([]float32, rows) // m
 	return c.total(rows, cols, func(lo, hi int) float64 {
-		sum := 0.0
+		softmaxRows(prob[lo*cols:hi*cols], tops[lo:hi], sums[lo:hi], x[lo*cols:hi*cols], cols)
+		total := 0.0
 		for r := lo; r < hi; r++ {
 			row := x[r*cols : (r+1)*cols]
-			top, s := softmaxRow(prob[r*cols:(r+1)*cols], row)
-			sum += t.xent(r, row, float64(top), math.Log(float64(s)))
+			total += t.xent(r, row, float64(tops[r]), math.Log(float64(sums[r])))
 		}
-		return sum
+		return total
 	}, func(sum float64) { loss[0] = float32(sum / float64(rows)) })
 }
 

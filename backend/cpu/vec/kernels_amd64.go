@@ -96,6 +96,119 @@ func scaledDiffAsm(dst []float32, a []float32, b []float32, total float32, s flo
 	return n
 }
 
+// mulAVX2 is dst = a·b.
+//
+//go:noescape
+func mulAVX2(n int, dst *float32, a *float32, b *float32)
+
+func mulAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	mulAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// squaresAVX2 is dst = (x − mean)².
+//
+//go:noescape
+func squaresAVX2(n int, dst *float32, x *float32, mean float32)
+
+func squaresAsm(dst []float32, x []float32, mean float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	squaresAVX2(n, &dst[0], &x[0], mean)
+	return n
+}
+
+// mulNormalAVX2 is dst = a·(x − mean)·rstd.
+//
+//go:noescape
+func mulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
+
+func mulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = x[n-1]
+	mulNormalAVX2(n, &dst[0], &a[0], &x[0], mean, rstd)
+	return n
+}
+
+// addMulNormalAVX2 is dst += a·(x − mean)·rstd.
+//
+//go:noescape
+func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
+
+func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = x[n-1]
+	addMulNormalAVX2(n, &dst[0], &a[0], &x[0], mean, rstd)
+	return n
+}
+
+// normaliseRowAVX2 is y = (x − mean)·rstd·scale + shift.
+//
+//go:noescape
+func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32)
+
+func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32) int {
+	n := len(y) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = scale[n-1]
+	_ = shift[n-1]
+	normaliseRowAVX2(n, &y[0], &x[0], &scale[0], &shift[0], mean, rstd)
+	return n
+}
+
+// normaliseRowGradAVX2 is dx = rstd·(scale·dy − a − b·(x − mean)·rstd).
+//
+//go:noescape
+func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, a float32, b float32)
+
+func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, a float32, b float32) int {
+	n := len(dx) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = dy[n-1]
+	_ = x[n-1]
+	_ = scale[n-1]
+	normaliseRowGradAVX2(n, &dx[0], &dy[0], &x[0], &scale[0], mean, rstd, a, b)
+	return n
+}
+
+// softmaxGradAVX2 is dx = y·(dy − dot).
+//
+//go:noescape
+func softmaxGradAVX2(n int, dx *float32, y *float32, dy *float32, dot float32)
+
+func softmaxGradAsm(dx []float32, y []float32, dy []float32, dot float32) int {
+	n := len(dx) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = y[n-1]
+	_ = dy[n-1]
+	softmaxGradAVX2(n, &dx[0], &y[0], &dy[0], dot)
+	return n
+}
+
 // addSquaresAVX2 is sum += (x − mean)².
 //
 //go:noescape
@@ -549,9 +662,9 @@ func nesterovAsm(p []float32, m []float32, grad []float32, clip float32, scale f
 // adamAVX2 is the step of Adam.
 //
 //go:noescape
-func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, c1 float32, c2 float32, eps float32)
+func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32)
 
-func adamAsm(p []float32, m []float32, v []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, c1 float32, c2 float32, eps float32) int {
+func adamAsm(p []float32, m []float32, v []float32, grad []float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32) int {
 	n := len(p) &^ 7
 	if n == 0 || !useAsm {
 		return 0
@@ -559,6 +672,56 @@ func adamAsm(p []float32, m []float32, v []float32, grad []float32, clip float32
 	_ = m[n-1]
 	_ = v[n-1]
 	_ = grad[n-1]
-	adamAVX2(n, &p[0], &m[0], &v[0], &grad[0], clip, scale, decay, rate, c1, c2, eps)
+	adamAVX2(n, &p[0], &m[0], &v[0], &grad[0], decay, clip, scale, rate, c1, c2, eps)
+	return n
+}
+
+// amsgradAVX2 is the step of Adam with the largest v.
+//
+//go:noescape
+func amsgradAVX2(n int, p *float32, m *float32, v *float32, largest *float32, grad *float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32)
+
+func amsgradAsm(p []float32, m []float32, v []float32, largest []float32, grad []float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32) int {
+	n := len(p) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = m[n-1]
+	_ = v[n-1]
+	_ = largest[n-1]
+	_ = grad[n-1]
+	amsgradAVX2(n, &p[0], &m[0], &v[0], &largest[0], &grad[0], decay, clip, scale, rate, c1, c2, eps)
+	return n
+}
+
+// rmsPropAVX2 is the step of RMSProp, neither centred nor with momentum.
+//
+//go:noescape
+func rmsPropAVX2(n int, p *float32, v *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, beta float32, take float32, eps float32)
+
+func rmsPropAsm(p []float32, v []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, beta float32, take float32, eps float32) int {
+	n := len(p) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = v[n-1]
+	_ = grad[n-1]
+	rmsPropAVX2(n, &p[0], &v[0], &grad[0], clip, scale, decay, rate, beta, take, eps)
+	return n
+}
+
+// adagradAVX2 is the step of Adagrad.
+//
+//go:noescape
+func adagradAVX2(n int, p *float32, a *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, eps float32)
+
+func adagradAsm(p []float32, a []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, eps float32) int {
+	n := len(p) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = grad[n-1]
+	adagradAVX2(n, &p[0], &a[0], &grad[0], clip, scale, decay, rate, eps)
 	return n
 }

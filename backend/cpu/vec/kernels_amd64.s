@@ -429,6 +429,177 @@ loop:
 	VZEROUPPER
 	RET
 
+// func mulAVX2(n int, dst *float32, a *float32, b *float32)
+TEXT ·mulAVX2(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ a+16(FP), SI
+	MOVQ b+24(FP), R8
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (SI)(AX*4), Y0
+	VMOVUPS (R8)(AX*4), Y1
+	VMULPS Y1, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func squaresAVX2(n int, dst *float32, x *float32, mean float32)
+TEXT ·squaresAVX2(SB), NOSPLIT, $0-28
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	VBROADCASTSS mean+24(FP), Y0
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (SI)(AX*4), Y1
+	VSUBPS Y0, Y1, Y1
+	VMULPS Y1, Y1, Y1
+	VMOVUPS Y1, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func mulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
+TEXT ·mulNormalAVX2(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ a+16(FP), SI
+	MOVQ x+24(FP), R8
+	VBROADCASTSS mean+32(FP), Y0
+	VBROADCASTSS rstd+36(FP), Y1
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y2
+	VSUBPS Y0, Y2, Y2
+	VMULPS Y1, Y2, Y2
+	VMOVUPS (SI)(AX*4), Y3
+	VMULPS Y2, Y3, Y2
+	VMOVUPS Y2, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
+TEXT ·addMulNormalAVX2(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ a+16(FP), SI
+	MOVQ x+24(FP), R8
+	VBROADCASTSS mean+32(FP), Y0
+	VBROADCASTSS rstd+36(FP), Y1
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y2
+	VSUBPS Y0, Y2, Y2
+	VMULPS Y1, Y2, Y2
+	VMOVUPS (DI)(AX*4), Y3
+	VMOVUPS (SI)(AX*4), Y4
+	VMULPS Y2, Y4, Y2
+	VADDPS Y2, Y3, Y2
+	VMOVUPS Y2, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32)
+TEXT ·normaliseRowAVX2(SB), NOSPLIT, $0-48
+	MOVQ n+0(FP), CX
+	MOVQ y+8(FP), DI
+	MOVQ x+16(FP), SI
+	MOVQ scale+24(FP), R8
+	MOVQ shift+32(FP), R9
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (SI)(AX*4), Y2
+	VSUBPS Y0, Y2, Y2
+	VMULPS Y1, Y2, Y2
+	VMOVUPS (R8)(AX*4), Y3
+	VMOVUPS (R9)(AX*4), Y4
+	VMULPS Y3, Y2, Y2
+	VADDPS Y4, Y2, Y2
+	VMOVUPS Y2, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, a float32, b float32)
+TEXT ·normaliseRowGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ n+0(FP), CX
+	MOVQ dx+8(FP), DI
+	MOVQ dy+16(FP), SI
+	MOVQ x+24(FP), R8
+	MOVQ scale+32(FP), R9
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	VBROADCASTSS a+48(FP), Y2
+	VBROADCASTSS b+52(FP), Y3
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y4
+	VSUBPS Y0, Y4, Y4
+	VMULPS Y1, Y4, Y4
+	VMULPS Y3, Y4, Y4
+	VMOVUPS (SI)(AX*4), Y5
+	VMOVUPS (R9)(AX*4), Y6
+	VMULPS Y6, Y5, Y5
+	VSUBPS Y2, Y5, Y5
+	VSUBPS Y4, Y5, Y4
+	VMULPS Y1, Y4, Y4
+	VMOVUPS Y4, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func softmaxGradAVX2(n int, dx *float32, y *float32, dy *float32, dot float32)
+TEXT ·softmaxGradAVX2(SB), NOSPLIT, $0-36
+	MOVQ n+0(FP), CX
+	MOVQ dx+8(FP), DI
+	MOVQ y+16(FP), SI
+	MOVQ dy+24(FP), R8
+	VBROADCASTSS dot+32(FP), Y0
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y1
+	VSUBPS Y0, Y1, Y1
+	VMOVUPS (SI)(AX*4), Y2
+	VMULPS Y1, Y2, Y1
+	VMOVUPS Y1, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
 // func addSquaresAVX2(n int, sum *float32, x *float32, mean *float32)
 TEXT ·addSquaresAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+0(FP), CX
@@ -1653,16 +1824,16 @@ loop:
 	VZEROUPPER
 	RET
 
-// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, c1 float32, c2 float32, eps float32)
+// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32)
 TEXT ·adamAVX2(SB), NOSPLIT, $0-68
 	MOVQ n+0(FP), CX
 	MOVQ p+8(FP), DI
 	MOVQ m+16(FP), SI
 	MOVQ v+24(FP), R8
 	MOVQ grad+32(FP), R9
-	VBROADCASTSS clip+40(FP), Y0
-	VBROADCASTSS scale+44(FP), Y1
-	VBROADCASTSS decay+48(FP), Y2
+	VBROADCASTSS decay+40(FP), Y0
+	VBROADCASTSS clip+44(FP), Y1
+	VBROADCASTSS scale+48(FP), Y2
 	VBROADCASTSS rate+52(FP), Y3
 	VBROADCASTSS c1+56(FP), Y4
 	VBROADCASTSS c2+60(FP), Y5
@@ -1671,30 +1842,162 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-68
 	PCALIGN $32
 
 loop:
-	VMOVUPS (R9)(AX*4), Y7
+	VMOVUPS (DI)(AX*4), Y7
+	VMULPS Y0, Y7, Y7
+	VMOVUPS (R9)(AX*4), Y8
+	VMULPS Y2, Y8, Y8
+	VXORPS k80000000<>(SB), Y1, Y9
+	VMINPS Y8, Y1, Y8
+	VMAXPS Y8, Y9, Y8
+	VMOVUPS (SI)(AX*4), Y9
+	VSUBPS Y9, Y8, Y10
+	VMULPS Y4, Y10, Y10
+	VADDPS Y10, Y9, Y9
+	VMOVUPS Y9, (SI)(AX*4)
+	VMOVUPS (R8)(AX*4), Y10
+	VMULPS Y8, Y8, Y8
+	VSUBPS Y10, Y8, Y8
+	VMULPS Y5, Y8, Y8
+	VADDPS Y8, Y10, Y8
+	VMOVUPS Y8, (R8)(AX*4)
+	VMULPS Y3, Y9, Y9
+	VSQRTPS Y8, Y8
+	VADDPS Y6, Y8, Y8
+	VDIVPS Y8, Y9, Y8
+	VSUBPS Y8, Y7, Y7
+	VMOVUPS Y7, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func amsgradAVX2(n int, p *float32, m *float32, v *float32, largest *float32, grad *float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32)
+TEXT ·amsgradAVX2(SB), NOSPLIT, $0-76
+	MOVQ n+0(FP), CX
+	MOVQ p+8(FP), DI
+	MOVQ m+16(FP), SI
+	MOVQ v+24(FP), R8
+	MOVQ largest+32(FP), R9
+	MOVQ grad+40(FP), R10
+	VBROADCASTSS decay+48(FP), Y0
+	VBROADCASTSS clip+52(FP), Y1
+	VBROADCASTSS scale+56(FP), Y2
+	VBROADCASTSS rate+60(FP), Y3
+	VBROADCASTSS c1+64(FP), Y4
+	VBROADCASTSS c2+68(FP), Y5
+	VBROADCASTSS eps+72(FP), Y6
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (DI)(AX*4), Y7
+	VMULPS Y0, Y7, Y7
+	VMOVUPS (R10)(AX*4), Y8
+	VMULPS Y2, Y8, Y8
+	VXORPS k80000000<>(SB), Y1, Y9
+	VMINPS Y8, Y1, Y8
+	VMAXPS Y8, Y9, Y8
+	VMOVUPS (SI)(AX*4), Y9
+	VSUBPS Y9, Y8, Y10
+	VMULPS Y4, Y10, Y10
+	VADDPS Y10, Y9, Y9
+	VMOVUPS Y9, (SI)(AX*4)
+	VMOVUPS (R8)(AX*4), Y10
+	VMULPS Y8, Y8, Y8
+	VSUBPS Y10, Y8, Y8
+	VMULPS Y5, Y8, Y8
+	VADDPS Y8, Y10, Y8
+	VMOVUPS Y8, (R8)(AX*4)
+	VMULPS Y3, Y9, Y9
+	VMOVUPS (R9)(AX*4), Y10
+	VMAXPS Y8, Y10, Y8
+	VMOVUPS Y8, (R9)(AX*4)
+	VSQRTPS Y8, Y8
+	VADDPS Y6, Y8, Y8
+	VDIVPS Y8, Y9, Y8
+	VSUBPS Y8, Y7, Y7
+	VMOVUPS Y7, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func rmsPropAVX2(n int, p *float32, v *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, beta float32, take float32, eps float32)
+TEXT ·rmsPropAVX2(SB), NOSPLIT, $0-60
+	MOVQ n+0(FP), CX
+	MOVQ p+8(FP), DI
+	MOVQ v+16(FP), SI
+	MOVQ grad+24(FP), R8
+	VBROADCASTSS clip+32(FP), Y0
+	VBROADCASTSS scale+36(FP), Y1
+	VBROADCASTSS decay+40(FP), Y2
+	VBROADCASTSS rate+44(FP), Y3
+	VBROADCASTSS beta+48(FP), Y4
+	VBROADCASTSS take+52(FP), Y5
+	VBROADCASTSS eps+56(FP), Y6
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y7
 	VMULPS Y1, Y7, Y7
 	VXORPS k80000000<>(SB), Y0, Y8
 	VMINPS Y7, Y0, Y7
 	VMAXPS Y7, Y8, Y7
-	VMOVUPS (SI)(AX*4), Y8
-	VSUBPS Y8, Y7, Y9
-	VMULPS Y4, Y9, Y9
-	VADDPS Y9, Y8, Y8
-	VMOVUPS Y8, (SI)(AX*4)
-	VMOVUPS (R8)(AX*4), Y9
-	VMULPS Y7, Y7, Y7
-	VSUBPS Y9, Y7, Y7
-	VMULPS Y5, Y7, Y7
-	VADDPS Y7, Y9, Y7
-	VMOVUPS Y7, (R8)(AX*4)
-	VMULPS Y3, Y8, Y8
-	VSQRTPS Y7, Y7
-	VADDPS Y6, Y7, Y7
-	VDIVPS Y7, Y8, Y7
 	VMOVUPS (DI)(AX*4), Y8
 	VMULPS Y2, Y8, Y8
+	VMOVUPS (SI)(AX*4), Y9
+	VMULPS Y4, Y9, Y9
+	VMULPS Y7, Y7, Y10
+	VMULPS Y5, Y10, Y10
+	VADDPS Y10, Y9, Y9
+	VMOVUPS Y9, (SI)(AX*4)
+	VMULPS Y3, Y7, Y7
+	VADDPS Y6, Y9, Y9
+	VSQRTPS Y9, Y9
+	VDIVPS Y9, Y7, Y7
 	VSUBPS Y7, Y8, Y7
 	VMOVUPS Y7, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func adagradAVX2(n int, p *float32, a *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, eps float32)
+TEXT ·adagradAVX2(SB), NOSPLIT, $0-52
+	MOVQ n+0(FP), CX
+	MOVQ p+8(FP), DI
+	MOVQ a+16(FP), SI
+	MOVQ grad+24(FP), R8
+	VBROADCASTSS clip+32(FP), Y0
+	VBROADCASTSS scale+36(FP), Y1
+	VBROADCASTSS decay+40(FP), Y2
+	VBROADCASTSS rate+44(FP), Y3
+	VBROADCASTSS eps+48(FP), Y4
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VMOVUPS (R8)(AX*4), Y5
+	VMULPS Y1, Y5, Y5
+	VXORPS k80000000<>(SB), Y0, Y6
+	VMINPS Y5, Y0, Y5
+	VMAXPS Y5, Y6, Y5
+	VMOVUPS (DI)(AX*4), Y6
+	VMULPS Y2, Y6, Y6
+	VMOVUPS (SI)(AX*4), Y7
+	VMULPS Y5, Y5, Y8
+	VADDPS Y8, Y7, Y7
+	VMOVUPS Y7, (SI)(AX*4)
+	VMULPS Y3, Y5, Y5
+	VADDPS Y4, Y7, Y7
+	VSQRTPS Y7, Y7
+	VDIVPS Y7, Y5, Y5
+	VSUBPS Y5, Y6, Y5
+	VMOVUPS Y5, (DI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop

@@ -16,6 +16,26 @@ func expShiftAsm(dst []float32, x []float32, shift float32) int { return 0 }
 
 func scaledDiffAsm(dst []float32, a []float32, b []float32, total float32, s float32) int { return 0 }
 
+func mulAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func squaresAsm(dst []float32, x []float32, mean float32) int { return 0 }
+
+func mulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int { return 0 }
+
+func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
+	return 0
+}
+
+func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32) int {
+	return 0
+}
+
+func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, a float32, b float32) int {
+	return 0
+}
+
+func softmaxGradAsm(dx []float32, y []float32, dy []float32, dot float32) int { return 0 }
+
 func addSquaresAsm(sum []float32, x []float32, mean []float32) int { return 0 }
 
 func addProductsAsm(sum []float32, dy []float32, x []float32, mean []float32) int { return 0 }
@@ -88,6 +108,18 @@ func nesterovAsm(p []float32, m []float32, grad []float32, clip float32, scale f
 	return 0
 }
 
-func adamAsm(p []float32, m []float32, v []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, c1 float32, c2 float32, eps float32) int {
+func adamAsm(p []float32, m []float32, v []float32, grad []float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32) int {
+	return 0
+}
+
+func amsgradAsm(p []float32, m []float32, v []float32, largest []float32, grad []float32, decay float32, clip float32, scale float32, rate float32, c1 float32, c2 float32, eps float32) int {
+	return 0
+}
+
+func rmsPropAsm(p []float32, v []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, beta float32, take float32, eps float32) int {
+	return 0
+}
+
+func adagradAsm(p []float32, a []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, eps float32) int {
 	return 0
 }

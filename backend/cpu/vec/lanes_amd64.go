@@ -19,6 +19,18 @@ func columns32(sum, x *float32, rows, stride int)
 //go:noescape
 func columns8(sum, x *float32, rows, stride int)
 
+//go:noescape
+func squareLanes8(lanes *[8]float64, x *float32, n int)
+
+func squareLanes(lanes *[8]float64, x []float32) int {
+	n := len(x) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	squareLanes8(lanes, &x[0], n)
+	return n
+}
+
 func sumLanes(lanes *[width]float32, x []float32) int {
 	n := len(x) &^ (width - 1)
 	if n == 0 || !useAsm {

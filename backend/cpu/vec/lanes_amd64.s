@@ -109,3 +109,28 @@ loop:
 	VMOVUPS Y0, (DI)
 	VZEROUPPER
 	RET
+
+// func squareLanes8(lanes *[8]float64, x *float32, n int)
+// lanes[j] += x[i]², j = i mod 8; n is a multiple of 8, at least 8.
+TEXT ·squareLanes8(SB), NOSPLIT, $0-24
+	MOVQ lanes+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VMOVUPD (DI), Y0
+	VMOVUPD 32(DI), Y1
+
+loop:
+	VCVTPS2PD (SI), Y2
+	VCVTPS2PD 16(SI), Y3
+	VMULPD    Y2, Y2, Y2
+	VMULPD    Y3, Y3, Y3
+	VADDPD    Y2, Y0, Y0
+	VADDPD    Y3, Y1, Y1
+	ADDQ      $32, SI
+	SUBQ      $8, CX
+	JNZ       loop
+
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	VZEROUPPER
+	RET

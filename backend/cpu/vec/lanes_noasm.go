@@ -6,6 +6,8 @@ var useAsm = false
 
 func sumLanes(*[width]float32, []float32) int { return 0 }
 
+func squareLanes(*[8]float64, []float32) int { return 0 }
+
 func maxLanes(*[width]float32, []float32) int { return 0 }
 
 func sumColumns32(_, _ []float32, _, _ int) bool { return false }

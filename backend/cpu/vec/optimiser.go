@@ -51,21 +51,26 @@ func Nesterov(p, m, g []float32, s Step, momentum float32) {
 }
 
 // Adam computes m += c1·(g−m), v += c2·(g²−v) and
-// p = Decay·p − Rate·m/(√v + eps); Rate includes the bias correction. When vmax
-// is not nil it becomes max(vmax, v) and takes the place of v in the last line.
-func Adam(p, m, v, vmax, g []float32, s Step, c1, c2, eps float32) {
-	i := 0
-	if vmax == nil {
-		i = adamAsm(p, m, v, g, s.Clip, s.Scale, s.Decay, s.Rate, c1, c2, eps)
+// p = Decay·p − Rate·m/(√v + eps); Rate includes the bias correction. When
+// largest is not nil it becomes max(largest, v) and takes the place of v in the
+// last line; a NaN in v stays.
+func Adam(p, m, v, largest, g []float32, s Step, c1, c2, eps float32) {
+	var i int
+	if largest == nil {
+		i = adamAsm(p, m, v, g, s.Decay, s.Clip, s.Scale, s.Rate, c1, c2, eps)
+	} else {
+		i = amsgradAsm(p, m, v, largest, g, s.Decay, s.Clip, s.Scale, s.Rate, c1, c2, eps)
 	}
 	for ; i < len(p); i++ {
 		d := s.gradient(g[i])
 		m[i] += float32((d - m[i]) * c1)
 		v[i] += float32((float32(d*d) - v[i]) * c2)
 		second := v[i]
-		if vmax != nil {
-			vmax[i] = max(vmax[i], second)
-			second = vmax[i]
+		if largest != nil {
+			if largest[i] > second {
+				second = largest[i]
+			}
+			largest[i] = second
 		}
 		p[i] = float32(p[i]*s.Decay) - float32(m[i]*s.Rate)/(sqrt(second)+eps)
 	}
@@ -84,7 +89,11 @@ type RMS struct{ Beta, Take, Eps, Momentum float32 }
 // then p = Decay·p − d, or m = Momentum·m + d and p = Decay·p − m. Without avg or
 // m, which may be nil, they count as 0.
 func RMSProp(p, v, avg, m, g []float32, s Step, r RMS) {
-	for i := range p {
+	i := 0
+	if avg == nil && m == nil {
+		i = rmsPropAsm(p, v, g, s.Clip, s.Scale, s.Decay, s.Rate, r.Beta, r.Take, r.Eps)
+	}
+	for ; i < len(p); i++ {
 		d := s.gradient(g[i])
 		v[i] = float32(r.Beta*v[i]) + float32(r.Take*float32(d*d))
 		second := v[i]
@@ -103,7 +112,8 @@ func RMSProp(p, v, avg, m, g []float32, s Step, r RMS) {
 
 // Adagrad computes a += g² and p = Decay·p − Rate·g/√(a+eps).
 func Adagrad(p, a, g []float32, s Step, eps float32) {
-	for i := range p {
+	i := adagradAsm(p, a, g, s.Clip, s.Scale, s.Decay, s.Rate, eps)
+	for ; i < len(p); i++ {
 		d := s.gradient(g[i])
 		a[i] += float32(d * d)
 		p[i] = float32(p[i]*s.Decay) - float32(s.Rate*d)/sqrt(a[i]+eps)

@@ -6,8 +6,16 @@ import "math"
 // lane i mod width, whatever the vector length of the machine.
 const width = 32
 
-// Sum returns the sum of x in float32: lane by lane, then the lanes as a tree.
+// Sum returns the sum of x in float32: lane by lane, then the lanes as a tree;
+// fewer than width elements in order.
 func Sum(x []float32) float32 {
+	if len(x) < width {
+		sum := float32(0)
+		for _, v := range x {
+			sum += v
+		}
+		return sum
+	}
 	var lanes [width]float32
 	i := sumLanes(&lanes, x)
 	for ; i < len(x); i++ {
@@ -23,20 +31,22 @@ func Sum(x []float32) float32 {
 
 // Max returns the largest element of x that is not NaN, or −Inf.
 func Max(x []float32) float32 {
-	lanes := [width]float32{}
-	for j := range lanes {
-		lanes[j] = float32(math.Inf(-1))
+	best, i := float32(math.Inf(-1)), 0
+	if len(x) >= width {
+		var lanes [width]float32
+		for j := range lanes {
+			lanes[j] = best
+		}
+		i = maxLanes(&lanes, x)
+		best = greatest(best, lanes[:])
 	}
-	i := maxLanes(&lanes, x)
-	best := lanes[0]
-	for _, v := range lanes {
+	return greatest(best, x[i:])
+}
+
+func greatest(best float32, x []float32) float32 {
+	for _, v := range x {
 		if v > best {
 			best = v
-		}
-	}
-	for ; i < len(x); i++ {
-		if x[i] > best {
-			best = x[i]
 		}
 	}
 	return best
@@ -67,17 +77,18 @@ func SumColumns(sum, x []float32, rows int) {
 	}
 }
 
-// SumSquares returns Σ x² in float64, which cannot overflow.
+// SumSquares returns Σ x² in float64, which cannot overflow: element i goes to
+// lane i mod 8, then the lanes as a tree.
 func SumSquares(x []float32) float64 {
-	var s [4]float64
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		for j, v := range x[i : i+4 : i+4] {
-			s[j] += float64(float64(v) * float64(v))
+	var lanes [8]float64
+	i := squareLanes(&lanes, x)
+	for ; i < len(x); i++ {
+		lanes[i%8] += float64(float64(x[i]) * float64(x[i]))
+	}
+	for n := 4; n > 0; n /= 2 {
+		for j := range n {
+			lanes[j] += lanes[j+n]
 		}
 	}
-	for ; i < len(x); i++ {
-		s[i%4] += float64(float64(x[i]) * float64(x[i]))
-	}
-	return (s[0] + s[2]) + (s[1] + s[3])
+	return lanes[0]
 }

@@ -27,6 +27,14 @@ func Add(dst, a, b []float32) {
 	}
 }
 
+// Mul computes dst = a·b.
+func Mul(dst, a, b []float32) {
+	i := mulAsm(dst, a, b)
+	for ; i < len(dst); i++ {
+		dst[i] = a[i] * b[i]
+	}
+}
+
 // Scale computes dst = s·x.
 func Scale(dst, x []float32, s float32) {
 	i := scaleAsm(dst, x, s)
@@ -115,5 +123,13 @@ func ScaledDiff(dst, a, b []float32, total, s float32) {
 	i := scaledDiffAsm(dst, a, b, total, s)
 	for ; i < len(dst); i++ {
 		dst[i] = (float32(a[i]*total) - b[i]) * s
+	}
+}
+
+// SoftmaxGrad computes dx = y·(dy − dot).
+func SoftmaxGrad(dx, y, dy []float32, dot float32) {
+	i := softmaxGradAsm(dx, y, dy, dot)
+	for ; i < len(dx); i++ {
+		dx[i] = y[i] * (dy[i] - dot)
 	}
 }

@@ -99,6 +99,22 @@ func loops() (all []loop) {
 		{"Momentum", 1, 2, func(o, in [][]float32) { Momentum(o[0], o[1], in[0], s, 0.9) }},
 		{"Nesterov", 1, 2, func(o, in [][]float32) { Nesterov(o[0], o[1], in[0], s, 0.9) }},
 		{"Adam", 1, 3, func(o, in [][]float32) { Adam(o[0], o[1], o[2], nil, in[0], s, 0.1, 0.001, 1e-7) }},
+		{"Adam largest", 1, 4, func(o, in [][]float32) {
+			Adam(o[0], o[1], o[2], o[3], in[0], s, 0.1, 0.001, 1e-7)
+		}},
+		{"RMSProp", 1, 2, func(o, in [][]float32) {
+			RMSProp(o[0], o[1], nil, nil, in[0], s, RMS{Beta: 0.9, Take: 0.1, Eps: 1e-3})
+		}},
+		{"Adagrad", 1, 2, func(o, in [][]float32) { Adagrad(o[0], o[1], in[0], s, 1e-3) }},
+		{"Mul", 2, 1, func(o, in [][]float32) { Mul(o[0], in[0], in[1]) }},
+		{"SoftmaxGrad", 2, 1, func(o, in [][]float32) { SoftmaxGrad(o[0], in[0], in[1], 0.3) }},
+		{"Squares", 1, 1, func(o, in [][]float32) { Squares(o[0], in[0], 0.3) }},
+		{"MulNormal", 2, 1, func(o, in [][]float32) { MulNormal(o[0], in[0], in[1], 0.3, 1.1) }},
+		{"AddMulNormal", 2, 1, func(o, in [][]float32) { AddMulNormal(o[0], in[0], in[1], 0.3, 1.1) }},
+		{"NormaliseRow", 3, 1, func(o, in [][]float32) { NormaliseRow(o[0], in[0], in[1], in[2], 0.3, 1.1) }},
+		{"NormaliseRowGrad", 3, 1, func(o, in [][]float32) {
+			NormaliseRowGrad(o[0], in[0], in[1], in[2], 0.3, 1.1, 0.2, 0.7)
+		}},
 		{"SumColumns", 1, 1, func(o, in [][]float32) {
 			if len(o[0]) > 0 {
 				SumColumns(o[0], append(append(in[0], in[0]...), in[0]...), 3)

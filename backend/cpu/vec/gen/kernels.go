@@ -13,6 +13,7 @@ func f(names ...string) (s []slice) {
 // package vec, operation by operation, so that both give the same bits.
 func kernels(a *assembly) {
 	arithmetic(a)
+	rows(a)
 	normalisation(a)
 	activations(a)
 	gradients(a)
@@ -41,6 +42,44 @@ func arithmetic(a *assembly) {
 	k = a.kernel("scaledDiff", "scaledDiffAVX2 is dst = (total·a − b)·s.", f("dst", "a", "b")...)
 	total, s := k.param("total"), k.param("s")
 	k.store("dst", k.mul(k.sub(k.mul(k.load("a"), total), k.load("b")), s))
+}
+
+func rows(a *assembly) {
+	k := a.kernel("mul", "mulAVX2 is dst = a·b.", f("dst", "a", "b")...)
+	k.store("dst", k.mul(k.load("a"), k.load("b")))
+
+	k = a.kernel("squares", "squaresAVX2 is dst = (x − mean)².", f("dst", "x")...)
+	d := k.sub(k.load("x"), k.param("mean"))
+	k.store("dst", k.mul(d, d))
+
+	k = a.kernel("mulNormal", "mulNormalAVX2 is dst = a·(x − mean)·rstd.", f("dst", "a", "x")...)
+	mean, rstd := k.param("mean"), k.param("rstd")
+	d = k.mul(k.sub(k.load("x"), mean), rstd)
+	k.store("dst", k.mul(k.load("a"), d))
+
+	k = a.kernel("addMulNormal", "addMulNormalAVX2 is dst += a·(x − mean)·rstd.", f("dst", "a", "x")...)
+	mean, rstd = k.param("mean"), k.param("rstd")
+	d = k.mul(k.sub(k.load("x"), mean), rstd)
+	k.store("dst", k.addf(k.load("dst"), k.mul(k.load("a"), d)))
+
+	k = a.kernel("normaliseRow", "normaliseRowAVX2 is y = (x − mean)·rstd·scale + shift.",
+		f("y", "x", "scale", "shift")...)
+	mean, rstd = k.param("mean"), k.param("rstd")
+	d = k.mul(k.sub(k.load("x"), mean), rstd)
+	k.store("y", k.mad(d, k.load("scale"), k.load("shift")))
+
+	k = a.kernel("normaliseRowGrad",
+		"normaliseRowGradAVX2 is dx = rstd·(scale·dy − a − b·(x − mean)·rstd).",
+		f("dx", "dy", "x", "scale")...)
+	mean, rstd = k.param("mean"), k.param("rstd")
+	pa, pb := k.param("a"), k.param("b")
+	d = k.mul(k.mul(k.sub(k.load("x"), mean), rstd), pb)
+	g := k.mul(k.load("dy"), k.load("scale"))
+	k.store("dx", k.mul(k.sub(k.sub(g, pa), d), rstd))
+
+	k = a.kernel("softmaxGrad", "softmaxGradAVX2 is dx = y·(dy − dot).", f("dx", "y", "dy")...)
+	d = k.sub(k.load("dy"), k.param("dot"))
+	k.store("dx", k.mul(k.load("y"), d))
 }
 
 func normalisation(a *assembly) {
@@ -288,15 +327,49 @@ func optimisers(a *assembly) {
 	k.store("p", k.addf(k.mul(k.load("p"), decay), k.sub(k.mul(m, mom), step)))
 
 	k = a.kernel("adam", "adamAVX2 is the step of Adam.", f("p", "m", "v", "grad")...)
+	k.store("p", k.sub(k.decayed(), k.adam(func(v val) val { return v })))
+
+	k = a.kernel("amsgrad", "amsgradAVX2 is the step of Adam with the largest v.",
+		f("p", "m", "v", "largest", "grad")...)
+	k.store("p", k.sub(k.decayed(), k.adam(func(v val) val {
+		v = k.max(k.load("largest"), v)
+		k.store("largest", v)
+		return v
+	})))
+
+	k = a.kernel("rmsProp", "rmsPropAVX2 is the step of RMSProp, neither centred nor with momentum.",
+		f("p", "v", "grad")...)
 	g = k.gradient()
-	decay, rate = k.param("decay"), k.param("rate")
+	decayed := k.decayed()
+	rate = k.param("rate")
+	beta, take, eps := k.param("beta"), k.param("take"), k.param("eps")
+	v := k.addf(k.mul(k.load("v"), beta), k.mul(k.mul(g, g), take))
+	k.store("v", v)
+	k.store("p", k.sub(decayed, k.div(k.mul(g, rate), k.sqrt(k.addf(v, eps)))))
+
+	k = a.kernel("adagrad", "adagradAVX2 is the step of Adagrad.", f("p", "a", "grad")...)
+	g = k.gradient()
+	decayed = k.decayed()
+	rate, eps = k.param("rate"), k.param("eps")
+	v = k.addf(k.load("a"), k.mul(g, g))
+	k.store("a", v)
+	k.store("p", k.sub(decayed, k.div(k.mul(g, rate), k.sqrt(k.addf(v, eps)))))
+}
+
+// decayed is decay·p.
+func (k *kernel) decayed() val { return k.mul(k.load("p"), k.param("decay")) }
+
+// adam updates m and v and returns the step of p; second chooses what takes the
+// place of v in it.
+func (k *kernel) adam(second func(v val) val) val {
+	g := k.gradient()
+	rate := k.param("rate")
 	c1, c2, eps := k.param("c1"), k.param("c2"), k.param("eps")
-	m = k.load("m")
+	m := k.load("m")
 	m = k.addf(m, k.mul(k.sub(g, m), c1))
 	k.store("m", m)
 	v := k.load("v")
 	v = k.addf(v, k.mul(k.sub(k.mul(g, g), v), c2))
 	k.store("v", v)
-	step = k.div(k.mul(m, rate), k.addf(k.sqrt(v), eps))
-	k.store("p", k.sub(k.mul(k.load("p"), decay), step))
+	return k.div(k.mul(m, rate), k.addf(k.sqrt(second(v)), eps))
 }
