@@ -30,8 +30,6 @@ one.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := withSignals(c.Context(), t.err)
-			defer stop()
 			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
 			if err != nil {
 				return err
@@ -44,7 +42,9 @@ one.`,
 					return err
 				}
 			}
-			return evaluate(ctx, t, s, split)
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+				return evaluate(ctx, t, s, split)
+			})
 		},
 	}
 	c.Flags().StringVar(&splitName, "split", "test", "rows to evaluate: test, validation or training")
@@ -92,7 +92,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error
 	defer session.Close()
 	stats, err := session.Evaluate(ctx, split)
 	if err != nil {
-		return ended(ctx, err)
+		return err
 	}
 	fmt.Fprintf(t.out, "%s on %s %s rows of %s\n", s.path, grouped(rows), split, set.Source)
 	values := train.Values(stats, m.Metrics())
@@ -107,14 +107,6 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error
 		fmt.Fprint(t.out, "\n"+confusion(counts, classNames(s.prep, counts)))
 	}
 	return nil
-}
-
-// ended returns the signal that ended ctx, if that is why err came.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // classNames returns the names of the classes of a confusion matrix.

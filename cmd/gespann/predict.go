@@ -37,8 +37,6 @@ the numbers that the model gives. RUN is a run directory, or a checkpoint in one
 			if err != nil {
 				return err
 			}
-			ctx, stop := withSignals(c.Context(), t.err)
-			defer stop()
 			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
 			if err != nil {
 				return err
@@ -47,11 +45,13 @@ the numbers that the model gives. RUN is a run directory, or a checkpoint in one
 			if err != nil {
 				return err
 			}
-			write := func(w io.Writer) error { return predict(ctx, s, x, f(w)) }
-			if output == "" || output == "-" {
-				return ended(ctx, write(t.out))
-			}
-			return ended(ctx, checkpoint.WriteFile(output, write))
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+				write := func(w io.Writer) error { return predict(ctx, s, x, f(w)) }
+				if output == "" || output == "-" {
+					return write(t.out)
+				}
+				return checkpoint.WriteFile(output, write)
+			})
 		},
 	}
 	c.Flags().StringVar(&format, "format", "", "csv, jsonl or npy; default: what --output ends with, else csv")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,14 +18,17 @@ func (e *signalError) Error() string { return e.signal.String() }
 // code is what shells report for the signal.
 func (e *signalError) code() int { return 128 + int(e.signal) }
 
-// withSignals returns a context that the first SIGINT or SIGTERM ends, with a
-// *signalError as its cause. The second one ends the process. Call stop when the
-// command is done.
-func withSignals(parent context.Context, log io.Writer) (ctx context.Context, stop func()) {
+// withSignals runs f with a context that the first SIGINT or SIGTERM ends. The
+// second one ends the process. If f ends because its context did, the error is a
+// *signalError.
+func withSignals(parent context.Context, log io.Writer, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
 	signals := make(chan os.Signal, 2)
 	done := make(chan struct{})
+	defer close(done)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	go func() {
 		for first := true; ; first = false {
 			select {
@@ -35,14 +39,14 @@ func withSignals(parent context.Context, log io.Writer) (ctx context.Context, st
 				if !first {
 					os.Exit(e.code())
 				}
-				fmt.Fprintln(log, "\nfinishing the step and saving; once more to quit at once")
+				fmt.Fprintln(log, "\nstopping; once more to quit at once")
 				cancel(e)
 			}
 		}
 	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel(nil)
+	err := f(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
 	}
+	return err
 }

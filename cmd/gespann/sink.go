@@ -90,7 +90,10 @@ func started(e train.Started) string {
 		}
 	}
 	b.WriteByte('\n')
-	if e.From != "" {
+	switch {
+	case e.Epoch >= e.Epochs:
+		fmt.Fprintf(&b, "complete already: %d epochs; --epochs with more trains on\n", e.Epoch)
+	case e.From != "":
 		fmt.Fprintf(&b, "continues from %s: epoch %d, step %d of %d\n", e.From, e.Epoch+1, e.Step, e.StepsPerEpoch)
 	}
 	return b.String()

@@ -40,14 +40,14 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := withSignals(c.Context(), t.err)
-			defer stop()
 			o := spec.Options{Flags: c.Flags(), Env: true}
 			if !c.Flags().Changed("resume") {
 				if len(args) == 0 {
 					return usagef("which configuration? such as gespann train configs/digits-mlp.yaml")
 				}
-				return trainNew(ctx, t, args[0], o, sink)
+				return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+					return trainNew(ctx, t, args[0], o, sink)
+				})
 			}
 			// "--resume RUN" reads as a flag without value, and an argument.
 			if len(args) == 1 && resume == latestRun {
@@ -55,7 +55,9 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 			} else if len(args) == 1 {
 				return usagef("got %s besides --resume: a run goes on with the spec in its directory", args[0])
 			}
-			return trainOn(ctx, t, resume, o, sink)
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+				return trainOn(ctx, t, resume, o, sink)
+			})
 		},
 	}
 	c.Flags().StringVar(&resume, "resume", "", "continue a run: its directory, or the latest")
@@ -128,7 +130,7 @@ func run(ctx context.Context, t terminal, o train.Options, sink sink) error {
 	var interrupted *train.InterruptedError
 	if errors.As(err, &interrupted) {
 		fmt.Fprintf(t.err, "%v\nto continue: %s train --resume %s\n", err, self(), o.Dir.Path)
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 	return err
 }
