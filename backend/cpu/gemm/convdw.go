@@ -5,10 +5,8 @@ import (
 )
 
 const (
-	// partsMax is the most partial sums of a weight gradient over the batch,
-	// and partialMax the most elements of all of them.
-	partsMax   = 16
-	partialMax = 512 << 10
+	// partsMax is the most partial sums of a weight gradient over the batch.
+	partsMax = 16
 	// dyBand is the number of elements of dy that are used again and again
 	// while they are in a first level cache of 32 KiB.
 	dyBand = 6 << 10

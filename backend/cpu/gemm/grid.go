@@ -19,10 +19,14 @@ const (
 	// chunksWanted is how many chunks a large product has at least: enough for
 	// 8 threads to end at about the same time.
 	chunksWanted = 16
-	// splitMin is the shortest range of k that is worth a partial result.
-	splitMin = 512
-	// splitMax is the most ranges of k: each costs a pass over c.
-	splitMax = 8
+	// splitMin is the shortest range of k that is worth a partial result, and
+	// partialMax the most elements of all partial results.
+	splitMin   = 512
+	partialMax = 512 << 10
+	// packMin and packMax bound the size of a b that is packed to shared memory
+	// as a whole where several chunks would otherwise pack the same panels.
+	packMin = 32 << 10
+	packMax = 4 << 20
 	// shareMax is the largest a that is copied to shared memory as a whole.
 	shareMax = 256 << 10
 	// shareChunks is how many chunks copy it.
@@ -46,43 +50,56 @@ const (
 type grid struct {
 	blocks, groups, splits int // of rows, panels, k
 	copying                copyMode
-	sharedLd, sharedA      int // row length and size of the copy of a
-	aLdMax                 int // of the copy of a block
-	aBlock                 int // its size
+	packing                bool // b is packed to shared memory first
+	sharedLd, sharedA      int  // row length and size of the copy of a
+	sharedB                int  // size of the packed b
+	aLdMax                 int  // row length of the copy of a block of a
+	aBlock                 int  // its size
 }
 
 // planMatMul chooses the grid for a product.
 func planMatMul(p *path, m, n, k int, transA bool) grid {
 	panels := ceilDiv(n, p.width)
-	want := min(max(m*n/chunkWork*k+m*n%chunkWork*k/chunkWork, 1), chunksWanted)
-	g := grid{splits: 1}
-	ld := k
-	if transA {
-		ld = m
-	}
-	if aliases(ld) && m > 4 && panels > 1 {
-		g.copying = copyBlock
-		if m*k <= shareMax && panels > copyPanels {
-			g.copying = copyOnce
+	want := int(min(max(float64(m)*float64(n)*float64(k)/chunkWork, 1), chunksWanted))
+	g := grid{splits: 1, blocks: ceilDiv(m, rowsMax), groups: min(panels, want)}
+	g.copying = copying(m, k, panels, transA)
+	if g.copying == copyBlock {
+		g.groups = 1
+		if k*n > packMax {
+			g.groups = ceilDiv(panels, copyPanels)
 		}
 	}
-	g.groups = min(panels, want)
-	if g.copying == copyBlock {
-		g.groups = min(g.groups, ceilDiv(panels, copyPanels))
-	}
-	g.blocks = ceilDiv(m, rowsMax)
-	if left := ceilDiv(want, g.groups*g.blocks); left > 1 && k >= 2*splitMin {
-		g.splits = min(left, k/splitMin, splitMax)
+	if left := ceilDiv(want, g.groups*g.blocks); left > 1 {
+		g.splits = max(min(left, k/splitMin, partialMax/(m*n)), 1)
 	}
 	if left := ceilDiv(want, g.groups*g.blocks*g.splits); left > 1 {
 		g.blocks = max(g.blocks, min(g.blocks*left, m/(2*p.rows())))
 	}
-	g.sizes(m, k, transA)
+	g.packing = g.blocks > 1 && k*n >= packMin && k*n <= packMax
+	g.sizes(p, m, n, k, transA)
 	return g
 }
 
-// sizes fills in the scratch memory that the copies of a take.
-func (g *grid) sizes(m, k int, transA bool) {
+// copying chooses how to read a.
+func copying(m, k, panels int, transA bool) copyMode {
+	ld := k
+	if transA {
+		ld = m
+	}
+	switch {
+	case !aliases(ld) || m <= 4 || panels == 1:
+		return copyNever
+	case m*k <= shareMax && panels > copyPanels:
+		return copyOnce
+	}
+	return copyBlock
+}
+
+// sizes fills in the scratch memory that the copies take.
+func (g *grid) sizes(p *path, m, n, k int, transA bool) {
+	if g.packing {
+		g.sharedB = k * roundUp(n, p.width)
+	}
 	switch g.copying {
 	case copyOnce:
 		rows, n := m, k
@@ -104,7 +121,7 @@ func (g *grid) sizes(m, k int, transA bool) {
 }
 
 // sharedSize is the size of the memory that all workers share.
-func (g *grid) sharedSize(m, n int) int { return g.sharedA + (g.splits-1)*m*n }
+func (g *grid) sharedSize(m, n int) int { return g.sharedA + g.sharedB + (g.splits-1)*m*n }
 
 // localSize is the size of one worker's memory: a packed panel and a block of a.
 func (g *grid) localSize(p *path) int { return g.panelSize(p) + g.aBlock }

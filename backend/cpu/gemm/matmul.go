@@ -34,7 +34,7 @@ type MatMul struct {
 	epi     Epilogue
 	partial []float32 // [splits-1][m·n]
 	// Prebuilt, so that Run does not allocate.
-	shareFunc, chunkFunc, sumFunc func(worker, chunk int)
+	shareFunc, packFunc, chunkFunc, sumFunc func(worker, chunk int)
 }
 
 // NewMatMul plans products of the given shape on p; m, n, k ≥ 1.
@@ -48,8 +48,7 @@ func newMatMul(p *pool.Pool, path *path, m, n, k int, transA, transB bool) *MatM
 		grid:    planMatMul(path, m, n, k, transA),
 		workers: make([]tile, p.Threads()),
 	}
-	g.shareFunc, g.chunkFunc, g.sumFunc = g.shareChunk, g.chunk, g.sumChunk
-	g.partial = nil
+	g.shareFunc, g.packFunc, g.chunkFunc, g.sumFunc = g.shareChunk, g.packChunk, g.chunk, g.sumChunk
 	p.Reserve(g.sharedSize(m, n), g.localSize(path))
 	return g
 }
@@ -73,7 +72,10 @@ func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
 		g.pool.Run(shareChunks, g.shareFunc)
 		g.a, g.aLd = g.pool.Shared(), g.sharedLd
 	}
-	g.partial = g.pool.Shared()[g.sharedA:]
+	if g.packing {
+		g.pool.Run(ceilDiv(g.n, g.path.width), g.packFunc)
+	}
+	g.partial = g.pool.Shared()[g.sharedA+g.sharedB:]
 	g.pool.Run(g.blocks*g.groups*g.splits, g.chunkFunc)
 	if g.splits > 1 {
 		g.pool.Run(ceilDiv(g.m, sumRows), g.sumFunc)
@@ -90,6 +92,24 @@ func (g *MatMul) shareChunk(_, chunk int) {
 	}
 	from, to := part(chunk, shareChunks, rows, 1)
 	copyRows(g.pool.Shared()[from*g.sharedLd:], g.sharedLd, g.a[from*g.aLd:], g.aLd, to-from, n)
+}
+
+// packed returns the panel of b packed in shared memory whose first column is j.
+func (g *MatMul) packed(j int) []float32 { return g.pool.Shared()[g.sharedA+j*g.k:] }
+
+// packChunk packs one panel of b to shared memory.
+func (g *MatMul) packChunk(_, chunk int) {
+	j := chunk * g.path.width
+	cols := min(g.path.width, g.n-j)
+	g.path.packB(g.packed(j), g.b, g.ldB(), g.transB, 0, g.k, j, cols, g.path.panelWidth(cols))
+}
+
+// ldB is the row length of b.
+func (g *MatMul) ldB() int {
+	if g.transB {
+		return g.k
+	}
+	return g.n
 }
 
 // chunk computes one block of rows, one group of panels and one range of k.

@@ -73,11 +73,15 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 	t.cols = min(w.path.width, w.n-j)
 	width := w.path.panelWidth(t.cols)
 	kernels := w.path.kernels(width)
-	if !w.transB && t.cols == width && w.i1-w.i0 <= w.path.rows() {
+	t.bK = width * floatSize
+	switch {
+	case w.packing:
+		t.b = at(w.packed(j), k0*width)
+	case !w.transB && t.cols == width && w.i1-w.i0 <= w.path.rows():
 		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize // read once: not worth packing
-	} else {
+	default:
 		w.path.packB(w.scratch, w.b, w.ldB(), w.transB, k0, k1-k0, j, t.cols, width)
-		t.b, t.bK = at(w.scratch, 0), width*floatSize
+		t.b = at(w.scratch, 0)
 	}
 	if w.epi.Bias != nil {
 		t.bias = at(w.epi.Bias, j)
@@ -93,14 +97,6 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 		}
 		kernels[to-from](t)
 	}
-}
-
-// ldB is the row length of b.
-func (g *MatMul) ldB() int {
-	if g.transB {
-		return g.k
-	}
-	return g.n
 }
 
 // flags returns the steps of e that kernels take, but for Accumulate.
