@@ -8,7 +8,7 @@ import (
 
 // lists are the shapes of variables that one instruction updates.
 var lists = [][][]int{
-	{{1}}, {{7}, {3, 5}, {1}}, {{33, 31}, {31}, {31, 10}, {10}}, {{300, 401}, {401}},
+	{{1}}, {{7}, {3, 5}, {1}}, {{33, 31}, {31}, {31, 10}, {10}}, {{130, 201}, {201}},
 }
 
 // optimizerCases returns the cases of optimisers and the ops around them: three
@@ -68,7 +68,7 @@ func optimizerCases() map[ir.Op][]opCase {
 		name := fmt.Sprint(list)
 		for _, limit := range []float64{0.5, 1e6} {
 			cases[ir.ClipNorm] = append(cases[ir.ClipNorm], opCase{name: fmt.Sprint(name, limit), in: in,
-				attrs: ir.Attrs{Max: limit}, tol: near(2e-5, 0, "measured: a sum of 120701 squares; margin 4")})
+				attrs: ir.Attrs{Max: limit}, tol: near(2e-5, 0, "measured: a sum of 26331 squares; margin 4")})
 		}
 		cases[ir.EMA] = append(cases[ir.EMA], opCase{name: name, in: in, runs: 3,
 			attrs: ir.Attrs{Momentum: 0.99}, tol: near(1e-6, 1e-6, why)})

@@ -20,11 +20,12 @@ func (s *session) trace(pr *program, in batch, step int64, loss float32) error {
 		}
 	}
 	pr.fill(in)
-	for _, name := range []string{ir.InX, ir.InY} {
-		if x := map[string]input{ir.InX: pr.x, ir.InY: pr.y}[name]; !allFinite(x.f) {
-			e.Layer, e.Value = "the data", "input "+name
-			return e
+	if !allFinite(pr.x.f) || !allFinite(pr.y.f) {
+		e.Layer, e.Value = "the data", "input "+ir.InX
+		if allFinite(pr.x.f) {
+			e.Value = "input " + ir.InY
 		}
+		return e
 	}
 	for i := range pr.p.Instrs {
 		pr.Exec(i)
