@@ -18,10 +18,9 @@ func buildConv2D(c *construction, in []*G.Node) *G.Node {
 	channels := row[2]
 	switch {
 	case channels%p.Groups != 0:
-		c.fail("groups is %d, but %s gives %d channels, which it does not divide",
-			p.Groups, c.from(0), channels)
+		c.fail("groups is %d, which does not divide the %d channels from %s", p.Groups, channels, c.from(0))
 	case p.Filters%p.Groups != 0:
-		c.fail("groups is %d, but filters is %d, which it does not divide", p.Groups, p.Filters)
+		c.fail("groups is %d, which does not divide the %d filters", p.Groups, p.Filters)
 	}
 	if c.err != nil {
 		return in[0]

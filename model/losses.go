@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	G "gorgonia.org/gorgonia"
 
@@ -145,29 +144,24 @@ func (h *head) checkOutput(n *network, in Input) *spec.Error {
 	if _, err := h.logits(n); err != nil {
 		return last.errorf("%v", err)
 	}
-	if !h.integer() {
-		if !slices.Equal(row, h.target) {
-			return last.errorf("output is %s, but the targets are %s per row", shapeText(row), h.targetText(in))
+	if !h.integer() && !slices.Equal(row, h.target) {
+		if in.Target == nil {
+			return last.errorf("output is %s, want 1 for labels of two classes", shapeText(row))
 		}
+		return last.errorf("output is %s, but the targets are %s per row", shapeText(row), shapeText(h.target))
+	}
+	if !h.integer() {
 		return nil
 	}
 	switch {
 	case len(row) != 1:
-		return last.errorf("output is %s, but class labels need one number per class and row%s",
-			shapeText(row), "; flatten makes rows vectors")
+		err := last.errorf("output is %s, but class labels need one number per class", shapeText(row))
+		err.Hint = "flatten makes each row a vector"
+		return err
 	case row[0] != in.Classes && last.kind == "dense":
 		return last.errorf("%d units, but data has %d classes", row[0], in.Classes)
 	case row[0] != in.Classes:
 		return last.errorf("output is %d, but data has %d classes", row[0], in.Classes)
 	}
 	return nil
-}
-
-// targetText says what a row of targets is.
-func (h *head) targetText(in Input) string {
-	text := shapeText(h.target)
-	if in.Target == nil {
-		text += " label of two classes"
-	}
-	return strings.TrimSpace(text)
 }

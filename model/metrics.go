@@ -33,7 +33,7 @@ func (h *head) newMetrics(s *spec.Spec, in Input) ([]metric, spec.Errors) {
 	for i, name := range s.Metrics {
 		m, err := h.newMetric(name, in)
 		if err != nil {
-			errs = append(errs, s.Errorf(fmt.Sprintf("metrics[%d]", i), "%s: %v", name, err))
+			errs = append(errs, s.Errorf(fmt.Sprintf("metrics[%d]", i), "%s %v", name, err))
 			continue
 		}
 		out = append(out, m)
@@ -55,7 +55,7 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 		}
 	case "top_k_accuracy":
 		if !h.oneOfMany(in) {
-			return m, fmt.Errorf("is for classes, but %s compares single numbers", h.choice.Kind)
+			return m, fmt.Errorf("is for classes, but %s compares numbers", h.choice.Kind)
 		}
 		m.attrs.Metric, m.attrs.K = ir.TopK, min(topK, h.classes(in))
 	case "mean_absolute_error":
@@ -64,7 +64,7 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 		}
 		m.attrs.Metric, m.onOutput = ir.MAE, true
 	default:
-		return m, fmt.Errorf("there is no such metric")
+		return m, fmt.Errorf("is no metric")
 	}
 	return m, nil
 }

@@ -96,6 +96,7 @@ func translate(g *G.ExprGraph, r Request) (*ir.Program, error) {
 	for _, o := range r.Outputs {
 		t.output(o)
 	}
+	settle(t.p)
 	return t.p, nil
 }
 
@@ -179,27 +180,27 @@ func (t *translator) output(o Output) {
 			In: []ir.Slot{s}, Out: []ir.Slot{out}})
 		return
 	}
-	// What was computed shows the output's memory from now on.
-	for i := range t.p.Values {
-		if v := &t.p.Values[i]; ir.Slot(i) == b || v.Kind == ir.View && v.Of == b {
-			v.Kind, v.Of = ir.View, out
-		}
-	}
-	t.replace(out)
+	t.p.Values[b].Kind, t.p.Values[b].Of = ir.View, out // it shows the output's memory
 }
 
-// replace names a value itself where a view of it has its shape.
-func (t *translator) replace(s ir.Slot) {
-	same := func(list []ir.Slot) {
-		for k, x := range list {
-			if base(t.p, x) == s && sameShape(t.p, x, s) {
-				list[k] = s
+// settle ends chains of views, which output makes, and names a value itself
+// where a view of it has its shape.
+func settle(p *ir.Program) {
+	for i := range p.Values {
+		if v := &p.Values[i]; v.Kind == ir.View {
+			v.Of = base(p, v.Of)
+		}
+	}
+	simplify := func(list []ir.Slot) {
+		for k, s := range list {
+			if sameShape(p, s, base(p, s)) {
+				list[k] = base(p, s)
 			}
 		}
 	}
-	for _, instr := range t.p.Instrs {
-		same(instr.In)
-		same(instr.Out)
+	for _, instr := range p.Instrs {
+		simplify(instr.In)
+		simplify(instr.Out)
 	}
 }
 
