@@ -9,9 +9,13 @@ import (
 // check finds what is wrong between settings that are right on their own.
 func (d *decoder) check() {
 	s := d.spec
-	d.names(s.Model)
-	d.inputs(s.Model, false)
-	d.parameters(s.Model)
+	if count(s.Model) > maxLayers {
+		d.fail(d.spec.at("model"), "model", "", "more than %d layers with the copies of repeat", maxLayers)
+	} else {
+		d.names(s.Model)
+		d.inputs(s.Model, false)
+		d.parameters(s.Model)
+	}
 	d.choiceParams(s.Loss, "loss")
 	d.choiceParams(s.Optimizer, "optimizer")
 	d.choiceParams(s.Train.Schedule, "train.schedule")

@@ -35,6 +35,15 @@ func (d *decoder) fail(pos Pos, path, hint, format string, args ...any) {
 	}
 }
 
+// hint is didYouMean until there are more errors than are shown: looking for
+// near words takes long among many.
+func (d *decoder) hint(word string, known []string) string {
+	if len(d.errs) > maxShown {
+		return ""
+	}
+	return didYouMean(word, known)
+}
+
 // report reports an error about a path where it was given, unless something is
 // wrong there already.
 func (d *decoder) report(path, hint, format string, args ...any) {
@@ -83,7 +92,7 @@ func (d *decoder) entries(n *yaml.Node, path string, known []string) map[string]
 		}
 		out[name] = entryNode{k, v}
 		if !slices.Contains(known, name) {
-			d.fail(d.pos(k), join(path, clip(name)), didYouMean(name, known), "unknown key")
+			d.fail(d.pos(k), join(path, clip(name)), d.hint(name, known), "unknown key")
 			d.meant[join(path, closest(name, known))] = true
 		}
 	}

@@ -98,12 +98,16 @@ func describeKind(w io.Writer, g group, name string, k Kind) error {
 
 // summary says what a field takes and its default.
 func (f field) summary() string {
+	wants := f.wants()
+	if f.shared != "" {
+		wants = "an " + strings.TrimPrefix(f.shared, "@") // listed with the kinds
+	}
 	switch {
 	case f.req:
-		return f.wants() + "; required"
+		return wants + "; required"
 	case f.hasDef:
-		return f.wants() + "; default " + f.def
+		return wants + "; default " + f.def
 	default:
-		return strings.TrimSpace(f.wants())
+		return wants
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 )
@@ -35,11 +36,20 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 			continue
 		}
 		i := slices.IndexFunc(all, func(x setting) bool { return x.key == s.key })
-		fs.Var(&flagText{typ: flagType(all[i].field)}, s.flag, fmt.Sprintf("%s: %s", s.key, all[i].doc))
+		fs.Var(&flagText{typ: flagType(all[i].field)}, s.flag, usage(all[i]))
 	}
 	if wanted("set") {
 		fs.Var(&flagList{}, "set", "any other setting, such as optimizer.adam.learning_rate=0.01; repeatable")
 	}
+}
+
+// usage is the text for a setting's flag: the first sentence of its doc.
+func usage(s setting) string {
+	doc, _, _ := strings.Cut(strings.TrimSuffix(s.doc, "."), ". ")
+	if r := []rune(doc); unicode.IsLower(r[1]) { // not CPU
+		doc = string(unicode.ToLower(r[0])) + string(r[1:])
+	}
+	return fmt.Sprintf("%s (%s)", doc, s.key)
 }
 
 // A flagText is a flag whose text is checked later.

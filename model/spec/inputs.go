@@ -1,40 +1,51 @@
 package spec
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // merges reports whether a kind of layer takes several inputs.
 func merges(kind string) bool { return kind == "add" || kind == "concatenate" }
 
-// inputs checks the inputs of the layers of one list: the model, or the block
-// of a repeat.
+// A scope is a list of layers that may name each other as inputs: the model, or
+// the block of a repeat.
+type scope struct {
+	names []string       // "input", then those of the layers
+	index map[string]int // in names
+	block bool
+}
+
+// inputs checks the inputs of the layers of one list.
 func (d *decoder) inputs(model []Layer, block bool) {
+	sc := scope{names: []string{"input"}, index: map[string]int{}, block: block}
+	for _, l := range model {
+		sc.names = append(sc.names, l.Name)
+	}
+	for i, name := range sc.names {
+		if _, ok := sc.index[name]; !ok { // else reported by names
+			sc.index[name] = i
+		}
+	}
 	used := map[string]bool{}
-	seen := []string{"input"}
 	sound := true
 	for i, l := range model {
 		path := join(l.Path, "inputs")
 		before := len(d.errs)
-		if !d.failed(path) && l.Kind != "" {
+		if l.Kind != "" && !d.failed(path) {
 			d.arity(l)
-			d.references(l, model[i:], seen, block)
+			d.references(l, i+1, sc)
 		}
 		sound = sound && l.Kind != "" && len(d.errs) == before && !d.failed(path)
 		for _, name := range l.Inputs {
 			used[name] = true
 		}
 		if len(l.Inputs) == 0 {
-			used[seen[len(seen)-1]] = true
+			used[sc.names[i]] = true // the previous layer
 		}
-		seen = append(seen, l.Name)
 		if r, ok := l.Params.(*Repeat); ok {
 			d.inputs(r.Layers, true)
 		}
 	}
-	for i, l := range model {
-		if sound && i < len(model)-1 && !used[l.Name] {
+	for _, l := range model[:max(len(model)-1, 0)] {
+		if sound && !used[l.Name] {
 			d.report(l.Path, "name it in the inputs of a later layer, or remove it",
 				"nothing takes the output of %s", l.Name)
 		}
@@ -56,31 +67,23 @@ func (d *decoder) arity(l Layer) {
 	}
 }
 
-// references checks that the inputs of a layer are earlier ones of its list.
-// rest is the layer and those after it, seen the names before it.
-func (d *decoder) references(l Layer, rest []Layer, seen []string, block bool) {
+// references checks that the inputs of a layer are earlier ones of its scope;
+// at is the layer's index there.
+func (d *decoder) references(l Layer, at int, sc scope) {
+	where := "before this one"
+	if sc.block {
+		where += " in the block"
+	}
 	for i, name := range l.Inputs {
 		path := fmt.Sprintf("%s.inputs[%d]", l.Path, i)
-		fail := func(hint, format string, args ...any) { d.report(path, hint, format, args...) }
+		found, ok := sc.index[name]
 		switch {
-		case slices.Contains(seen, name):
-		case name == l.Name:
-			fail("", "%q is the layer itself", name)
-		case hasName(rest, name):
-			fail("", "layer %q comes later, want an earlier one", name)
-		case block:
-			fail(didYouMean(name, seen), "no layer %q before this one in the block", clip(name))
-		default:
-			fail(didYouMean(name, seen), "no layer %q before this one", clip(name))
+		case !ok:
+			d.report(path, d.hint(name, sc.names[:at]), "no layer %q %s", clip(name), where)
+		case found == at:
+			d.report(path, "", "%q is the layer itself", name)
+		case found > at:
+			d.report(path, "", "layer %q comes later, want an earlier one", name)
 		}
 	}
-}
-
-func hasName(model []Layer, name string) bool {
-	for _, l := range model {
-		if l.Name == name {
-			return true
-		}
-	}
-	return false
 }

@@ -93,7 +93,7 @@ func layerKind(n *yaml.Node, beside []string) entryNode {
 // hintIndent improves the hints of unknown keys beside a layer's kind that are
 // parameters of the kind, but indented like the kind itself.
 func (d *decoder) hintIndent(errs Errors, kind entryNode, path string) {
-	if kind.key == nil {
+	if kind.key == nil || len(errs) == 0 {
 		return
 	}
 	k, ok := Layers[kind.key.Value]

@@ -15,10 +15,6 @@ type namer struct {
 // names checks that the names of layers are unique, also those of the copies
 // that repeat makes, and names the others after their kinds.
 func (d *decoder) names(model []Layer) {
-	if n := count(model); n > maxLayers {
-		d.report("model", "", "got more than %d layers with the copies of repeat", maxLayers)
-		return
-	}
 	nm := &namer{d: d, taken: map[string]string{"input": "the data"}, next: map[string]int{}}
 	nm.given(model, []string{""})
 	nm.missing(model, []string{""})

@@ -14,7 +14,7 @@ import (
 )
 
 // maxFile bounds the size of a spec in bytes; real ones have a few kilobytes.
-const maxFile = 1 << 20
+const maxFile = 1 << 19
 
 // maxDepth bounds how deep lists and mappings nest; real files need about ten.
 const maxDepth = 100
