@@ -1,0 +1,73 @@
+package model
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// TestGolden compares all texts about some models with testdata. Run it with
+// -update after a change, and commit only differences that you can explain.
+func TestGolden(t *testing.T) {
+	written := map[string]bool{"mlp": true, "relu_flatten": true, "normalised": true}
+	forZoo(t, func(t *testing.T, s specimen, m *Model) {
+		if written[s.name] {
+			golden(t, s.name+".txt", describeModel(t, s, m))
+		}
+	})
+}
+
+// describeModel returns the specimen, its summary, graph and programs.
+func describeModel(t *testing.T, s specimen, m *Model) string {
+	t.Helper()
+	const rows = 4
+	text := "# model" + s.yaml + "\n# summary\n" + m.Summary()
+	graph, _, err := m.Graph(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text += "\n# graph\n" + graph
+	forward, err := m.Forward(rows, true)
+	must(t, forward, err)
+	gradient, err := m.Gradient(rows, false)
+	must(t, gradient, err)
+	update, err := m.Update()
+	must(t, update, err)
+	for _, p := range []*ir.Program{forward, gradient, update} {
+		text += fmt.Sprintf("\n# program, arena of %d elements\n%s", ir.PlanMemory(p).Size, p)
+	}
+	return text
+}
+
+func TestGoldenDOT(t *testing.T) {
+	_, dot, err := build(t, zoo[0]).Graph(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, zoo[0].name+".dot", dot)
+}
+
+// golden compares a text with a file of testdata, or rewrites that.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s has changed; run with -update and look at the difference. Got:\n%s", path, got)
+	}
+}
