@@ -127,6 +127,9 @@ func run(ctx context.Context, t terminal, o train.Options, sink sink) error {
 	o.Events = sink.event
 	_, err := train.Run(ctx, o)
 	sink.close()
+	if plotErr := o.Dir.Plot(); err == nil {
+		err = plotErr
+	}
 	var interrupted *train.InterruptedError
 	if errors.As(err, &interrupted) {
 		fmt.Fprintf(t.err, "%v\nto continue: %s train --resume %s\n", err, self(), o.Dir.Path)

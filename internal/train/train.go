@@ -113,9 +113,6 @@ func (l *loop) interrupted(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := l.Dir.Plot(); err != nil {
-		return err
-	}
 	return &InterruptedError{
 		Checkpoint: l.saved, Epoch: l.at.Epoch + 1, Step: l.at.Step, Steps: l.steps,
 	}
@@ -145,9 +142,6 @@ func (l *loop) finish(ctx context.Context) (*Result, error) {
 		r.Test = Values(stats, l.Model.Metrics())
 	}
 	if err := l.saveModel(ctx); err != nil {
-		return nil, err
-	}
-	if err := l.Dir.Plot(); err != nil {
 		return nil, err
 	}
 	l.Events(r)
