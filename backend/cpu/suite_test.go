@@ -1,0 +1,24 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gespann/gespann/backend/backendtest"
+	"github.com/gespann/gespann/backend/host"
+)
+
+// TestOps runs the suite on one thread and, with pools that may have more
+// threads than processors, on three.
+func TestOps(t *testing.T) {
+	for _, threads := range []int{3, 1} {
+		if threads == 1 && testing.Short() {
+			continue
+		}
+		t.Run(fmt.Sprint("threads", threads), func(t *testing.T) {
+			backendtest.Ops(t, func(*testing.T) host.Executor { return New(threads) })
+		})
+	}
+}
+
+func TestSession(t *testing.T) { backendtest.Session(t, cpu{}) }
