@@ -11,6 +11,7 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/ref"
 	"github.com/gespann/gespann/internal/numtest"
+	"github.com/gespann/gespann/model/lower"
 	"github.com/gespann/gespann/model/op"
 )
 
@@ -127,6 +128,25 @@ func TestProgramsVerify(t *testing.T) {
 				if err := ir.Verify(p, m.Vars()); err != nil {
 					t.Error(err)
 				}
+			}
+		}
+	})
+}
+
+func TestEveryPassVerifies(t *testing.T) {
+	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
+		for _, key := range []programKey{{"forward", 3, true, false}, {"gradient", 3, true, false}} {
+			p, err := m.build(key, true)
+			must(t, p, err)
+			for _, pass := range lower.Passes {
+				pass.Run(p)
+				if err := ir.Verify(p, m.Vars()); err != nil {
+					t.Errorf("after %s: %v", pass.Name, err)
+				}
+			}
+			fused, err := m.build(key, false)
+			if must(t, fused, err).String() != p.String() {
+				t.Errorf("got\n%v\nwant\n%v", p, fused)
 			}
 		}
 	})

@@ -37,7 +37,13 @@ type Output struct {
 // A Pass improves a program in place. It leaves its meaning alone.
 type Pass struct {
 	Name string
-	Run  func(p *ir.Program)
+	run  func(p *ir.Program)
+}
+
+// Run applies the pass. A program that verifies does so again afterwards.
+func (s Pass) Run(p *ir.Program) {
+	s.run(p)
+	compact(p)
 }
 
 // Passes are the fusions, in order. Each relies on the dead code before it
