@@ -136,7 +136,9 @@ func gatherBytes(dst []float32, src []byte, rows []uint32, size int, scale, shif
 
 // gather converts rows of any element type, with one scale, one per column, or
 // none.
-func gather[T byte | float32 | int32](dst []float32, src []T, rows []uint32, size int, scale, shift []float32) {
+func gather[T byte | float32 | int32](
+	dst []float32, src []T, rows []uint32, size int, scale, shift []float32,
+) {
 	if len(scale) > 1 {
 		for i, row := range rows {
 			out, scale, shift := dst[i*size:(i+1)*size], scale[:size], shift[:size]

@@ -96,7 +96,8 @@ func newLayout(fields []string, d spec.CSV, opt Options) (*layout, error) {
 		}
 	}
 	switch {
-	case d.Task == "classification" || d.Task != "regression" && strings.HasSuffix(opt.Loss, "_crossentropy"):
+	case d.Task == "classification",
+		d.Task != "regression" && strings.HasSuffix(opt.Loss, "_crossentropy"):
 		lay.classes = newDict(nil)
 	case d.Task != "regression":
 		lay.auto = true
@@ -142,8 +143,8 @@ func (lay *layout) markCategorical(fields, categorical []string) error {
 		}
 	}
 	if len(numeric) > 0 {
-		return fmt.Errorf("the model starts with an embedding, which takes integer ids, but %s are read as numbers"+
-			"\nhint: list every feature in data.csv.categorical", listed(numeric))
+		return fmt.Errorf("the model starts with an embedding, which takes integer ids, "+
+			"but %s are read as numbers\nhint: list every feature in data.csv.categorical", listed(numeric))
 	}
 	return nil
 }
@@ -250,7 +251,8 @@ func delimiter(s string) (rune, error) {
 	}
 	r, size := utf8.DecodeRuneInString(s)
 	if size != len(s) || r == utf8.RuneError || strings.ContainsRune("\"\r\n", r) {
-		return 0, fmt.Errorf("data.csv.delimiter: got %q, want one character that is no quote or line break", s)
+		return 0, fmt.Errorf("data.csv.delimiter: got %q, "+
+			"want one character that is no quote or line break", s)
 	}
 	return r, nil
 }

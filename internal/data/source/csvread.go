@@ -23,19 +23,29 @@ type csvRows struct {
 }
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
-func readCSVFile(ctx context.Context, path string, d spec.CSV, lay func(fields []string) (*layout, error)) (*csvRows, error) {
+func readCSVFile(
+	ctx context.Context, path string, d spec.CSV, lay func(fields []string) (*layout, error),
+) (*csvRows, error) {
 	in, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	return decodeCSV(ctx, in, d.Delimiter, d.Header, lay)
+	return decodeCSV(ctx, in, csvFormat{d.Delimiter, d.Header}, lay)
+}
+
+// A csvFormat says how the text is cut into fields.
+type csvFormat struct {
+	delimiter string
+	header    bool
 }
 
 // decodeCSV reads records one by one. Errors start with the name, the line and
 // the column.
-func decodeCSV(ctx context.Context, in *input, delim string, header bool, lay func([]string) (*layout, error)) (*csvRows, error) {
-	comma, err := delimiter(delim)
+func decodeCSV(
+	ctx context.Context, in *input, format csvFormat, lay func([]string) (*layout, error),
+) (*csvRows, error) {
+	comma, err := delimiter(format.delimiter)
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +58,14 @@ func decodeCSV(ctx context.Context, in *input, delim string, header bool, lay fu
 	if err != nil {
 		return nil, err
 	}
-	if c.fields, err = fieldNames(first, header); err != nil {
+	if c.fields, err = fieldNames(first, format.header); err != nil {
 		return nil, fmt.Errorf("%s:1: %w", in.name, err)
 	}
 	if c.lay, err = lay(c.fields); err != nil {
 		return nil, fmt.Errorf("%s: %w", in.name, err)
 	}
 	record := first
-	if header {
+	if format.header {
 		record, err = c.next()
 	}
 	for ; err == nil; record, err = c.next() {
@@ -167,7 +177,8 @@ func (c *csvReader) category(col csvColumn, cell string) error {
 		return c.at(col.field, fmt.Errorf("category %q does not occur in %s", cell, c.lay.origin))
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
-		return c.at(col.field, fmt.Errorf("more than %d categories, too many to encode one-hot", maxCategories))
+		return c.at(col.field,
+			fmt.Errorf("more than %d categories, too many to encode one-hot", maxCategories))
 	}
 	c.out.ids = append(c.out.ids, id)
 	return nil
@@ -201,7 +212,8 @@ func (c *csvReader) label(record []string) error {
 		return c.at(lay.label, fmt.Errorf("label %q does not occur in %s", cell, lay.origin))
 	}
 	if len(lay.classes.words) > maxClasses {
-		return c.at(lay.label, fmt.Errorf("more than %d classes\nhint: set data.csv.task: regression", maxClasses))
+		return c.at(lay.label,
+			fmt.Errorf("more than %d classes\nhint: set data.csv.task: regression", maxClasses))
 	}
 	c.out.classes = append(c.out.classes, id)
 	return nil

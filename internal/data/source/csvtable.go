@@ -92,7 +92,8 @@ func (lay *layout) table(rows *csvRows) (data.Table, error) {
 		}
 	}
 	if int64(width)*int64(rows.rows) > maxOneHot {
-		return data.Table{}, fmt.Errorf("%d rows of %d columns, categories one-hot, are too many", rows.rows, width)
+		return data.Table{}, fmt.Errorf("%d rows of %d columns, categories one-hot, are too many",
+			rows.rows, width)
 	}
 	out := make([]float32, rows.rows*width)
 	numbers, ids := rows.numbers, rows.ids

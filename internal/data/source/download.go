@@ -166,7 +166,9 @@ func startsAt(r *http.Response, first int64) bool {
 }
 
 // save writes the body to the part, which keeps what came before an error.
-func (f *fetch) save(ctx context.Context, r *http.Response, flags int, have int64, alarm *time.Timer) (err error) {
+func (f *fetch) save(
+	ctx context.Context, r *http.Response, flags int, have int64, alarm *time.Timer,
+) (err error) {
 	out, err := os.OpenFile(f.part(), flags, 0o644)
 	if err != nil {
 		return err

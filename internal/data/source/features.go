@@ -65,13 +65,14 @@ func features(in *input, prep *data.Prep) (*data.Table, error) {
 		}
 		return prepared(data.Table{Shape: idxRow(dims), U8: elems}, in.name, prep)
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		return nil, fmt.Errorf("%s: is a zip archive, want CSV, NPY, IDX or JSON lines\nhint: name an array of an .npz file as file.npz:name", in.name)
+		return nil, fmt.Errorf("%s: is a zip archive, want CSV, NPY, IDX or JSON lines"+
+			"\nhint: name an array of an .npz file as file.npz:name", in.name)
 	case start[0] == '[' || start[0] == '{':
 		return jsonFeatures(buffered, in.name, prep)
 	case prep.CSV == nil:
 		return plainCSV(in, prep)
 	}
-	rows, err := decodeCSV(context.Background(), in, prep.CSV.Delimiter, prep.CSV.Header,
+	rows, err := decodeCSV(context.Background(), in, csvFormat{prep.CSV.Delimiter, prep.CSV.Header},
 		func(fields []string) (*layout, error) { return knownLayout(prep, fields, false) })
 	if err != nil {
 		return nil, err
@@ -120,7 +121,8 @@ func plainCSV(in *input, prep *data.Prep) (*data.Table, error) {
 		_, err := number(strings.TrimSpace(strings.Trim(strings.TrimSpace(string(cell)), `"`)))
 		header = errors.Is(err, errNotNumber)
 	}
-	rows, err := decodeCSV(context.Background(), in, ",", header, func(fields []string) (*layout, error) {
+	format := csvFormat{",", header}
+	rows, err := decodeCSV(context.Background(), in, format, func(fields []string) (*layout, error) {
 		if len(fields) != size {
 			return nil, fmt.Errorf("%d columns, the model takes %d, shape %v", len(fields), size, prep.Shape)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -83,4 +84,35 @@ func row(x *data.Table, i int) []float32 {
 	out := make([]float32, x.RowSize())
 	x.Gather(out, []uint32{uint32(i)})
 	return out
+}
+
+// withinMemory runs f and checks that it allocates no more than perByte bytes for
+// each byte of input, besides buffers.
+func withinMemory(t *testing.T, input []byte, perByte uint64, f func()) {
+	t.Helper()
+	const buffers = 1 << 20
+	if bytes.HasPrefix(input, []byte{0x1f, 0x8b}) {
+		perByte *= maxDeflate
+	}
+	before := allocated()
+	f()
+	if got, most := allocated()-before, buffers+perByte*uint64(len(input)); got > most {
+		t.Errorf("%d bytes of input took %d bytes of memory, want at most %d", len(input), got, most)
+	}
+}
+
+// allocated returns the bytes allocated since the start of the process.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// sizeOf makes half of the plain inputs look like files, whose size is known.
+func sizeOf(in *input, b []byte) int64 {
+	if in.packed || len(b)%2 == 0 {
+		return -1
+	}
+	in.trust = int64(len(b))
+	return int64(len(b))
 }

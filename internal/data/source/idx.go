@@ -94,17 +94,20 @@ func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
 		return data.Part{}, err
 	}
 	if len(dims) < 2 {
-		return data.Part{}, fmt.Errorf("%s: %d axes, want at least 2: images, and their sizes", imagesPath, len(dims))
+		return data.Part{}, fmt.Errorf("%s: %d axes, want at least 2: images, and their sizes",
+			imagesPath, len(dims))
 	}
 	labelDims, labels, err := readIDXFile(labelsPath)
 	if err != nil {
 		return data.Part{}, err
 	}
 	if len(labelDims) != 1 {
-		return data.Part{}, fmt.Errorf("%s: %d axes, want 1: a label per image", labelsPath, len(labelDims))
+		return data.Part{}, fmt.Errorf("%s: %d axes, want 1: a label per image",
+			labelsPath, len(labelDims))
 	}
 	if labelDims[0] != dims[0] {
-		return data.Part{}, fmt.Errorf("%s: %d labels, but %s has %d images", labelsPath, labelDims[0], imagesPath, dims[0])
+		return data.Part{}, fmt.Errorf("%s: %d labels, but %s has %d images",
+			labelsPath, labelDims[0], imagesPath, dims[0])
 	}
 	y := data.Table{Shape: []int{}, I32: make([]int32, len(labels))}
 	for i, v := range labels {
@@ -166,7 +169,8 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 	}
 	count, ok := volume(dims, 1)
 	if !ok || count == 0 {
-		return nil, nil, fmt.Errorf("%s: want at least one byte, and no more than memory can hold", idxWords(dims))
+		return nil, nil, fmt.Errorf("%s: want at least one byte, and no more than memory can hold",
+			idxWords(dims))
 	}
 	elems = room[byte](in, count, 1)
 	err = in.elements(int64(len(head)+len(axes)), count, 1, func(b []byte) error {
@@ -203,7 +207,8 @@ func unexpected(err error) error {
 func sameShape(r *raw) error {
 	train, test := r.parts[data.Train], r.parts[data.Test]
 	if test.Rows > 0 && !slices.Equal(train.X.Shape, test.X.Shape) {
-		return fmt.Errorf("%s: test rows have shape %v, training rows %v", r.source, test.X.Shape, train.X.Shape)
+		return fmt.Errorf("%s: test rows have shape %v, training rows %v",
+			r.source, test.X.Shape, train.X.Shape)
 	}
 	return nil
 }

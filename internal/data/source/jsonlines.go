@@ -53,7 +53,8 @@ func (c *csvReader) addJSON(value any, prep *data.Prep) error {
 	object, isObject := value.(map[string]any)
 	switch {
 	case isObject && prep.CSV == nil:
-		return errors.New("an object, but the model was not trained on named columns\nhint: write an array of numbers")
+		return errors.New("an object, but the model was not trained on named columns" +
+			"\nhint: write an array of numbers")
 	case isObject:
 		for _, col := range c.lay.columns {
 			v, ok := object[col.name]

@@ -47,8 +47,9 @@ func decodeNPZ(r io.ReaderAt, size int64, name string) (*array, error) {
 		return nil, err
 	}
 	defer content.Close()
-	in := &input{Reader: bufio.NewReaderSize(content, chunk), name: entry.Name, size: unpacked, trust: unpacked}
-	return decodeNPY(in)
+	return decodeNPY(&input{
+		Reader: bufio.NewReaderSize(content, chunk), name: entry.Name, size: unpacked, trust: unpacked,
+	})
 }
 
 func npzEntry(archive *zip.Reader, name string) (*zip.File, error) {

@@ -15,7 +15,8 @@ func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 		return nil
 	}
 	if opt.IntFeatures {
-		return fmt.Errorf("data.normalize: %s does not apply to integer ids for an embedding", d.Normalize)
+		return fmt.Errorf("data.normalize: %s does not apply to integer ids for an embedding",
+			d.Normalize)
 	}
 	if d.Normalize == "scale" && x.U8 != nil {
 		prep.Scale, prep.Shift = []float32{1 / r.byteMax}, []float32{0}

@@ -18,13 +18,17 @@ import (
 
 // Options are what Load needs to know besides the data section of the spec.
 type Options struct {
-	Loss        string                           // the spec's loss.kind, which decides the form of the targets; "" takes them as they are
-	IntFeatures bool                             // the model starts with an embedding
-	Seed        uint64                           // of the splits
-	Prep        *data.Prep                       // read in this form, instead of learning it
-	CacheDir    string                           // for downloads; "": gespann in the user's cache directory
-	BaseURL     string                           // downloads files from here; "": the source's own mirror
-	Log         func(format string, args ...any) // progress of downloads; nil: silent
+	// Loss is the kind of the spec's loss, which decides the form of the targets;
+	// "" takes them as they are.
+	Loss        string
+	IntFeatures bool       // the model starts with an embedding
+	Seed        uint64     // of the splits
+	Prep        *data.Prep // read in this form, instead of learning it
+	// CacheDir is the folder for downloads; "" is gespann in the user's cache
+	// directory.
+	CacheDir string
+	BaseURL  string                           // of downloads; "": the source's own mirror
+	Log      func(format string, args ...any) // progress of downloads; nil: silent
 }
 
 // raw is what a reader found.
@@ -96,7 +100,8 @@ func read(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 	case "npy":
 		return readNPY(d.NPY, opt)
 	}
-	return nil, fmt.Errorf("data.source: got %q, want digits, mnist, fashion_mnist, idx, csv or npy", d.Source)
+	return nil, fmt.Errorf("data.source: got %q, "+
+		"want digits, mnist, fashion_mnist, idx, csv or npy", d.Source)
 }
 
 // unused returns an error for settings of a source that is not the one read.

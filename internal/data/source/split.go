@@ -46,8 +46,8 @@ func split(r *raw, d spec.Data, seed uint64) error {
 func heldOut(rows int, fraction float64, seed uint64, order int) ([]uint32, error) {
 	count := int(math.Round(float64(rows) * fraction))
 	if count == 0 || count == rows {
-		return nil, fmt.Errorf("got %v, which of %d rows sets %d aside and leaves %d, want at least 1 each",
-			fraction, rows, count, rows-count)
+		return nil, fmt.Errorf("got %v, which of %d rows sets %d aside and leaves %d, "+
+			"want at least 1 each", fraction, rows, count, rows-count)
 	}
 	held := make([]uint32, count)
 	data.NewPerm(rows, seed, order).Fill(held, 0)

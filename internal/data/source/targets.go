@@ -32,16 +32,19 @@ func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	const hint = "\nhint: set data.one_hot: true"
 	switch {
 	case d.OneHot && opt.Loss == "sparse_categorical_crossentropy":
-		return fmt.Errorf("data.one_hot: loss %s takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot", opt.Loss)
+		return fmt.Errorf("data.one_hot: loss %s takes class labels, not rows"+
+			"\nhint: use categorical_crossentropy, or remove one_hot", opt.Loss)
 	case d.OneHot:
 		prep.Target = data.OneHot
 	case opt.Loss == "binary_crossentropy" && r.classes <= 2:
 		prep.Target = data.Binary
 	case opt.Loss == "" || opt.Loss == "sparse_categorical_crossentropy":
 	case opt.Loss == "binary_crossentropy":
-		return fmt.Errorf("loss %s takes two classes or rows of 0 and 1, got %d classes%s", opt.Loss, r.classes, hint)
+		return fmt.Errorf("loss %s takes two classes or rows of 0 and 1, got %d classes%s",
+			opt.Loss, r.classes, hint)
 	case isRegression(opt.Loss):
-		return fmt.Errorf("loss %s takes numbers or one-hot rows, got %d classes%s", opt.Loss, r.classes, hint)
+		return fmt.Errorf("loss %s takes numbers or one-hot rows, got %d classes%s",
+			opt.Loss, r.classes, hint)
 	default:
 		return fmt.Errorf("loss %s takes one-hot rows, got %d classes%s", opt.Loss, r.classes, hint)
 	}
@@ -114,25 +117,28 @@ func fits(r *raw, prep *data.Prep) error {
 		if p.Rows == 0 {
 			continue
 		}
-		name := data.Split(split)
 		if !slices.Equal(p.X.Shape, prep.Shape) {
-			return fmt.Errorf("%s rows have shape %v, the model was trained on %v", name, p.X.Shape, prep.Shape)
+			return fmt.Errorf("%s rows have shape %v, the model was trained on %v",
+				data.Split(split), p.X.Shape, prep.Shape)
 		}
-		if prep.Target == data.Numbers {
-			if p.Y.I32 == nil && !slices.Equal(p.Y.Shape, prep.TargetShape()) {
-				return fmt.Errorf("%s targets have shape %v, the model was trained on %v", name, p.Y.Shape, prep.TargetShape())
-			}
-			continue
+		if err := targetsFit(&p.Y, prep); err != nil {
+			return fmt.Errorf("%s: %w", data.Split(split), err)
 		}
-		if p.Y.I32 == nil {
-			if !slices.Equal(p.Y.Shape, prep.TargetShape()) || prep.Target == data.Classes {
-				return fmt.Errorf("%s targets are numbers, the model was trained on %d classes", name, prep.Classes)
-			}
-			continue
-		}
-		if err := p.Y.CheckLabels(prep.Classes); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	}
+	return nil
+}
+
+func targetsFit(y *data.Table, prep *data.Prep) error {
+	switch {
+	case y.I32 != nil && prep.Target == data.Numbers:
+		return nil
+	case y.I32 != nil:
+		return y.CheckLabels(prep.Classes)
+	case prep.Target == data.Classes:
+		return fmt.Errorf("targets are numbers, the model was trained on %d classes", prep.Classes)
+	case !slices.Equal(y.Shape, prep.TargetShape()):
+		return fmt.Errorf("targets have shape %v, the model was trained on %v",
+			y.Shape, prep.TargetShape())
 	}
 	return nil
 }
