@@ -22,7 +22,7 @@ type loop struct {
 	pace     pace
 	specText []byte
 	saved    string   // the latest checkpoint, or ""
-	savedAt  position // where the run was then
+	savedAt  position // where the run was at the latest numbered one
 }
 
 // run trains until the last epoch, early stopping, or the end of ctx.

@@ -25,7 +25,7 @@ const (
 	testClasses  = 3
 )
 
-// testSet returns separable classes with some noise.
+// testSet returns classes that overlap a little.
 func testSet() *data.Set {
 	set := &data.Set{Classes: testClasses, Source: "test"}
 	set.Prep = data.Prep{Shape: []int{testFeatures}, Target: data.Classes, Classes: testClasses}

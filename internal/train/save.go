@@ -19,6 +19,7 @@ func (l *loop) save(ctx context.Context) error {
 	if err := l.saveAs(ctx, path); err != nil {
 		return err
 	}
+	l.savedAt = l.at
 	return l.Dir.prune(l.Spec.Train.KeepCheckpoints)
 }
 
@@ -52,7 +53,7 @@ func (l *loop) saveAs(ctx context.Context, path string) error {
 	if err := checkpoint.Write(path, checkpoint.New(vars, values, meta)); err != nil {
 		return err
 	}
-	l.saved, l.savedAt = path, l.at
+	l.saved = path
 	l.Events(Saved{Path: path, Step: l.at.Steps})
 	return nil
 }

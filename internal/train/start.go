@@ -64,7 +64,10 @@ func (l *loop) restore(ctx context.Context) error {
 	if l.at, err = parsePosition(state.Meta[metaPosition]); err != nil {
 		return &checkpoint.FileError{Path: path, Err: err}
 	}
-	l.saved, l.savedAt = path, l.at
+	l.saved = path
+	if path != l.Dir.bestPath() {
+		l.savedAt = l.at
+	}
 	return l.session.Restore(ctx, values)
 }
 

@@ -42,13 +42,16 @@ type Result struct {
 
 // An InterruptedError reports that the context of Run ended. The run was saved.
 type InterruptedError struct {
-	Checkpoint string
+	Checkpoint string // "" before the first step
 	Epoch      int // the epoch at hand, from 1
 	Step       int // its steps taken
 	Steps      int // of the epoch
 }
 
 func (e *InterruptedError) Error() string {
+	if e.Checkpoint == "" {
+		return "interrupted before the first step"
+	}
 	return fmt.Sprintf("interrupted in epoch %d after step %d of %d, saved as %s",
 		e.Epoch, e.Step, e.Steps, e.Checkpoint)
 }

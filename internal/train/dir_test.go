@@ -1,0 +1,110 @@
+package train
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gespann/gespann/model/spec"
+)
+
+// mustParse returns a valid spec with the given optimizer and, instead of the
+// usual one, model.
+func mustParse(t *testing.T, optimizer string, model ...string) *spec.Spec {
+	t.Helper()
+	text := "data: {source: digits}\nloss: sparse_categorical_crossentropy\noptimizer: {" + optimizer + "}\n"
+	if optimizer == "adam" {
+		text = strings.Replace(text, "{adam}", "adam", 1)
+	}
+	if model == nil {
+		model = []string{"model: [{dense: {units: 3}}]"}
+	}
+	s, err := spec.Parse("mlp.yaml", []byte(text+model[0]), spec.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestCreateNumbers(t *testing.T) {
+	s := mustParse(t, "adam")
+	s.Train.Dir = filepath.Join(t.TempDir(), "a", "runs")
+	for _, want := range []string{"mlp", "mlp-2", "mlp-3"} {
+		d, err := Create(s, &testSet().Prep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if got := filepath.Base(d.Path); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		again, err := d.Spec(spec.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := again.Marshal()
+		if want, _ := s.Marshal(); string(got) != string(want) {
+			t.Errorf("spec.yaml is\n%s\nwant\n%s", got, want)
+		}
+		if latest, err := LatestRun(s.Train.Dir); err != nil || filepath.Base(latest) != want {
+			t.Errorf("latest run: got %s, %v, want %s", latest, err, want)
+		}
+	}
+}
+
+// TestSecondRun checks that one directory takes one run at a time.
+func TestSecondRun(t *testing.T) {
+	s := mustParse(t, "adam")
+	s.Train.Dir, s.Train.Name = t.TempDir(), "mine"
+	first, err := Create(s, &testSet().Prep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.Train.Dir, "mine")
+	want := fmt.Sprintf("run directory %s: another run is using it (process %d)", path, os.Getpid())
+	if _, err := Open(path); err == nil || err.Error() != want {
+		t.Errorf("Open: got %v, want %s", err, want)
+	}
+	if _, err := Create(s, &testSet().Prep); err == nil || err.Error() != want {
+		t.Errorf("Create: got %v, want %s", err, want)
+	}
+	if _, err := View(path); err != nil {
+		t.Errorf("View: %v", err)
+	}
+	first.Close()
+	if _, err := Create(s, &testSet().Prep); err == nil || !strings.Contains(err.Error(), "has a run already") {
+		t.Errorf("Create after the first has ended: got %v, want has a run already", err)
+	}
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+}
+
+// TestNoDirectory uses a file as a directory, which not even root can write to.
+func TestNoDirectory(t *testing.T) {
+	s := mustParse(t, "adam")
+	s.Train.Dir = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(s.Train.Dir, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Create(s, &testSet().Prep)
+	if want := "run directory " + s.Train.Dir + ": not a directory"; err == nil || err.Error() != want {
+		t.Errorf("Create: got %v, want %s", err, want)
+	}
+	if _, err := Open(s.Train.Dir); err == nil || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("Open: got %v, want is a file", err)
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	_, err = Open(none)
+	if want := "run directory " + none + ": no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("Open: got %v, want %s", err, want)
+	}
+	empty := t.TempDir()
+	if _, err := Open(empty); err == nil || !strings.Contains(err.Error(), "has no spec.yaml") {
+		t.Errorf("Open: got %v, want has no spec.yaml", err)
+	}
+}

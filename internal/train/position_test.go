@@ -1,0 +1,86 @@
+package train
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/gespann/gespann/backend"
+)
+
+// TestPositionRoundTrip checks that a position keeps every bit.
+func TestPositionRoundTrip(t *testing.T) {
+	p := position{
+		Epoch: 3, Step: 17, Steps: 1<<40 + 1, Factor: 0.1, Seconds: 1.0 / 3,
+		Best: watch{Seen: true, Best: number(math.Nextafter(0.3, 1)), Epoch: 2, Wait: 1},
+		Sums: toSums(backend.Stats{Rows: 544, Loss: 1e-310, Metrics: map[string][]float64{
+			"accuracy": {500}, "huge": {math.Inf(1), math.MaxFloat64, math.Copysign(0, -1)},
+		}}),
+	}
+	got, err := parsePosition(p.String())
+	if err != nil || !reflect.DeepEqual(got, p) {
+		t.Errorf("got %+v, %v, want %+v", got, err, p)
+	}
+	if zero := got.Sums.Metrics["huge"][2]; !math.Signbit(float64(zero)) {
+		t.Error("-0 has become 0")
+	}
+	if got := toSums(p.Sums.stats()); !reflect.DeepEqual(got, p.Sums) {
+		t.Errorf("sums: got %+v, want %+v", got, p.Sums)
+	}
+}
+
+func TestParsePosition(t *testing.T) {
+	for _, text := range []string{"", "{", "[]", `{"epoch":-1}`, `{"step":5}`, `{"sums":{"loss":"x"}}`} {
+		if p, err := parsePosition(text); err == nil {
+			t.Errorf("parsePosition(%q) = %+v, want an error", text, p)
+		}
+	}
+}
+
+func TestWatch(t *testing.T) {
+	nan := number(math.NaN())
+	for name, c := range map[string]struct {
+		values   []number
+		rising   bool
+		minDelta float64
+		best     []bool
+		wait     int
+	}{
+		"falling":        {[]number{3, 2, 2, 1}, false, 0, []bool{true, true, false, true}, 0},
+		"rising":         {[]number{1, 2, 2, 1}, true, 0, []bool{true, true, false, false}, 2},
+		"delta":          {[]number{3, 2.95, 2.85}, false, 0.1, []bool{true, false, true}, 0},
+		"not finite":     {[]number{nan, 2, nan, number(math.Inf(-1))}, false, 0, []bool{false, true, false, false}, 2},
+		"below, negated": {[]number{-1, -2, -0.5}, false, 0, []bool{true, true, false}, 1},
+	} {
+		w := watch{}
+		for i, v := range c.values {
+			if got := w.see(v, i+1, c.rising, c.minDelta); got != c.best[i] {
+				t.Errorf("%s: value %d: best is %v, want %v", name, i, got, c.best[i])
+			}
+		}
+		if w.Wait != c.wait {
+			t.Errorf("%s: wait is %d, want %d", name, w.Wait, c.wait)
+		}
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for _, c := range []struct {
+		lo, hi float64
+		ticks  ticks
+		want   []string
+	}{
+		{1, 3, ticks{10, 1}, []string{"1", "2", "3"}},
+		{1, 40, ticks{10, 1}, []string{"5", "10", "15", "20", "25", "30", "35", "40"}},
+		{-0.1, 0.5, ticks{6, 1e-6}, []string{"-0.1", "0.0", "0.1", "0.2", "0.3", "0.4", "0.5"}},
+		{0, 0.1, ticks{4, 1e-6}, []string{"0.00", "0.05", "0.10"}},
+	} {
+		var got []string
+		for _, tick := range c.ticks.Ticks(c.lo, c.hi) {
+			got = append(got, tick.Label)
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%v to %v: got %q, want %q", c.lo, c.hi, got, c.want)
+		}
+	}
+}
