@@ -57,27 +57,9 @@ func unchanged(t *testing.T, name string, g guarded, before []float32) {
 	}
 }
 
-// within fails the test unless |got-want| ≤ bound for all elements.
-func within(t *testing.T, got []float32, want, bound []float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("got %d elements, want %d", len(got), len(want))
-	}
-	for i, w := range want {
-		if !(math.Abs(float64(got[i])-w) <= bound[i]) {
-			t.Errorf("element %d = %v, want %v ± %.3g", i, got[i], w, bound[i])
-			return
-		}
-	}
-}
-
-// gamma is γ_k = k·u/(1−k·u), u = 2⁻²⁴: the relative error of a sum of k products
-// in any order is at most γ_k·Σ|a·b| (Higham, Accuracy and Stability of Numerical
-// Algorithms, section 3.1).
-func gamma(k int) float64 {
-	u := float64(k) / (1 << 24)
-	return u / (1 - u)
-}
+// whyBound says where the bounds come from: γ of the number of terms, with one
+// more rounding each for Accumulate, Bias and the activation.
+const whyBound = "γ_(k+3)·Σ|a·b|"
 
 // epilogueCase is an Epilogue and its definition.
 type epilogueCase struct {

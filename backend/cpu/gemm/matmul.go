@@ -140,7 +140,6 @@ func (g *MatMul) sumChunk(worker, chunk int) {
 		from := s*g.m*g.n + i0*g.n
 		g.path.sum(g.c[i0*g.n:i1*g.n], g.partial[from:])
 	}
-	g.epi.Accumulate = false
 	g.epi.finish(g.c, g.n, i0, i1, 0, g.n)
 }
 

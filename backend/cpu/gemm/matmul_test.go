@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/internal/numtest"
 )
 
 // Edge shapes: 1, odd, prime, around the sizes of tiles and panels, with row
@@ -15,44 +16,82 @@ import (
 var matmulShapes = [][3]int{
 	{1, 1, 1}, {1, 1, 7}, {1, 32, 5}, {1, 33, 300}, {2, 3, 5}, {3, 4, 4}, {5, 7, 11}, {7, 15, 1},
 	{4, 16, 16}, {6, 17, 31}, {13, 10, 64}, {14, 32, 3}, {15, 31, 17}, {16, 64, 512}, {29, 33, 65},
-	{31, 47, 37}, {43, 63, 129}, {64, 1, 64}, {97, 101, 103}, {128, 10, 512}, {17, 300, 1030},
-	{70, 290, 512}, {515, 40, 20}, {33, 9, 2100},
+	{31, 47, 37}, {43, 63, 129}, {64, 1, 64}, {97, 101, 103}, {128, 10, 512},
+	{515, 40, 20}, {15, 290, 512}, {7, 33, 2100}, {70, 100, 400}, {64, 40, 1024},
 }
 
 func TestMatMul(t *testing.T) {
 	workers := pool.New(2)
 	t.Cleanup(workers.Close)
-	for _, path := range paths() {
-		for _, s := range matmulShapes {
-			for trans := range 4 {
-				name := fmt.Sprintf("%s/%dx%dx%d/trans%d", path.name, s[0], s[1], s[2], trans)
-				t.Run(name, func(t *testing.T) {
-					testMatMul(t, workers, path, s, trans&1 != 0, trans&2 != 0)
-				})
+	for _, s := range matmulShapes {
+		in := newMatmulInputs(s)
+		for trans := range 4 {
+			in := in.transposed(trans&1 != 0, trans&2 != 0)
+			for _, path := range paths() {
+				name := fmt.Sprintf("%dx%dx%d/trans%d/%s", s[0], s[1], s[2], trans, path.name)
+				t.Run(name, func(t *testing.T) { testMatMul(t, workers, path, in) })
 			}
 		}
 	}
 }
 
-func testMatMul(t *testing.T, p *pool.Pool, path *path, s [3]int, transA, transB bool) {
+// matmulInputs are the inputs of a product, and the exact result.
+type matmulInputs struct {
+	m, n, k             int
+	transA, transB      bool
+	a, b, bias, ref, c0 guarded
+	sum, abs            []float64
+}
+
+func newMatmulInputs(s [3]int) *matmulInputs {
 	m, n, k := s[0], s[1], s[2]
 	rng := rand.New(rand.NewPCG(1, uint64(m*n*k)))
-	a, b := random(rng, m*k), random(rng, k*n)
-	bias, ref, c0 := random(rng, n), random(rng, m*n), random(rng, m*n)
-	sum, abs := naive(a.x, b.x, m, n, k, transA, transB)
-	plan := newMatMul(p, path, m, n, k, transA, transB)
+	in := &matmulInputs{
+		m: m, n: n, k: k, a: random(rng, m*k), b: random(rng, k*n),
+		bias: random(rng, n), ref: random(rng, m*n), c0: random(rng, m*n),
+	}
+	in.sum, in.abs = naive(in.a.x, in.b.x, m, n, k)
+	return in
+}
+
+// transposed returns the same product of transposed matrices.
+func (in matmulInputs) transposed(a, b bool) *matmulInputs {
+	in.transA, in.transB = a, b
+	if a {
+		in.a = transpose(in.a, in.m, in.k)
+	}
+	if b {
+		in.b = transpose(in.b, in.k, in.n)
+	}
+	return &in
+}
+
+// transpose returns the transpose of x [m,n].
+func transpose(x guarded, m, n int) guarded {
+	y := newGuarded(m * n)
+	for i := range m {
+		for j := range n {
+			y.x[j*m+i] = x.x[i*n+j]
+		}
+	}
+	return y
+}
+
+func testMatMul(t *testing.T, p *pool.Pool, path *path, in *matmulInputs) {
+	m, n, k, a, b, ref := in.m, in.n, in.k, in.a, in.b, in.ref
+	plan := newMatMul(p, path, m, n, k, in.transA, in.transB)
 	beforeA, beforeB, beforeRef := slices.Clone(a.x), slices.Clone(b.x), slices.Clone(ref.x)
 	for _, tc := range epilogues {
 		c := newGuarded(m * n)
-		want, bound := tc.expect(sum, abs, bias.x, ref.x, c0.x)
+		want, bound := tc.expect(in.sum, in.abs, in.bias.x, ref.x, in.c0.x)
 		for i := range bound {
-			bound[i] *= gamma(k + 3)
+			bound[i] *= numtest.Gamma(k + 3)
 		}
 		if tc.accumulate {
-			copy(c.x, c0.x)
+			copy(c.x, in.c0.x)
 		}
-		plan.Run(c.x, a.x, b.x, tc.epilogue(bias.x, ref.x))
-		within(t, c.x, want, bound)
+		plan.Run(c.x, a.x, b.x, tc.epilogue(in.bias.x, ref.x))
+		numtest.Within(t, c.x, want, bound, whyBound)
 		c.intact(t, tc.name+": c")
 		if t.Failed() {
 			t.Fatalf("with epilogue %s", tc.name)
@@ -61,26 +100,17 @@ func testMatMul(t *testing.T, p *pool.Pool, path *path, s [3]int, transA, transB
 	unchanged(t, "a", a, beforeA)
 	unchanged(t, "b", b, beforeB)
 	unchanged(t, "ref", ref, beforeRef)
-	bias.intact(t, "bias")
+	in.bias.intact(t, "bias")
 }
 
-// naive returns op(a)·op(b) in float64, and the same of the absolute values.
-func naive(a, b []float32, m, n, k int, transA, transB bool) (sum, abs []float64) {
+// naive returns a·b in float64, and the same of the absolute values.
+func naive(a, b []float32, m, n, k int) (sum, abs []float64) {
 	sum, abs = make([]float64, m*n), make([]float64, m*n)
 	for i := range m {
 		for p := range k {
-			x := a[i*k+p]
-			if transA {
-				x = a[p*m+i]
-			}
-			for j := range n {
-				y := float32(0)
-				if transB {
-					y = b[j*k+p]
-				} else {
-					y = b[p*n+j]
-				}
-				v := float64(x) * float64(y)
+			x := float64(a[i*k+p])
+			for j, y := range b[p*n : (p+1)*n] {
+				v := x * float64(y)
 				sum[i*n+j] += v
 				abs[i*n+j] += math.Abs(v)
 			}
