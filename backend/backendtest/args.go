@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/gespann/gespann/backend/ir"
@@ -14,6 +15,10 @@ func normal(shape ...int) arg { return scaled(1, shape...) }
 func scaled(size float64, shape ...int) arg {
 	return arg{ir.Float, shape, func(r *rand.Rand, _ int) float64 { return size * r.NormFloat64() }}
 }
+
+// weights is an input that makes sums of k products about 1, where activations
+// are neither linear nor saturated.
+func weights(k int, shape ...int) arg { return scaled(1/math.Sqrt(float64(k)), shape...) }
 
 // positive is an input of numbers between 0.1 and 1.1.
 func positive(shape ...int) arg {

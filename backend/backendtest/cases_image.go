@@ -58,7 +58,8 @@ func imageCases() map[ir.Op][]opCase {
 		w := []int{g.win.KH, g.win.KW, g.c / g.groups, g.o}
 		a := ir.Attrs{Win: g.win, Groups: g.groups}
 		for _, e := range epilogues(g) {
-			c := opCase{attrs: a, in: []arg{normal(x...), normal(w...)}, tol: sum(w[0] * w[1] * w[2])}
+			terms := w[0] * w[1] * w[2]
+			c := opCase{attrs: a, in: []arg{normal(x...), weights(terms, w...)}, tol: sum(terms)}
 			c.attrs.Bias, c.attrs.Act, c.attrs.Alpha = e.Bias, e.Act, e.Alpha
 			c.name = g.String() + c.epilogue(g.o, y...)
 			cases[ir.Conv2D] = append(cases[ir.Conv2D], c)

@@ -63,7 +63,7 @@ func matMulCase(s [3]int, a ir.Attrs) opCase {
 		y = []int{n, k}
 		name += "/bT"
 	}
-	c := opCase{attrs: a, in: []arg{normal(x...), normal(y...)}, tol: sum(k)}
+	c := opCase{attrs: a, in: []arg{normal(x...), weights(k, y...)}, tol: sum(k)}
 	c.name = name + c.epilogue(n, m, n)
 	return c
 }
