@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,9 +222,18 @@ func (f *fetch) check() error {
 }
 
 // temporary marks a network error, and says why when the context knows better.
+// A host without an address will have none in a second either.
 func temporary(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+		return errTemporary{cause}
+	}
+	var request *url.Error // names the URL once more
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && lookup.IsNotFound {
+		return fmt.Errorf("no address for host %s", lookup.Name)
 	}
 	return errTemporary{err}
 }

@@ -25,13 +25,13 @@ func readNPY(d spec.NPY, opt Options) (*raw, error) {
 	}
 	r := &raw{byteMax: 255, source: d.X}
 	var err error
-	if r.parts[data.Train], err = readArrays(d.X, d.Y, opt); err != nil {
+	if r.parts[data.Train], err = r.readArrays(d.X, d.Y, opt); err != nil {
 		return nil, err
 	}
 	if d.TestX == "" {
 		return r, nil
 	}
-	if r.parts[data.Test], err = readArrays(d.TestX, d.TestY, opt); err != nil {
+	if r.parts[data.Test], err = r.readArrays(d.TestX, d.TestY, opt); err != nil {
 		return nil, err
 	}
 	train, test := &r.parts[data.Train], &r.parts[data.Test]
@@ -43,13 +43,16 @@ func readNPY(d spec.NPY, opt Options) (*raw, error) {
 }
 
 // readArrays reads a part from two files.
-func readArrays(xPath, yPath string, opt Options) (data.Part, error) {
+func (r *raw) readArrays(xPath, yPath string, opt Options) (data.Part, error) {
 	x, err := openArray(xPath)
 	if err != nil {
 		return data.Part{}, err
 	}
 	if len(x.shape) == 1 {
 		x.shape = append(x.shape, 1)
+	}
+	if strings.HasSuffix(x.dtype, "b1") {
+		r.byteMax = 1
 	}
 	if opt.IntFeatures && x.f32 != nil {
 		return data.Part{}, fmt.Errorf("%s: %s elements, "+

@@ -217,6 +217,17 @@ func TestNPYTargets(t *testing.T) {
 	}
 }
 
+func TestScaleOfBooleans(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"x.npy": npy("|b1", "(2, 2)", []byte{0, 1, 1, 0}), "y.npy": npy("|u1", "(2,)", []byte{0, 1}),
+	})
+	d := spec.Data{Source: "npy", Normalize: "scale", NPY: spec.NPY{X: dir + "/x.npy", Y: dir + "/y.npy"}}
+	set := load(t, d, Options{})
+	if got := row(&set.Parts[data.Train].X, 0); !slices.Equal(got, []float32{0, 1}) {
+		t.Errorf("got %v, want [0 1]", got)
+	}
+}
+
 func TestTargetErrors(t *testing.T) {
 	x := npy("<f4", "(4, 2)", []float32{1, 2, 3, 4, 5, 6, 7, 8})
 	classes, floats := npy("<i8", "(4,)", []int64{0, 2, 1, 0}), npy("<f4", "(4,)", []float32{0, 2, 1, 0})
