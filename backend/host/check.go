@@ -53,11 +53,13 @@ func (in input) check(t *data.Table, rows, limit int) error {
 	if got := rows * t.RowSize(); want != 0 && got != want {
 		return fmt.Errorf("%d rows of shape %v have %d elements, the program takes %d", rows, t.Shape, got, want)
 	}
-	if in.i == nil || limit == 0 {
+	switch {
+	case in.i == nil:
 		return nil
-	}
-	if t.F32 != nil {
+	case t.F32 != nil:
 		return fmt.Errorf("got floats, the program takes integers")
+	case limit == 0:
+		return nil
 	}
 	return checkInts(t, limit)
 }
@@ -100,7 +102,7 @@ func checkInts(t *data.Table, limit int) error {
 		t.GatherInt(row, []uint32{uint32(r)})
 		for _, v := range row {
 			if v < 0 || int(v) >= limit {
-				return fmt.Errorf("row %d is %d, the model takes 0 to %d", r+1, v, limit-1)
+				return fmt.Errorf("row %d: got %d, want 0 to %d", r, v, limit-1)
 			}
 		}
 	}
