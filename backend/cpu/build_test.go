@@ -16,7 +16,8 @@ type builder struct {
 
 // value adds an input of the program.
 func (b *builder) value(typ ir.Type, shape ...int) ir.Slot {
-	b.p.Values = append(b.p.Values, ir.Value{Type: typ, Kind: ir.Input, Shape: shape, Var: -1, Of: ir.None})
+	v := ir.Value{Type: typ, Kind: ir.Input, Shape: shape, Var: -1, Of: ir.None}
+	b.p.Values = append(b.p.Values, v)
 	return ir.Slot(len(b.p.Values) - 1)
 }
 

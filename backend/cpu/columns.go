@@ -10,14 +10,6 @@ type columnSum struct {
 	part []float32 // scratch: [chunks,C]; its first row is the result
 }
 
-// result is where the sums are after the step.
-func (s *columnSum) result(cols int) []float32 {
-	if s.out != nil {
-		return s.out
-	}
-	return s.part[:cols]
-}
-
 // columnSums returns a step that computes some column sums in one pass: chunks
 // of rows into scratch, in parallel, then the chunks in order.
 func (c *call) columnSums(rows, cols int, sums []*columnSum) step {

@@ -47,7 +47,8 @@ func (b *builder) same(got, want host.Slots, threads int) {
 			for i := range want.F[out] {
 				g, w := got.F[out][i], want.F[out][i]
 				if math.Float32bits(g) != math.Float32bits(w) {
-					b.t.Errorf("%s output %d [%d] = %v with %d threads, %v with 1", ins.Op, k, i, g, threads, w)
+					b.t.Errorf("%s output %d [%d] = %v with %d threads, %v with 1",
+						ins.Op, k, i, g, threads, w)
 					break
 				}
 			}
@@ -64,6 +65,33 @@ func TestAllocs(t *testing.T) {
 			r.Exec(i)
 			if got := testing.AllocsPerRun(2, func() { r.Exec(i) }); got != 0 {
 				t.Errorf("%s allocates %v times with %d threads, want 0", ins.Op, got, threads)
+			}
+		}
+	}
+}
+
+// TestNaNProducts puts a NaN into products with a fused activation.
+func TestNaNProducts(t *testing.T) {
+	for act := ir.NoAct; act <= ir.SiLU; act++ {
+		a := ir.Attrs{Act: act, Bias: true}
+		if act == ir.LeakyReLU || act == ir.ELU {
+			a.Alpha = 0.3
+		}
+		b := &builder{t: t}
+		x := b.float(7, 20)
+		y := []ir.Slot{b.one(ir.MatMul, a, x, b.float(20, 33), b.float(33))}
+		a.Win, a.Groups = square, 1
+		image := b.view(x, 1, 4, 5, 7)
+		y = append(y, b.one(ir.Conv2D, a, image, b.float(3, 3, 7, 33), b.float(33)))
+		s := b.memory(1)
+		s.F[x][57] = float32(math.NaN()) // row 2 of the matrix; pixel (1,3) of the image
+		b.compile(s, 1).Run()
+		for j := range 33 {
+			if v := s.F[y[0]][2*33+j]; v == v {
+				t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)
+			}
+			if v := s.F[y[1]][2*33+j]; v == v {
+				t.Errorf("conv2d with %v of a NaN = %v, want NaN", act, v)
 			}
 		}
 	}
@@ -89,11 +117,12 @@ func TestNaN(t *testing.T) {
 		y = b.view(y, n, 8)
 		a.Bias = true
 		y = b.one(ir.MatMul, a, y, b.float(8, 10), b.float(10))
+		prob := b.one(ir.Softmax, ir.Attrs{}, y)
 		losses := []ir.Slot{
 			b.one(ir.SoftmaxXent, ir.Attrs{}, y, b.value(ir.Int, n)),
 			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, y, b.float(n, 10)),
 			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SigmoidXent}, y, b.float(n, 10)),
-			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, b.one(ir.Softmax, ir.Attrs{}, y), b.float(n, 10)),
+			b.one(ir.PointLoss, ir.Attrs{Loss: ir.SquaredError}, prob, b.float(n, 10)),
 		}
 		for at := range 8 {
 			s := b.memory(1)

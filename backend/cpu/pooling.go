@@ -46,7 +46,7 @@ func maxPool(c *call) step {
 	if s.halves() {
 		pool = s.maxLine2x2
 	}
-	return c.rows(s.b*s.oh, line, func(lo, hi int) {
+	return c.rows(s.b*s.oh, line*s.win.KH*s.win.KW, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			b, i := r/s.oh, r%s.oh
 			pool(y[r*line:(r+1)*line], arg[r*line:(r+1)*line], x[b*s.in():(b+1)*s.in()], i)
@@ -95,7 +95,7 @@ func maxPoolGrad(c *call) step {
 	s := newImages(c.outShape(0), c.shape(1), c.poolWindow())
 	dx, arg, dy := c.out(0), c.ints(0), c.in(1)
 	if s.halves() {
-		return c.rows(s.b*s.oh, s.ow*s.c, func(lo, hi int) {
+		return c.rows(s.b*s.oh, 4*s.ow*s.c, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				s.maxLine2x2Grad(dx, arg, dy, r)
 			}

@@ -643,7 +643,7 @@ func momentumAsm(p []float32, m []float32, grad []float32, clip float32, scale f
 	return n
 }
 
-// nesterovAVX2 is momentumAVX2 with p = decay·p + momentum·m − rate·g.
+// nesterovAVX2 is momentum with p = decay·p + momentum·m − rate·g.
 //
 //go:noescape
 func nesterovAVX2(n int, p *float32, m *float32, grad *float32, clip float32, scale float32, decay float32, rate float32, momentum float32)

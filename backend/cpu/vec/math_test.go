@@ -125,7 +125,9 @@ func TestGradients(t *testing.T) {
 			}
 			return 0.3 * math.Exp(x)
 		},
-		ir.GELU:     func(x float64) float64 { return phi64(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) },
+		ir.GELU: func(x float64) float64 {
+			return phi64(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+		},
 		ir.Sigmoid:  func(x float64) float64 { s := 1 / (1 + math.Exp(-x)); return s * (1 - s) },
 		ir.Tanh:     func(x float64) float64 { return 1 / (math.Cosh(x) * math.Cosh(x)) },
 		ir.Softplus: func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },

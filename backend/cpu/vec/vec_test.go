@@ -1,7 +1,6 @@
 package vec
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -98,7 +97,9 @@ func loops() (all []loop) {
 		{"SGD", 1, 1, func(o, in [][]float32) { SGD(o[0], in[0], s) }},
 		{"Momentum", 1, 2, func(o, in [][]float32) { Momentum(o[0], o[1], in[0], s, 0.9) }},
 		{"Nesterov", 1, 2, func(o, in [][]float32) { Nesterov(o[0], o[1], in[0], s, 0.9) }},
-		{"Adam", 1, 3, func(o, in [][]float32) { Adam(o[0], o[1], o[2], nil, in[0], s, 0.1, 0.001, 1e-7) }},
+		{"Adam", 1, 3, func(o, in [][]float32) {
+			Adam(o[0], o[1], o[2], nil, in[0], s, 0.1, 0.001, 1e-7)
+		}},
 		{"Adam largest", 1, 4, func(o, in [][]float32) {
 			Adam(o[0], o[1], o[2], o[3], in[0], s, 0.1, 0.001, 1e-7)
 		}},
@@ -111,7 +112,9 @@ func loops() (all []loop) {
 		{"Squares", 1, 1, func(o, in [][]float32) { Squares(o[0], in[0], 0.3) }},
 		{"MulNormal", 2, 1, func(o, in [][]float32) { MulNormal(o[0], in[0], in[1], 0.3, 1.1) }},
 		{"AddMulNormal", 2, 1, func(o, in [][]float32) { AddMulNormal(o[0], in[0], in[1], 0.3, 1.1) }},
-		{"NormaliseRow", 3, 1, func(o, in [][]float32) { NormaliseRow(o[0], in[0], in[1], in[2], 0.3, 1.1) }},
+		{"NormaliseRow", 3, 1, func(o, in [][]float32) {
+			NormaliseRow(o[0], in[0], in[1], in[2], 0.3, 1.1)
+		}},
 		{"NormaliseRowGrad", 3, 1, func(o, in [][]float32) {
 			NormaliseRowGrad(o[0], in[0], in[1], in[2], 0.3, 1.1, 0.2, 0.7)
 		}},
@@ -123,8 +126,10 @@ func loops() (all []loop) {
 	}
 	for act := ir.NoAct; act <= ir.SiLU; act++ {
 		all = append(all,
-			loop{fmt.Sprint(act), 1, 1, func(o, in [][]float32) { Act(act, 0.3, o[0], in[0]) }},
-			loop{fmt.Sprint(act, "_grad"), 2, 1, func(o, in [][]float32) { ActGrad(act, 0.3, o[0], in[0], in[1]) }})
+			loop{act.String(), 1, 1, func(o, in [][]float32) { Act(act, 0.3, o[0], in[0]) }},
+			loop{act.String() + "_grad", 2, 1, func(o, in [][]float32) {
+				ActGrad(act, 0.3, o[0], in[0], in[1])
+			}})
 	}
 	return all
 }
@@ -213,8 +218,8 @@ func TestMaxPool4(t *testing.T) {
 			for i := range n {
 				want := pick(x, i)
 				if got := arg[i] - 5 - int32(i); got != offsets[want] || into[i] != arg[i] {
-					t.Fatalf("asm %v: MaxPool4 of %v %v %v %v: arg %d, want operand %d; MaxInto %d", asm,
-						x[0][i], x[1][i], x[2][i], x[3][i], arg[i], want, into[i])
+					t.Fatalf("asm %v: MaxPool4 of %v %v %v %v: arg %d, want operand %d; MaxInto %d",
+						asm, x[0][i], x[1][i], x[2][i], x[3][i], arg[i], want, into[i])
 				}
 				for k := range dx {
 					w := float32(0)
@@ -273,6 +278,28 @@ func TestReductionsKeepNaN(t *testing.T) {
 			if got := Max(x); n > 1 && got != 0 {
 				t.Errorf("asm %v: Max of %d with a NaN = %v, want 0", asm, n, got)
 			}
+		})
+	}
+}
+
+// BenchmarkLoops times each loop on a chunk that fits the first-level cache.
+func BenchmarkLoops(b *testing.B) {
+	const n = 1024
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, l := range loops() {
+		var out, in [][]float32
+		for range l.in + l.out {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64())
+			}
+			out, in = append(out, x), append(in, x)
+		}
+		b.Run(l.name, func(b *testing.B) {
+			for b.Loop() {
+				l.run(out[:l.out], in[l.out:])
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
 		})
 	}
 }

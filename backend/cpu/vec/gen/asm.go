@@ -21,7 +21,7 @@ type inst struct {
 // its operations. The methods in ops.go append to it.
 type kernel struct {
 	name   string
-	doc    string
+	doc    string // what the sentence "name ..." goes on with
 	slices []slice
 	params []param
 	insts  []inst
@@ -152,7 +152,8 @@ func (k *kernel) text() string {
 	prologue, loop := k.body(reg)
 	var b strings.Builder
 	size := 8 * (1 + len(k.slices))
-	fmt.Fprintf(&b, "// func %s\nTEXT ·%sAVX2(SB), NOSPLIT, $0-%d\n", k.signature(), k.name, size+4*len(k.params))
+	fmt.Fprintf(&b, "// func %s\nTEXT ·%sAVX2(SB), NOSPLIT, $0-%d\n",
+		k.signature(), k.name, size+4*len(k.params))
 	b.WriteString("\tMOVQ n+0(FP), CX\n")
 	for i, s := range k.slices {
 		fmt.Fprintf(&b, "\tMOVQ %s+%d(FP), %s\n", s.name, 8*(i+1), pointerRegs[i])
@@ -189,8 +190,10 @@ func (k *kernel) wrapper(asm bool) string {
 	if !asm {
 		return head + "{ return 0 }\n\n"
 	}
-	s := fmt.Sprintf("// %s\n//\n//go:noescape\nfunc %s\n\n%s{\n", k.doc, k.signature(), head)
-	s += fmt.Sprintf("\tn := len(%s) &^ 7\n\tif n == 0 || !useAsm {\n\t\treturn 0\n\t}\n", k.slices[0].name)
+	s := fmt.Sprintf("// %sAVX2 %s\n//\n//go:noescape\nfunc %s\n\n%s{\n",
+		k.name, k.doc, k.signature(), head)
+	s += fmt.Sprintf("\tn := len(%s) &^ 7\n", k.slices[0].name)
+	s += "\tif n == 0 || !useAsm {\n\t\treturn 0\n\t}\n"
 	for _, sl := range k.slices[1:] {
 		s += fmt.Sprintf("\t_ = %s[n-1]\n", sl.name)
 	}
