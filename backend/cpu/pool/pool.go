@@ -25,6 +25,15 @@ const (
 	pauses     = 16 // PAUSE instructions between two looks: about 0.2 µs
 )
 
+// When the caller waits longer than it worked, another process has a worker's
+// core. It then works alone for a while, twice as long each time that this
+// happens again soon: two threads that compete with a third for two cores wait
+// for each other most of the time, and are slower than one.
+const (
+	aloneMin = 2 * time.Millisecond
+	aloneMax = 64 * time.Millisecond
+)
+
 // Pool is a fixed set of workers and the scratch memory they share. The caller
 // of Run is worker 0; the others are goroutines. Run and Close must not be
 // called concurrently, nor from inside a running chunk.
@@ -49,6 +58,11 @@ type Pool struct {
 	failure  atomic.Pointer[failure]
 	closed   atomic.Bool
 	ended    sync.WaitGroup
+
+	// alone is how long the caller works alone after a worker was late, 0 when
+	// that has not happened lately, and aloneUntil when that ends.
+	alone      time.Duration
+	aloneUntil time.Time
 
 	shared []float32
 	local  [][]float32
@@ -88,14 +102,20 @@ func (p *Pool) Threads() int { return len(p.workers) }
 // Run calls f(worker, chunk) once for every 0 ≤ chunk < chunks and returns when
 // all calls have. Calls with the same worker, 0 ≤ worker < Threads, do not
 // overlap. Chunks are handed out in increasing order to whoever is free, so f
-// must not let results depend on worker. Run allocates nothing; a func literal
-// at the call site does, so callers keep f in a field. A panic in f is raised
-// again by Run when all other chunks are done.
+// must not let results depend on worker, nor chunks wait for one another. Run
+// allocates nothing; a func literal at the call site does, so callers keep f in
+// a field. A panic in f is raised again by Run when all other chunks are done.
 func (p *Pool) Run(chunks int, f func(worker, chunk int)) {
 	if p.closed.Load() {
 		panic("pool: invariant: Run after Close")
 	}
-	if chunks <= 1 || len(p.workers) == 1 {
+	var start time.Time
+	parallel := chunks > 1 && len(p.workers) > 1
+	if parallel {
+		start = time.Now()
+		parallel = p.alone == 0 || start.After(p.aloneUntil)
+	}
+	if !parallel {
 		for i := range chunks {
 			f(0, i)
 		}
@@ -107,7 +127,7 @@ func (p *Pool) Run(chunks int, f func(worker, chunk int)) {
 	p.ticket.Store(epoch<<32 | uint64(uint32(chunks)))
 	p.rouse(chunks - 1)
 	p.drain(0)
-	p.await()
+	p.await(start)
 	p.f = nil
 	if bad := p.failure.Swap(nil); bad != nil {
 		panic(bad.value)
@@ -192,16 +212,24 @@ func (p *Pool) wanted() bool { return uint32(p.ticket.Load()) != 0 || p.closed.L
 // done reports whether all chunks have been computed.
 func (p *Pool) done() bool { return p.pending.Load() == 0 }
 
-// await returns when all chunks have been computed.
-func (p *Pool) await() {
+// await returns when all chunks have been computed, of a region that the caller
+// has worked on since start.
+func (p *Pool) await(start time.Time) {
 	if p.spinUntil(p.done, callerSpin) {
+		if p.alone > 0 && start.Sub(p.aloneUntil) > aloneMax {
+			p.alone = 0
+		}
 		return
 	}
+	waiting := time.Now()
 	p.asleep.Store(true)
-	if p.done() && p.asleep.CompareAndSwap(true, false) {
-		return
+	if !p.done() || !p.asleep.CompareAndSwap(true, false) {
+		<-p.finished
 	}
-	<-p.finished
+	if now := time.Now(); now.Sub(waiting) > waiting.Sub(start) {
+		p.alone = min(max(2*p.alone, aloneMin), aloneMax)
+		p.aloneUntil = now.Add(p.alone)
+	}
 }
 
 // spinUntil waits for cond and reports whether it came true within the limit.

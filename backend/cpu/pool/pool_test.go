@@ -64,6 +64,7 @@ func TestRunSlowWorker(t *testing.T) {
 	p := New(2)
 	defer p.Close()
 	for range 3 {
+		p.alone = 0
 		var slow atomic.Bool
 		p.Run(2, func(worker, _ int) {
 			for start := time.Now(); worker == 0 && !slow.Load(); {
@@ -78,6 +79,25 @@ func TestRunSlowWorker(t *testing.T) {
 				time.Sleep(3 * callerSpin)
 			}
 		})
+	}
+}
+
+// TestRunAlone checks that the caller does without workers that are late, and asks
+// them again later.
+func TestRunAlone(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	p.alone, p.aloneUntil = aloneMin, time.Now().Add(time.Hour)
+	p.Run(50, func(worker, _ int) {
+		if worker != 0 {
+			t.Errorf("worker %d runs a chunk, want only 0", worker)
+		}
+	})
+	p.aloneUntil = time.Now().Add(-2 * aloneMax)
+	for start := time.Now(); p.alone != 0; p.Run(2, func(_, _ int) {}) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the caller still works alone after 10 s")
+		}
 	}
 }
 
