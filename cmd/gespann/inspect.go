@@ -37,7 +37,7 @@ func newInspect(t terminal) *cobra.Command {
 			if dot && stage != "graph" {
 				return usagef("--dot: only with --stage graph")
 			}
-			s, err := spec.Load(args[0], spec.Options{Flags: c.Flags(), Env: true})
+			s, err := loadSpec(args[0], c.Flags())
 			if err != nil {
 				return err
 			}

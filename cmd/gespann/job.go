@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/spf13/pflag"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/internal/checkpoint"
@@ -15,6 +19,16 @@ import (
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
 )
+
+// loadSpec reads a configuration file, with flags and environment over it.
+func loadSpec(path string, flags *pflag.FlagSet) (*spec.Spec, error) {
+	s, err := spec.Load(path, spec.Options{Flags: flags, Env: true})
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return nil, usageError{err}
+	}
+	return s, err
+}
 
 // load reads the data of a spec, in the form that prep describes, or learning
 // that from the data when prep is nil, and builds the model for it.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -58,18 +59,19 @@ func (l *liveLog) clear() {
 	l.open = false
 }
 
-// progress is epoch, bar, step, values, speed and time left, as far as the line
-// has room; the bar takes what is left of it.
+// progress is epoch, bar, step, values, speed and time left. The bar takes the
+// room that is left; where there is none, the speed goes first, then the bar.
 func (l *liveLog) progress(e train.Progress) string {
 	head := "epoch " + count(e.Epoch, e.Epochs) + "  "
-	tail := "  " + count(e.Step, e.Steps) + "  " + valueWords(e.Values) + "  " +
-		speed(e.RowsPerSecond) + "  " + clock(e.Left) + " left"
-	room := l.width() - 1 - utf8.RuneCountInString(head+tail)
-	if room < minBar {
-		return l.fit(l.paint(bold, head), strings.TrimPrefix(tail, "  "))
+	words := []string{count(e.Step, e.Steps), valueWords(e.Values), speed(e.RowsPerSecond), clock(e.Left) + " left"}
+	for _, tail := range []string{strings.Join(words, "  "), strings.Join(slices.Delete(words, 2, 3), "  ")} {
+		room := l.width() - 1 - utf8.RuneCountInString(head+"  "+tail)
+		if room >= minBar {
+			done, rest := bar(min(room, maxBar), e.Step, e.Steps)
+			return l.paint(bold, head) + l.paint(green, done) + l.paint(dim, rest) + "  " + tail
+		}
 	}
-	done, rest := bar(min(room, maxBar), e.Step, e.Steps)
-	return l.paint(bold, head) + l.paint(green, done) + l.paint(dim, rest) + tail
+	return l.fit(l.paint(bold, head), strings.Join(words[:3], "  "))
 }
 
 const minBar, maxBar = 8, 30
@@ -80,15 +82,13 @@ func bar(width, done, of int) (full, rest string) {
 	return strings.Repeat("━", n), strings.Repeat("─", width-n)
 }
 
-// fit cuts text so that the line has room for it after a head of any colour.
+// fit drops the last words of text, which two spaces part, until the line has
+// room for it after a head of any colour.
 func (l *liveLog) fit(head, text string) string {
-	plain := head
-	for _, code := range []string{bold, normal} {
-		plain = strings.ReplaceAll(plain, code, "")
-	}
-	room := max(l.width()-1-utf8.RuneCountInString(plain), 0)
-	if runes := []rune(text); len(runes) > room {
-		text = string(runes[:room])
+	plain := strings.NewReplacer(bold, "", normal, "").Replace(head)
+	room := l.width() - 1 - utf8.RuneCountInString(plain)
+	for text != "" && utf8.RuneCountInString(text) > room {
+		text = text[:max(strings.LastIndex(text, "  "), 0)]
 	}
 	return head + text
 }

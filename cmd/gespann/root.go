@@ -72,8 +72,9 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 		Example: `  gespann train configs/digits-mlp.yaml
   gespann evaluate runs/digits-mlp
   gespann predict runs/digits-mlp rows.csv > classes.csv`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown command %q\nhint: gespann --help lists the commands", args[0])

@@ -40,13 +40,12 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 			if err != nil {
 				return err
 			}
-			o := spec.Options{Flags: c.Flags(), Env: true}
 			if !c.Flags().Changed("resume") {
 				if len(args) == 0 {
 					return usagef("which configuration? such as gespann train configs/digits-mlp.yaml")
 				}
 				return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-					return trainNew(ctx, t, args[0], o, sink)
+					return trainNew(ctx, t, args[0], c.Flags(), sink)
 				})
 			}
 			// "--resume RUN" reads as a flag without value, and an argument.
@@ -56,11 +55,11 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 				return usagef("got %s besides --resume: a run goes on with the spec in its directory", args[0])
 			}
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-				return trainOn(ctx, t, resume, o, sink)
+				return trainOn(ctx, t, resume, c.Flags(), sink)
 			})
 		},
 	}
-	c.Flags().StringVar(&resume, "resume", "", "continue a run: its directory, or the latest")
+	c.Flags().StringVar(&resume, "resume", "", "continue the run in directory `RUN`")
 	c.Flags().Lookup("resume").NoOptDefVal = latestRun
 	c.Flags().StringVar(&log, "log", "auto", "how to show progress: auto, plain or json")
 	spec.AddFlags(c.Flags())
@@ -68,8 +67,8 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 }
 
 // trainNew starts a run.
-func trainNew(ctx context.Context, t terminal, path string, o spec.Options, sink sink) error {
-	s, err := spec.Load(path, o)
+func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet, sink sink) error {
+	s, err := loadSpec(path, flags)
 	if err != nil {
 		return err
 	}
@@ -86,15 +85,13 @@ func trainNew(ctx context.Context, t terminal, path string, o spec.Options, sink
 }
 
 // trainOn continues a run.
-func trainOn(ctx context.Context, t terminal, path string, o spec.Options, sink sink) error {
-	for _, name := range []string{"name", "runs"} {
-		if f := o.Flags.Lookup(name); f != nil && f.Changed && path != latestRun {
-			return usagef("--%s: a run that is resumed keeps its directory", name)
-		}
+func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet, sink sink) error {
+	if flags.Changed("name") || flags.Changed("runs") && path != latestRun {
+		return usagef("--name and --runs: a run that is resumed keeps its directory")
 	}
 	if path == latestRun {
 		var err error
-		if path, err = latest(runsDir(o.Flags)); err != nil {
+		if path, err = latest(runsDir(flags)); err != nil {
 			return err
 		}
 	}
@@ -103,7 +100,7 @@ func trainOn(ctx context.Context, t terminal, path string, o spec.Options, sink 
 		return err
 	}
 	defer dir.Close()
-	s, err := dir.Spec(o)
+	s, err := dir.Spec(spec.Options{Flags: flags, Env: true})
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,8 @@ func Write(path string, s *State) error {
 		_, err := s.encode(w)
 		return err
 	})
-	if noSpace(err) {
-		err = fmt.Errorf("no space left: it needs %d bytes: %w", s.size(), err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		err = fmt.Errorf("it needs %d bytes: %w", s.size(), err)
 	}
 	if err != nil {
 		return &FileError{path, err}
@@ -39,18 +39,10 @@ func Write(path string, s *State) error {
 // it, syncs, and renames, so path holds either the old contents or all of the
 // new, even after a loss of power. Only one writer at a time may use a path.
 func WriteFile(path string, write func(io.Writer) error) error {
-	err := replace(path, write)
-	if noSpace(err) {
-		err = fmt.Errorf("no space left: %w", err)
-	}
-	if err != nil {
+	if err := replace(path, write); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
-}
-
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func replace(path string, write func(io.Writer) error) (err error) {

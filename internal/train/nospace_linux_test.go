@@ -37,7 +37,7 @@ func TestNoSpace(t *testing.T) {
 	if !errors.As(err, &stopped) || !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("got %v, want a StoppedError with ENOSPC", err)
 	}
-	for _, want := range []string{"no space left: it needs ", " bytes", "; the last checkpoint is "} {
+	for _, want := range []string{": it needs ", " bytes: no space left on device; the last checkpoint is "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want ... %s ...", err, want)
 		}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/train"
+)
+
+// digitRow is the first row of the digits: a zero.
+const digitRow = "0,0,5,13,9,1,0,0,0,0,13,15,10,15,5,0,0,3,15,2,0,11,8,0,0,4,12,0,0,8,8,0," +
+	"0,5,8,0,0,9,8,0,0,4,11,0,1,12,7,0,0,2,14,5,10,12,0,0,0,0,6,13,10,0,0,0\n"
+
+// TestFirstRun is what the README promises: the digits, learnt in seconds, and
+// what one does next.
+func TestFirstRun(t *testing.T) {
+	runs := t.TempDir()
+	run := filepath.Join(runs, "digits-mlp")
+	out := must(t, "train", "../../configs/digits-mlp.yaml", "--runs", runs)
+	contains(t, "train", out, run+": ", "epoch ", "loss ", "val_accuracy ", "saved  "+run, "next   ", " evaluate "+run)
+	for _, name := range []string{"spec.yaml", "prep.json", "metrics.csv", "model.safetensors", "plot.png",
+		"plot.svg", "checkpoints/best.safetensors"} {
+		if _, err := os.Stat(filepath.Join(run, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	i := strings.Index(out, "test   loss ")
+	var accuracy float64
+	if _, err := fscan(out[i:], "test loss", "accuracy", &accuracy); err != nil || !(accuracy >= 0.97) {
+		t.Errorf("test accuracy is %v (%v), want at least 0.97\n%s", accuracy, err, out)
+	}
+	evaluated := must(t, "evaluate", run)
+	contains(t, "evaluate", evaluated, "test rows of digits", "confusion: ", "found")
+	contains(t, "evaluate --split", must(t, "evaluate", run, "--split", "training"), "training rows")
+	contains(t, "evaluate of a file", must(t, "evaluate", filepath.Join(run, "checkpoints/best.safetensors")), "accuracy")
+	testPredict(t, run)
+	contains(t, "resume", must(t, "train", "--resume", run), "complete already: ")
+}
+
+// fscan finds a word in a line of names and values, and reads the value after it.
+func fscan(text, _, name string, v *float64) (int, error) {
+	fields := strings.Fields(text)
+	for i, f := range fields[:len(fields)-1] {
+		if f == name {
+			return 1, json.Unmarshal([]byte(fields[i+1]), v)
+		}
+	}
+	return 0, os.ErrNotExist
+}
+
+func testPredict(t *testing.T, run string) {
+	t.Helper()
+	code, out, stderr := gespann(t, digitRow+digitRow, "predict", run)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || len(lines) != 3 || !strings.HasPrefix(lines[0], "prediction,p_0,p_1") || !strings.HasPrefix(lines[1], "0,0.9") {
+		t.Errorf("csv: exit code %d, got\n%s%s", code, out, stderr)
+	}
+	code, out, stderr = gespann(t, digitRow, "predict", run, "--format", "jsonl")
+	var row struct {
+		Class         string
+		Probability   float64
+		Probabilities []float64
+	}
+	if err := json.Unmarshal([]byte(out), &row); err != nil || code != exitOK {
+		t.Fatalf("jsonl: exit code %d, %v, got\n%s%s", code, err, out, stderr)
+	}
+	if row.Class != "0" || row.Probability != row.Probabilities[0] || math.Abs(sum(row.Probabilities)-1) > 1e-5 {
+		t.Errorf("jsonl: got %+v", row)
+	}
+	file := filepath.Join(t.TempDir(), "p.npy")
+	if code, out, stderr := gespann(t, digitRow, "predict", run, "-", "-o", file); code != exitOK || out != "" {
+		t.Fatalf("npy: exit code %d, got\n%s%s", code, out, stderr)
+	}
+	npy, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(npy, []byte("\x93NUMPY\x01\x00")) || !bytes.Contains(npy, []byte("'shape': (1, 10,), }")) || len(npy)%64 != 40 {
+		t.Errorf("npy: got %q", npy)
+	}
+}
+
+// TestInspect checks that every stage shows something of its own.
+func TestInspect(t *testing.T) {
+	config := "../../configs/digits-mlp.yaml"
+	for stage, want := range map[string]string{
+		"summary": "dense_1", "spec": "keep_checkpoints: 3", "graph": "dense.kernel", "program": "matmul", "memory": "gradient: arena of ",
+	} {
+		contains(t, stage, must(t, "inspect", config, "--stage", stage, "--batch", "8"), want)
+	}
+	contains(t, "dot", must(t, "inspect", config, "--stage", "graph", "--dot"), "digraph ")
+	contains(t, "without data", must(t, "inspect", "../../configs/mnist-cnn.yaml"), "1199882")
+}
+
+func TestSmallCommands(t *testing.T) {
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(must(t, "schema")), &schema); err != nil {
+		t.Errorf("schema: %v", err)
+	}
+	contains(t, "layers", must(t, "layers"), "conv2d", "adamw", "huber")
+	contains(t, "layers adam", must(t, "layers", "adam"), "beta_1")
+	contains(t, "version", must(t, "version"), "gespann ", "go1.", "cpu, ref")
+	contains(t, "no command", must(t), "Available Commands:")
+}
+
+// TestMistakes checks exit codes and messages.
+func TestMistakes(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	misspelt := file("misspelt.yaml", strings.Replace(tiny, "units", "unit", 1))
+	shapes := file("shapes.yaml", strings.Replace(tiny, "units: 10", "units: 9", 1))
+	good := file("good.yaml", tiny)
+	notADir := file("file", "")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"unknown command": {[]string{"trian"}, exitUsage, []string{`unknown command "trian"`}},
+		"unknown flag":    {[]string{"train", "--epoch", "3"}, exitUsage, []string{"unknown flag: --epoch", "hint: gespann train --help"}},
+		"no config":       {[]string{"train"}, exitUsage, []string{"which configuration?"}},
+		"two configs":     {[]string{"train", "a", "b"}, exitUsage, []string{"got 2 arguments, want one configuration file"}},
+		"bad log":         {[]string{"train", good, "--log", "xml"}, exitUsage, []string{`--log: got "xml", want auto, plain or json`}},
+		"misspelt key":    {[]string{"train", misspelt}, exitUsage, []string{misspelt + ":5:13: ", "unit", `did you mean "units"?`}},
+		"wrong shapes":    {[]string{"train", shapes}, exitUsage, []string{shapes + ":", "9", "10"}},
+		"bad flag value":  {[]string{"train", good, "--epochs", "many"}, exitUsage, []string{"--epochs", "many"}},
+		"no file":         {[]string{"train", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml", "no such file"}},
+		"no backend":      {[]string{"train", good, "--backend", "gpu", "--runs", dir}, exitUsage, []string{`"gpu" is not in this build: got cpu, ref`}},
+		"runs is a file":  {[]string{"train", good, "--runs", notADir}, exitRun, []string{"run directory " + notADir + ": not a directory"}},
+		"resume nothing":  {[]string{"train", "--resume", filepath.Join(dir, "none")}, exitRun, []string{"run directory ", "no such file"}},
+		"resume latest":   {[]string{"train", "--resume", "--runs", filepath.Join(dir, "none")}, exitUsage, []string{"no run below "}},
+		"resume config":   {[]string{"train", good, "--resume=" + dir}, exitUsage, []string{"a run goes on with the spec in its directory"}},
+		"evaluate what":   {[]string{"evaluate"}, exitUsage, []string{"want one run directory or checkpoint"}},
+		"evaluate none":   {[]string{"evaluate", filepath.Join(dir, "none")}, exitRun, []string{"no such file"}},
+		"evaluate junk":   {[]string{"evaluate", good}, exitRun, []string{"checkpoint " + good + ": "}},
+		"bad split":       {[]string{"evaluate", dir, "--split", "tset"}, exitUsage, []string{`--split: got "tset"`}},
+		"bad format":      {[]string{"predict", dir, "--format", "xml"}, exitUsage, []string{`--format: got "xml"`}},
+		"bad stage":       {[]string{"inspect", good, "--stage", "x"}, exitUsage, []string{`--stage: got "x"`}},
+		"dot of what":     {[]string{"inspect", good, "--dot"}, exitUsage, []string{"only with --stage graph"}},
+		"unknown layer":   {[]string{"layers", "dens"}, exitUsage, []string{"dens", "dense"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, stderr := gespann(t, "", c.args...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			contains(t, "stderr", stderr, c.want...)
+			if out != "" {
+				t.Errorf("stdout: got %q, want nothing", out)
+			}
+		})
+	}
+}
+
+// TestNaN checks how a run ends whose learning rate is far too high.
+func TestNaN(t *testing.T) {
+	dir := writeTiny(t)
+	yaml := filepath.Join(dir, "tiny.yaml")
+	runs := filepath.Join(dir, "runs")
+	must(t, "train", yaml, "--runs", runs, "--epochs", "1")
+	code, _, stderr := gespann(t, "", "train", "--resume", filepath.Join(runs, "tiny"),
+		"--set", "optimizer.adam.learning_rate=1e30", "--epochs", "2")
+	if code != exitRun {
+		t.Errorf("exit code %d, want %d", code, exitRun)
+	}
+	contains(t, "stderr", stderr, "gespann: step ", "loss is ", "model[", "dense",
+		"the last checkpoint is "+filepath.Join(runs, "tiny", "checkpoints", "step-000000"),
+		"hint: try a lower learning rate: ", "--set optimizer.adam.learning_rate=1e+29")
+	must(t, "train", "--resume", filepath.Join(runs, "tiny"), "--set", "optimizer.adam.learning_rate=0.001", "--epochs", "2")
+}
+
+// TestJSONLog checks that every line is an object with a kind.
+func TestJSONLog(t *testing.T) {
+	dir := writeTiny(t)
+	out := must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--log", "json", "--epochs", "2")
+	seen := map[string]int{}
+	for line := range strings.Lines(out) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		kind, _ := e["event"].(string)
+		seen[kind]++
+	}
+	if seen["start"] != 1 || seen["epoch"] != 2 || seen["end"] != 1 || seen["checkpoint"] < 3 || seen["progress"] < 2 {
+		t.Errorf("events: %v", seen)
+	}
+}
+
+func TestOutputOfLogits(t *testing.T) {
+	o := &output{classes: []string{"a", "b"}, logits: true}
+	row := []float32{1000, 1001}
+	o.toProbabilities(row)
+	if got := float64(row[1]); math.Abs(got-1/(1+math.Exp(-1))) > 1e-6 {
+		t.Errorf("softmax of 1000, 1001 gives %v", row)
+	}
+	one := []float32{0}
+	o.toProbabilities(one)
+	if p := o.probabilities(one); p[0] != 0.5 || p[1] != 0.5 {
+		t.Errorf("sigmoid of 0 gives %v", p)
+	}
+}
+
+func TestConfusion(t *testing.T) {
+	golden(t, "confusion.txt", confusion([]float64{5, 0, 1, 0, 1234, 0, 0, 2, 0}, []string{"cat", "hippopotamuses", "é"})+
+		confusion(make([]float64, 30*30), numbers(30)))
+}
+
+func TestUseFile(t *testing.T) {
+	if _, err := parseSplit("train"); err != nil {
+		t.Error(err)
+	}
+	if s, err := parseSplit("validation"); err != nil || s != data.Validation {
+		t.Errorf("got %v, %v", s, err)
+	}
+}
+
+// TestLiveLog draws a run on terminals of three widths.
+func TestLiveLog(t *testing.T) {
+	var out bytes.Buffer
+	values := []train.Value{{Name: "loss", Value: 0.12345}, {Name: "accuracy", Value: 0.9612}}
+	for _, width := range []int{120, 80, 40} {
+		l := &liveLog{out: &out, width: func() int { return width }, color: width > 100}
+		l.event(train.Started{Dir: "runs/x", Parameters: 1199882, Rows: [3]int{54000, 6000, 10000}, Epochs: 12, StepsPerEpoch: 469})
+		l.event(train.Progress{Epoch: 3, Epochs: 12, Step: 128, Steps: 469, Values: values, RowsPerSecond: 31234, Left: 42e9})
+		l.event(train.EpochEnd{Row: train.Row{Epoch: 3, Values: values, Seconds: 75}, Epochs: 12, RowsPerSecond: 2.5e6, Best: true})
+		l.clear()
+	}
+	golden(t, "live.txt", strings.NewReplacer("\r", "<start>", "\x1b", "<esc>").Replace(out.String()))
+}
