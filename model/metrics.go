@@ -70,10 +70,11 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 }
 
 // oneOfMany reports whether the targets say which of several classes it is, by
-// labels or one-hot rows.
+// labels or one-hot rows. Several yes/no targets are not one-hot, unless the data
+// has classes.
 func (h *head) oneOfMany(in Input) bool {
 	oneHot := len(h.target) == 1 && h.target[0] > 1
-	return h.integer() || oneHot && h.targets == rowTargets && (in.Classes > 0 || h.lossKind.logits != "")
+	return h.integer() || oneHot && (in.Classes > 0 || h.lossKind.logits == "softmax")
 }
 
 // classes returns the number of classes of oneOfMany.

@@ -130,6 +130,7 @@ func TestMetrics(t *testing.T) {
 		{1, "sigmoid", "binary_crossentropy", "accuracy", Input{Classes: 2}, "binary_accuracy confusion"},
 		{1, "linear", "binary_crossentropy", "accuracy", Input{Target: []int{1}}, "binary_accuracy confusion"},
 		{4, "sigmoid", "binary_crossentropy", "accuracy", Input{Target: []int{4}}, "binary_accuracy"},
+		{4, "sigmoid", "binary_crossentropy", "accuracy", Input{Classes: 4, Target: []int{4}}, "accuracy confusion"},
 	} {
 		text := fmt.Sprintf(layers, tt.units, tt.act, tt.loss, tt.metrics)
 		tt.input.Shape = []int{4}

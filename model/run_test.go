@@ -248,7 +248,7 @@ func (k *machine) let(t *testing.T, m *Model, g *graph) {
 	t.Helper()
 	for name, n := range g.leaves {
 		shape := tensor.WithShape(n.Shape()...)
-		v := tensor.New(shape, tensor.Of(tensor.Float64))
+		var v *tensor.Dense
 		i := slices.IndexFunc(m.vars, func(v variable) bool { return v.Name == name })
 		size := ir.Size(n.Shape())
 		switch {
