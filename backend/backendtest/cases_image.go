@@ -31,8 +31,8 @@ var geometries = []geometry{
 	{2, 5, 7, 3, 4, 1, window(1, 1, 1, 1, 1, 1)},                 // pointwise
 	{3, 6, 5, 4, 7, 1, window(1, 1, 2, 3, 1, 1)},                 // pointwise, strided
 	{2, 8, 8, 1, 6, 1, window(3, 3, 1, 1, 1, 1)},                 // Cin = 1
-	{2, 28, 28, 1, 32, 1, window(3, 3, 1, 1, 1, 1)},              // first layer of the MNIST net
-	{1, 26, 26, 32, 64, 1, window(3, 3, 1, 1, 1, 1)},             // second layer
+	{1, 28, 28, 1, 32, 1, window(3, 3, 1, 1, 1, 1)},              // first layer of the MNIST net
+	{1, 13, 13, 32, 64, 1, window(3, 3, 1, 1, 1, 1)},             // second layer
 	{2, 9, 7, 3, 5, 1, window(3, 3, 1, 1, 1, 1, 1, 1, 1, 1)},     // same
 	{2, 9, 8, 3, 5, 1, window(3, 3, 2, 2, 1, 1, 1, 1, 0, 1)},     // same, strided
 	{2, 9, 8, 3, 5, 1, window(4, 2, 3, 1, 1, 1, 1, 2, 0, 1)},     // even, asymmetric
