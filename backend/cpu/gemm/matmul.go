@@ -84,14 +84,11 @@ func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
 	clear(g.workers)
 }
 
-// shareChunk copies one part of a to shared memory, with rows that do not alias.
+// shareChunk copies some rows of a to shared memory, with a length that does not
+// alias.
 func (g *MatMul) shareChunk(_, chunk int) {
-	rows, n := g.m, g.k
-	if g.transA {
-		rows, n = g.k, g.m
-	}
-	from, to := part(chunk, shareChunks, rows, 1)
-	copyRows(g.pool.Shared()[from*g.sharedLd:], g.sharedLd, g.a[from*g.aLd:], g.aLd, to-from, n)
+	from, to := part(chunk, shareChunks, g.m, 1)
+	copyRows(g.pool.Shared()[from*g.sharedLd:], g.sharedLd, g.a[from*g.k:], g.k, to-from, g.k)
 }
 
 // packed returns the panel of b packed in shared memory whose first column is j.

@@ -55,10 +55,9 @@ func copyRows(dst []float32, dstLd int, src []float32, srcLd, rows, n int) {
 }
 
 // aliases reports whether rows of ld elements compete for the same cache sets, so
-// that a tile that reads 14 of them keeps evicting its own data. Level 1 of x86
-// caches has 64 sets of 64 bytes; and with rows on so many pages, the first TLB
-// gets in the way as well.
-func aliases(ld int) bool { return ld%512 == 0 || ld >= 1024 }
+// that a tile that reads 14 of them keeps evicting its own data: first level caches
+// have 64 sets of 64 bytes and 8 or 12 ways. 2 KiB are harmless (measured).
+func aliases(ld int) bool { return ld%1024 == 0 }
 
 // padded returns a row length ≥ n that does not alias, a multiple of 16.
 func padded(n int) int {

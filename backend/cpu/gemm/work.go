@@ -55,16 +55,16 @@ func (w *work) slab(k0, k1 int) {
 
 // block returns the address and row length of the chunk's block of a.
 func (w *work) block(k0, k1 int) (a unsafe.Pointer, ld int) {
-	row, col, rows, n := w.i0, k0, w.i1-w.i0, k1-k0
 	if w.transA {
-		row, col, rows, n = col, row, n, rows
+		return at(w.a, k0*w.aLd+w.i0), w.aLd
 	}
+	from := w.i0*w.aLd + k0
 	if w.copying != copyBlock {
-		return at(w.a, row*w.aLd+col), w.aLd
+		return at(w.a, from), w.aLd
 	}
 	buf := w.scratch[w.panelSize(w.path):]
-	copyRows(buf, w.aLdMax, w.a[row*w.aLd+col:], w.aLd, rows, n)
-	return at(buf, 0), w.aLdMax
+	copyRows(buf, w.aLdBlock, w.a[from:], w.aLd, w.i1-w.i0, k1-k0)
+	return at(buf, 0), w.aLdBlock
 }
 
 // panel computes the panel of columns from j on.
