@@ -54,3 +54,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOverride checks that no value of a flag makes Parse panic or accept what
+// Marshal cannot write.
+func FuzzOverride(f *testing.F) {
+	for i, s := range settings() {
+		f.Add(s.key, []string{s.def, "1", "-1", "true", "a,b", "", "1e999", "\x00"}[i%8])
+	}
+	f.Add("model", "x")
+	f.Add("nothing", "x")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		s, err := Parse("fuzz.yaml", []byte(base+tail), Options{Set: []Override{{key, value}}})
+		if err == nil {
+			roundTrip(t, s)
+		} else if err.Error() == "" {
+			t.Error("an error without a sentence")
+		}
+	})
+}

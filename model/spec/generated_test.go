@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -41,4 +43,40 @@ func TestSchemaIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, filepath.Join(configs, "schema.json"), text)
+}
+
+// TestReferenceSnippets parses the examples in the reference. What a part of a
+// spec leaves out is added.
+func TestReferenceSnippets(t *testing.T) {
+	parts := strings.Split(string(Reference()), "```yaml\n")[1:]
+	if len(parts) < 5 {
+		t.Fatalf("%d examples, want at least 5", len(parts))
+	}
+	for _, part := range parts {
+		text, _, _ := strings.Cut(part, "```")
+		for _, section := range []string{"data: {source: digits}", "model: [flatten]", "loss: huber"} {
+			if key, _, _ := strings.Cut(section, " "); !strings.Contains("\n"+text, "\n"+key) {
+				text += section + "\n"
+			}
+		}
+		if _, err := Parse("README.md", []byte(text), Options{}); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+}
+
+// TestReferenceExamples checks that the reference lists the files in configs.
+func TestReferenceExamples(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(configs, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if name := filepath.Base(path); !slices.ContainsFunc(examples(), func(w Word) bool { return w.Name == name }) {
+			t.Errorf("%s is not in the reference", name)
+		}
+	}
+	if got := len(examples()); got != len(paths) {
+		t.Errorf("the reference lists %d files, want %d", got, len(paths))
+	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// plain returns a spec without what Marshal does not write: where settings came
+// plainSpec returns a spec without what Marshal does not write: where settings came
 // from.
 func plainSpec(s *Spec) *Spec {
 	c := *s

@@ -62,7 +62,7 @@ type Data struct {
 	BatchSize       int     `yaml:"batch_size" doc:"Rows per gradient." default:"32" min:"1" max:"1048576"`
 	ValidationSplit float64 `yaml:"validation_split" doc:"Fraction of the training rows set aside for validation." default:"0" min:"0" lt:"1"`
 	TestSplit       float64 `yaml:"test_split" doc:"Fraction of all rows set aside for the test, where the source has no test part." default:"0" min:"0" lt:"1"`
-	Normalize       string  `yaml:"normalize" doc:"scale maps features to 0..1 (bytes by 1/255, others by the training minimum and maximum), standard to mean 0 and deviation 1 per column of the training rows." default:"none" enum:"none,scale,standard"`
+	Normalize       string  `yaml:"normalize" doc:"scale maps features to 0..1: bytes by the largest that the source can hold, other columns by the least and greatest value of the training rows. standard maps each column to mean 0 and deviation 1 over the training rows." default:"none" enum:"none,scale,standard"`
 	OneHot          bool    `yaml:"one_hot" doc:"Turn class labels into one-hot rows, for categorical_crossentropy and regression losses." default:"false"`
 	Shuffle         bool    `yaml:"shuffle" doc:"Visit the training rows of each epoch in a new order." default:"true"`
 }
