@@ -3,7 +3,11 @@ package model
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
+
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/lapack64"
+
+	"github.com/gespann/gespann/backend/ir"
 )
 
 // Initial returns the initial value of every variable, in the order of Vars. Each
@@ -106,11 +110,7 @@ func truncatedNormal(shape []int, rng *rand.Rand, deviation float64) []float32 {
 }
 
 func fill(shape []int, next func() float64) []float32 {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	out := make([]float32, n)
+	out := make([]float32, ir.Size(shape))
 	for i := range out {
 		out[i] = float32(next())
 	}
@@ -118,59 +118,39 @@ func fill(shape []int, next func() float64) []float32 {
 }
 
 // orthogonal returns a matrix, of all dims but the last by the last, whose rows
-// or columns, whichever are shorter in number, are orthonormal: a random one by
-// the modified Gram-Schmidt process, applied twice for accuracy.
+// or columns, whichever are fewer, are orthonormal: the Q of a random matrix's QR
+// factorisation, with signs such that every such matrix is equally likely.
 //
-// Source: Saxe, McClelland and Ganguli, ICLR 2014.
+// Source: Saxe, McClelland and Ganguli, ICLR 2014; signs from Mezzadri, Notices
+// of the AMS 54 (2007).
 func orthogonal(shape []int, rng *rand.Rand) []float32 {
 	cols := shape[len(shape)-1]
-	rows := 1
-	for _, d := range shape[:len(shape)-1] {
-		rows *= d
-	}
+	rows := ir.Size(shape) / cols
 	long, short := max(rows, cols), min(rows, cols)
-	basis := make([][]float64, short)
-	for i := range basis {
-		basis[i] = newDirection(basis[:i], long, rng)
+	q := blas64.General{Rows: long, Cols: short, Stride: short, Data: make([]float64, long*short)}
+	for i := range q.Data {
+		q.Data[i] = rng.NormFloat64()
 	}
+	tau := make([]float64, short)
+	work := []float64{0}
+	lapack64.Geqrf(q, tau, work, -1) // asks for the size of work
+	work = make([]float64, max(int(work[0]), short))
+	lapack64.Geqrf(q, tau, work, len(work))
+	signs := make([]float64, short) // of the diagonal of R
+	for i := range signs {
+		signs[i] = math.Copysign(1, q.Data[i*short+i])
+	}
+	lapack64.Orgqr(q, tau, work, len(work))
 	out := make([]float32, rows*cols)
-	for i, v := range basis {
-		for j, x := range v {
+	for i := range long {
+		for j := range short {
+			v := float32(q.Data[i*short+j] * signs[j])
 			if rows >= cols {
-				out[j*cols+i] = float32(x)
+				out[i*cols+j] = v
 			} else {
-				out[i*cols+j] = float32(x)
+				out[j*cols+i] = v
 			}
 		}
 	}
 	return out
-}
-
-// newDirection returns a random unit vector that is orthogonal to basis.
-func newDirection(basis [][]float64, n int, rng *rand.Rand) []float64 {
-	v := make([]float64, n)
-	for i := range v {
-		v[i] = rng.NormFloat64()
-	}
-	for range 2 {
-		for _, b := range basis {
-			d := dot(v, b)
-			for i := range v {
-				v[i] -= d * b[i]
-			}
-		}
-	}
-	norm := math.Sqrt(dot(v, v))
-	for i := range v {
-		v[i] /= norm
-	}
-	return slices.Clip(v)
-}
-
-func dot(a, b []float64) float64 {
-	sum := 0.0
-	for i, x := range a {
-		sum += x * b[i]
-	}
-	return sum
 }

@@ -177,3 +177,10 @@ func TestEveryInitializerOfTheSpecExists(t *testing.T) {
 		t.Errorf("default initializer %q does not exist", got)
 	}
 }
+
+func BenchmarkOrthogonal(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for b.Loop() {
+		orthogonal([]int{512, 512}, rng)
+	}
+}

@@ -24,7 +24,9 @@ func (m *Model) Forward(rows int, targets bool) (*ir.Program, error) {
 }
 
 // Gradient returns the training program. With add, it adds to the gradients
-// instead of overwriting them.
+// instead of overwriting them. The input seed is the batch's weight: gradients
+// and batch statistics are multiplied by it, and so become means over all batches
+// that are added up.
 func (m *Model) Gradient(rows int, add bool) (*ir.Program, error) {
 	return m.program(programKey{name: "gradient", rows: rows, targets: true, add: add})
 }
