@@ -181,6 +181,32 @@ func TestNaN(t *testing.T) {
 	must(t, "train", "--resume", filepath.Join(runs, "tiny"), "--set", "optimizer.adam.learning_rate=0.001", "--epochs", "2")
 }
 
+// TestDamagedCheckpoint checks the advice about a checkpoint that a disk has
+// damaged, and follows it.
+func TestDamagedCheckpoint(t *testing.T) {
+	dir := writeTiny(t)
+	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
+	run := filepath.Join(dir, "tiny")
+	files, err := filepath.Glob(filepath.Join(run, "checkpoints", "step-*"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("checkpoints: %v, %v", files, err)
+	}
+	last := files[len(files)-1]
+	if err := os.Truncate(last, 5000); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := gespann(t, "", "train", "--resume", run)
+	if code != exitRun {
+		t.Errorf("exit code %d, want %d", code, exitRun)
+	}
+	contains(t, "stderr", stderr, "gespann: checkpoint "+last+": truncated: header says ", " bytes, file has 5000",
+		"hint: to go on from the checkpoint before it, delete "+last)
+	if err := os.Remove(last); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "train", "--resume", run)
+}
+
 // TestJSONLog checks that every line is an object with a kind.
 func TestJSONLog(t *testing.T) {
 	dir := writeTiny(t)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -108,13 +110,17 @@ func args(lo, hi int, want string) cobra.PositionalArgs {
 	}
 }
 
-// hint says how to go on after a run that stopped, or "".
+// hint says how to go on after a run has failed, or "".
 func hint(err error) string {
 	var stopped *train.StoppedError
-	if !errors.As(err, &stopped) {
-		return ""
+	if errors.As(err, &stopped) {
+		return stopHint(stopped)
 	}
-	return stopHint(stopped)
+	var file *checkpoint.FileError
+	if errors.As(err, &file) && !errors.Is(err, fs.ErrNotExist) && train.IsCheckpoint(file.Path) {
+		return "to go on from the checkpoint before it, delete " + file.Path
+	}
+	return ""
 }
 
 // self returns how this program was called, for commands to copy.

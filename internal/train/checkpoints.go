@@ -98,6 +98,9 @@ func readState(path string) (*checkpoint.State, position, error) {
 	return s, at, nil
 }
 
+// IsCheckpoint reports whether a path is that of a checkpoint of some run.
+func IsCheckpoint(path string) bool { return filepath.Base(filepath.Dir(path)) == checkpointsDir }
+
 // About returns the spec, in YAML, and the data.Prep, in JSON, of the run that a
 // checkpoint or model file is from.
 func About(s *checkpoint.State) (specText, prep string, err error) {

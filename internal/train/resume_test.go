@@ -1,6 +1,8 @@
 package train
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,6 +85,27 @@ func TestSpans(t *testing.T) {
 			same(t, fmt.Sprintf("%s: refresh %v, %d threads", name, c.refresh, c.threads), r.outcome(result), want)
 		}
 	}
+}
+
+// TestInterruptedAtTheEnd interrupts a run between its last epoch and its last file,
+// when the best weights are back in the session.
+func TestInterruptedAtTheEnd(t *testing.T) {
+	yaml := resumeSpecs["sgd, batch norm, plateau, early stopping"]
+	whole := newTestRun(t, yaml)
+	want := whole.outcome(whole.must())
+	r := newTestRun(t, yaml)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := r.run(ctx, 0, func(e Event) {
+		if e, ok := e.(EpochEnd); ok && e.Epoch == want.Result.Epochs {
+			cancel()
+		}
+	})
+	var interrupted *InterruptedError
+	if !errors.As(err, &interrupted) {
+		t.Fatalf("got %v, want an InterruptedError", err)
+	}
+	same(t, "interrupted at the end", r.outcome(r.must()), want)
 }
 
 // TestResumeRepairs checks that what a crash leaves in a directory is put right.
