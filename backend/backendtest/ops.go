@@ -36,6 +36,11 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 			}
 		})
 	}
+	t.Run("NaN", func(t *testing.T) {
+		ex := newExecutor(t)
+		defer ex.Close()
+		testNaN(t, ex)
+	})
 }
 
 // opCases returns the cases by op.

@@ -140,7 +140,7 @@ const (
 const NumOps = int(numOps)
 
 // An Act is an elementwise activation. Alpha is ≥ 0, so that the sign of the
-// output tells that of the input.
+// output tells that of the input. NaN stays NaN.
 type Act uint8
 
 const (

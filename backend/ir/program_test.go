@@ -181,7 +181,7 @@ func FuzzInfer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, op uint8, seed uint64, a, b, c int) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		number := func() int {
-			return []int{a, b, c, 1, 2, 3, 4, 0, -1, ir.MaxSize, math.MaxInt/2, math.MaxInt, math.MinInt}[r.IntN(13)]
+			return []int{a, b, c, 1, 2, 3, 4, 0, -1, ir.MaxSize, math.MaxInt / 2, math.MaxInt, math.MinInt}[r.IntN(13)]
 		}
 		attrs := ir.Attrs{Win: ir.Window{KH: number(), KW: number(), SH: number(), SW: number(), DH: 1, DW: 1},
 			Groups: number(), Dims: [4]int{number(), number(), number(), number()}}
