@@ -247,7 +247,7 @@ type mover struct {
 // add adds the products of rows consecutive elements of x and its successors with
 // dy: over the pixels of a row, and then over either the rows of an image or the
 // images.
-func (v *visit) add(kernels []func(*tile), m *mover, rows int) {
+func (v *visit) add(kernels kernels, m *mover, rows int) {
 	t := v.tile
 	pixel, bRow := v.x.move*v.c, v.x.n*t.bK/floatSize
 	outer := stride{m.i1 - m.i0, v.y.move * v.rowSize, bRow}
@@ -259,7 +259,7 @@ func (v *visit) add(kernels []func(*tile), m *mover, rows int) {
 	t.aOuter = (outer.src - v.x.n*pixel) * floatSize
 	t.bOuter = (outer.dst - bRow) * floatSize
 	t.cRow = v.dstC * floatSize
-	n := ceilDiv(rows, v.path.rows())
+	n := kernels.tiles(rows)
 	for o := range around.n {
 		t.b = at(m.dy, o*around.dst)
 		for q := range n {

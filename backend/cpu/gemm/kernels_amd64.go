@@ -23,23 +23,6 @@ var (
 		avx512x32_13,
 		avx512x32_14,
 	}
-	avx512x16 = [...]func(*tile){
-		nil,
-		avx512x16_1,
-		avx512x16_2,
-		avx512x16_3,
-		avx512x16_4,
-		avx512x16_5,
-		avx512x16_6,
-		avx512x16_7,
-		avx512x16_8,
-		avx512x16_9,
-		avx512x16_10,
-		avx512x16_11,
-		avx512x16_12,
-		avx512x16_13,
-		avx512x16_14,
-	}
 	avx2x16 = [...]func(*tile){
 		nil,
 		avx2x16_1,
@@ -121,76 +104,6 @@ func avx512x32_13(t *tile)
 //go:noescape
 func avx512x32_14(t *tile)
 
-// avx512x16_1 computes a tile of 1 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_1(t *tile)
-
-// avx512x16_2 computes a tile of 2 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_2(t *tile)
-
-// avx512x16_3 computes a tile of 3 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_3(t *tile)
-
-// avx512x16_4 computes a tile of 4 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_4(t *tile)
-
-// avx512x16_5 computes a tile of 5 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_5(t *tile)
-
-// avx512x16_6 computes a tile of 6 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_6(t *tile)
-
-// avx512x16_7 computes a tile of 7 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_7(t *tile)
-
-// avx512x16_8 computes a tile of 8 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_8(t *tile)
-
-// avx512x16_9 computes a tile of 9 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_9(t *tile)
-
-// avx512x16_10 computes a tile of 10 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_10(t *tile)
-
-// avx512x16_11 computes a tile of 11 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_11(t *tile)
-
-// avx512x16_12 computes a tile of 12 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_12(t *tile)
-
-// avx512x16_13 computes a tile of 13 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_13(t *tile)
-
-// avx512x16_14 computes a tile of 14 rows by at most 16 columns.
-//
-//go:noescape
-func avx512x16_14(t *tile)
-
 // avx2x16_1 computes a tile of 1 rows by at most 16 columns.
 //
 //go:noescape
@@ -225,11 +138,6 @@ func avx2x16_6(t *tile)
 //
 //go:noescape
 func copyRows32avx512(dst, src *float32, n, stride int)
-
-// copyRows16avx512 copies n ≥ 1 rows of 16 floats, src rows stride bytes apart, to dst.
-//
-//go:noescape
-func copyRows16avx512(dst, src *float32, n, stride int)
 
 // copyRows16avx2 copies n ≥ 1 rows of 16 floats, src rows stride bytes apart, to dst.
 //

@@ -64,10 +64,7 @@ func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
 	if g.transA {
 		g.aLd = g.m
 	}
-	g.epi = Epilogue{}
-	if e != nil {
-		g.epi = *e
-	}
+	g.epi = e.checked(g.m*g.n, g.n)
 	if g.copying == copyOnce {
 		g.pool.Run(shareChunks, g.shareFunc)
 		g.a, g.aLd = g.pool.Shared(), g.sharedLd

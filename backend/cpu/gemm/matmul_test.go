@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/numtest"
 )
 
@@ -17,7 +18,7 @@ var matmulShapes = [][3]int{
 	{1, 1, 1}, {1, 1, 7}, {1, 32, 5}, {1, 33, 300}, {2, 3, 5}, {3, 4, 4}, {5, 7, 11}, {7, 15, 1},
 	{4, 16, 16}, {6, 17, 31}, {13, 10, 64}, {14, 32, 3}, {15, 31, 17}, {16, 64, 512}, {29, 33, 65},
 	{31, 47, 37}, {43, 63, 129}, {64, 1, 64}, {97, 101, 103}, {128, 10, 512},
-	{515, 40, 20}, {15, 290, 512}, {7, 33, 2100}, {70, 100, 400}, {64, 40, 1024},
+	{515, 40, 20}, {15, 290, 1024}, {7, 33, 2100}, {70, 100, 400}, {64, 40, 1024},
 }
 
 func TestMatMul(t *testing.T) {
@@ -147,10 +148,35 @@ func TestMatMulNaN(t *testing.T) {
 	for _, path := range paths() {
 		c := []float32{0, 0}
 		newMatMul(p, path, 1, 2, 1, false, false).Run(c, []float32{nan}, []float32{1, 2},
-			&Epilogue{Act: epilogues[3].act})
+			&Epilogue{Act: ir.ReLU})
 		if c[0] == c[0] || c[1] == c[1] {
 			t.Errorf("%s: relu(NaN) = %v, want NaN", path.name, c)
 		}
+	}
+}
+
+// TestMatMulInvariants checks that misuse panics instead of reading elsewhere.
+func TestMatMulInvariants(t *testing.T) {
+	p := pool.New(1)
+	t.Cleanup(p.Close)
+	plan := NewMatMul(p, 2, 3, 4, false, false)
+	c, a, b := make([]float32, 6), make([]float32, 8), make([]float32, 12)
+	for name, run := range map[string]func(){
+		"short c":    func() { plan.Run(c[:5], a, b, nil) },
+		"short a":    func() { plan.Run(c, a[:7], b, nil) },
+		"short b":    func() { plan.Run(c, a, b[:11], nil) },
+		"short bias": func() { plan.Run(c, a, b, &Epilogue{Bias: c[:2]}) },
+		"short ref":  func() { plan.Run(c, a, b, &Epilogue{Act: ir.ReLU, Ref: a[:5]}) },
+		"no Row":     func() { plan.Run(c, a, b, &Epilogue{Act: ir.Tanh}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			run()
+		}()
 	}
 }
 

@@ -7,7 +7,7 @@ type path struct {
 	// wide are the kernels by number of rows, for panels of width columns.
 	// narrow, where not nil, are those for narrowWidth, which a last panel of
 	// that many columns or fewer uses.
-	wide, narrow       []func(*tile)
+	wide, narrow       kernels
 	width, narrowWidth int
 
 	// copyWide and copyNarrow pack n rows of a panel's width.
@@ -20,8 +20,11 @@ type path struct {
 	lanes int
 }
 
-// rows is the height of the tallest kernel.
-func (p *path) rows() int { return len(p.wide) - 1 }
+// kernels are micro-kernels by number of rows, from 1; [0] is nil.
+type kernels []func(*tile)
+
+// tiles returns how many tiles it takes to cover so many rows.
+func (k kernels) tiles(rows int) int { return ceilDiv(rows, len(k)-1) }
 
 // panelWidth returns the width of the panel for the given remaining columns.
 func (p *path) panelWidth(left int) int {
@@ -32,7 +35,7 @@ func (p *path) panelWidth(left int) int {
 }
 
 // kernels returns the kernels for a panel width.
-func (p *path) kernels(width int) []func(*tile) {
+func (p *path) kernels(width int) kernels {
 	if width == p.width {
 		return p.wide
 	}

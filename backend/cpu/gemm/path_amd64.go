@@ -8,24 +8,28 @@ import "golang.org/x/sys/cpu"
 func assembly() []*path {
 	var all []*path
 	x := &cpu.X86
-	if x.HasAVX512F && x.HasAVX512VL && x.HasBMI2 {
+	if !x.HasAVX2 || !x.HasFMA {
+		return nil
+	}
+	avx2 := path{
+		name: "avx2",
+		wide: avx2x16[:], width: 16,
+		copyWide:  copyRows16avx2,
+		transpose: transpose8avx2, block: 8,
+		addTo: addToavx2, lanes: 8,
+	}
+	if x.HasAVX512F && x.HasBMI2 {
+		// For narrow panels the AVX2 kernels are the faster ones: one vector per
+		// row leaves AVX-512 with a broadcast for each multiplication.
 		all = append(all, &path{
 			name: "avx512",
 			wide: avx512x32[:], width: 32,
-			narrow: avx512x16[:], narrowWidth: 16,
-			copyWide: copyRows32avx512, copyNarrow: copyRows16avx512,
+			narrow: avx2.wide, narrowWidth: avx2.width,
+			copyWide: copyRows32avx512, copyNarrow: avx2.copyWide,
 			transpose: transpose16avx512, block: 16,
 			addTo: addToavx512, lanes: 16,
 		})
 	}
-	if x.HasAVX2 && x.HasFMA {
-		all = append(all, &path{
-			name: "avx2",
-			wide: avx2x16[:], width: 16,
-			copyWide:  copyRows16avx2,
-			transpose: transpose8avx2, block: 8,
-			addTo: addToavx2, lanes: 8,
-		})
-	}
+	all = append(all, &avx2)
 	return all
 }

@@ -1,10 +1,6 @@
 package gemm
 
-import (
-	"unsafe"
-
-	"github.com/gespann/gespann/backend/ir"
-)
+import "unsafe"
 
 // work is one chunk of a product: rows i0 ≤ i < i1, columns j0 ≤ j < j1 and
 // k0 ≤ k < k1, with result dst [m,n].
@@ -77,7 +73,7 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 	switch {
 	case w.packing:
 		t.b = at(w.packed(j), k0*width)
-	case !w.transB && t.cols == width && w.i1-w.i0 <= w.path.rows():
+	case !w.transB && t.cols == width && kernels.tiles(w.i1-w.i0) == 1:
 		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize // read once: not worth packing
 	default:
 		w.path.packB(w.scratch, w.b, w.ldB(), w.transB, k0, k1-k0, j, t.cols, width)
@@ -87,7 +83,7 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 		t.bias = at(w.epi.Bias, j)
 	}
 	rows := w.i1 - w.i0
-	n := ceilDiv(rows, w.path.rows())
+	n := kernels.tiles(rows)
 	for i := range n {
 		from, to := part(i, n, rows, 1)
 		t.a = unsafe.Add(a, from*t.aRow)
@@ -96,54 +92,5 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 			t.ref = at(w.epi.Ref, (w.i0+from)*w.n+j)
 		}
 		kernels[to-from](t)
-	}
-}
-
-// flags returns the steps of e that kernels take, but for Accumulate.
-func (e *Epilogue) flags() int {
-	f := 0
-	if e.Bias != nil {
-		f |= flagBias
-	}
-	if e.Act == ir.ReLU && e.Row == nil {
-		if e.Ref != nil {
-			return f | flagReLUGrad
-		}
-		f |= flagReLU
-	}
-	return f
-}
-
-// rows calls Row for part of each row of c [·,n].
-func (e *Epilogue) rows(c []float32, n, i0, i1, j0, j1 int) {
-	for i := i0; i < i1; i++ {
-		var ref []float32
-		if e.Ref != nil {
-			ref = e.Ref[i*n+j0 : i*n+j1]
-		}
-		e.Row(c[i*n+j0:i*n+j1], ref)
-	}
-}
-
-// finish applies e, but for Accumulate, to part of a result in memory.
-func (e *Epilogue) finish(c []float32, n, i0, i1, j0, j1 int) {
-	f := e.flags()
-	for i := i0; i < i1 && f != 0; i++ {
-		for j := j0; j < j1; j++ {
-			v := c[i*n+j]
-			if f&flagBias != 0 {
-				v += e.Bias[j]
-			}
-			if f&flagReLU != 0 {
-				v = max(v, 0)
-			}
-			if f&flagReLUGrad != 0 && !(e.Ref[i*n+j] > 0) {
-				v = 0
-			}
-			c[i*n+j] = v
-		}
-	}
-	if e.Row != nil {
-		e.rows(c, n, i0, i1, j0, j1)
 	}
 }

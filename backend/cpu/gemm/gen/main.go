@@ -33,7 +33,6 @@ func generate() (asm, decl []byte) {
 	avx512, avx2 := avx512(), avx2()
 	families := []family{
 		{name: "avx512x32", isa: avx512, rows: 14, vectors: 2},
-		{name: "avx512x16", isa: avx512, rows: 14, vectors: 1},
 		{name: "avx2x16", isa: avx2, rows: 6, vectors: 2},
 	}
 	for _, f := range families {
@@ -47,7 +46,6 @@ func generate() (asm, decl []byte) {
 		}
 	}
 	o.copyRows(avx512, 32)
-	o.copyRows(avx512, 16)
 	o.copyRows(avx2, 16)
 	o.transpose16()
 	o.transpose8()
