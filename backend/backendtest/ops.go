@@ -20,7 +20,8 @@ import (
 	"github.com/gespann/gespann/internal/numtest"
 )
 
-// Ops runs every case of every op on an executor. No op can be skipped.
+// Ops runs every case of every op on an executor; in short tests without the
+// large ones. No op can be skipped.
 func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 	cases := opCases()
 	for op := ir.Op(1); int(op) < ir.NumOps; op++ {
@@ -32,6 +33,9 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 			}
 			for _, c := range cases[op] {
 				c.op = op
+				if testing.Short() && c.isLong() {
+					continue
+				}
 				t.Run(c.name, func(t *testing.T) { c.run(t, ex) })
 			}
 		})
@@ -65,6 +69,15 @@ type opCase struct {
 	runs  int   // with new inputs, on the same variables; 0 is 1
 	omit  []int // outputs that are not wanted
 	tol   tolerance
+}
+
+// isLong reports whether the case is left out of short tests.
+func (c *opCase) isLong() bool {
+	elements := 0
+	for _, a := range c.in {
+		elements += ir.Size(a.shape)
+	}
+	return elements > 12000 || elements*c.tol.terms > 1000000
 }
 
 // An arg is an input: type, shape and what its elements are.
