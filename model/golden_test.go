@@ -71,3 +71,29 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s has changed; run with -update and look at the difference. Got:\n%s", path, got)
 	}
 }
+
+// Inputs are listed where they are not just the previous layer.
+func TestSummaryOfBranches(t *testing.T) {
+	const want = `layer         kind         output         parameters  inputs
+input                      [batch, 2]
+left          dense        [batch, 3]     9
+right         dense        [batch, 4]     12          input
+joined        concatenate  [batch, 9]     0           left, right, input
+up            dense        [batch, 9]     90
+add           add          [batch, 9]     0           joined, up, joined
+activation    activation   [batch, 9]     0
+reshape       reshape      [batch, 3, 3]  0
+activation_1  activation   [batch, 3, 3]  0
+dense         dense        [batch, 3, 2]  8
+reshape_1     reshape      [batch, 6]     0
+parameters: 119 trained
+`
+	for _, s := range zoo {
+		if s.name != "branches" {
+			continue
+		}
+		if got := build(t, s).Summary(); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
