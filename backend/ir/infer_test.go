@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,47 @@ func TestInferErrors(t *testing.T) {
 		_, err := Infer(c.op, c.a, c.in)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("Infer(%v, %+v):\n got %v\nwant %s", c.op, c.a, err, c.want)
+		}
+	}
+}
+
+// TestFields checks that the text form and Verify know every attribute: a value
+// that is not zero has a text, and that text has the value.
+func TestFields(t *testing.T) {
+	typ := reflect.TypeFor[Attrs]()
+	if typ.NumField() != numFields {
+		t.Errorf("Attrs has %d fields, the table %d", typ.NumField(), int(numFields))
+	}
+	for n := range typ.NumField() {
+		var a, back Attrs
+		v := reflect.ValueOf(&a).Elem().Field(n)
+		switch v.Kind() {
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Float64:
+			v.SetFloat(0.1)
+		case reflect.Int:
+			v.SetInt(-3)
+		case reflect.Uint8:
+			v.SetUint(2)
+		case reflect.Uint64:
+			v.SetUint(1<<64 - 1)
+		default:
+			a.Win = Window{KH: 3, KW: 2, SH: 1, SW: 2, DH: 4, DW: 1, PT: 1, PR: 2}
+			if v.Kind() == reflect.Array {
+				a = Attrs{Dims: [4]int{3, 4}}
+			}
+		}
+		field, text, found := unread(&a, 0)
+		if !found {
+			t.Errorf("%s has no text", typ.Field(n).Name)
+			continue
+		}
+		if text == field.name {
+			text = ""
+		}
+		if err := field.parse(&back, text); err != nil || back != a {
+			t.Errorf("%s: %q parses as %+v, %v, want %+v", typ.Field(n).Name, text, back, err, a)
 		}
 	}
 }
