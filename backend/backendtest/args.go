@@ -62,7 +62,8 @@ func counter() arg {
 
 // shapes are the edge shapes for ops on rows: one element, odd, prime, larger
 // than a vector and than a block.
-var shapes = [][]int{{1}, {1, 1}, {7}, {1, 10}, {13, 1}, {3, 17}, {5, 16}, {31, 33}, {2, 3, 5}, {128, 65}, {9, 1031}, {1, 4099}}
+var shapes = [][]int{{1}, {1, 1}, {7}, {1, 10}, {13, 1}, {3, 17}, {5, 16}, {31, 33}, {2, 3, 5},
+	{128, 65}, {9, 1031}, {1, 4099}, big}
 
 // big is a shape that is cut into several blocks.
 var big = []int{67, 1009}
@@ -72,7 +73,7 @@ func text(shape []int) string { return fmt.Sprint(shape) }
 // activations are all of them, with the parameters that they have.
 func activations() []ir.Attrs {
 	return []ir.Attrs{
-		{Act: ir.ReLU}, {Act: ir.LeakyReLU, Alpha: 0.2}, {Act: ir.ELU, Alpha: 1}, {Act: ir.ELU, Alpha: 0.5},
-		{Act: ir.GELU}, {Act: ir.Sigmoid}, {Act: ir.Tanh}, {Act: ir.Softplus}, {Act: ir.SiLU},
+		{Act: ir.ReLU}, {Act: ir.LeakyReLU, Alpha: 0.2}, {Act: ir.ELU, Alpha: 1},
+		{Act: ir.ELU, Alpha: 0.5}, {Act: ir.GELU}, {Act: ir.Sigmoid}, {Act: ir.Tanh}, {Act: ir.Softplus}, {Act: ir.SiLU},
 	}
 }

@@ -66,7 +66,8 @@ func imageCases() map[ir.Op][]opCase {
 			if e.Bias {
 				continue
 			}
-			c = opCase{attrs: a, in: []arg{normal(w...), normal(y...)}, tol: sum(w[0] * w[1] * g.o / g.groups)}
+			terms = w[0] * w[1] * g.o / g.groups
+			c = opCase{attrs: a, in: []arg{normal(w...), normal(y...)}, tol: sum(terms)}
 			c.attrs.Dims = [4]int(x)
 			c.attrs.Act, c.attrs.Alpha, c.attrs.GradAct = e.Act, e.Alpha, e.Act != ir.NoAct
 			c.name = g.String() + c.epilogue(g.c, x...)

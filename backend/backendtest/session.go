@@ -109,7 +109,8 @@ func testAgrees(t *testing.T, b backend.Backend) {
 			}
 			got, want := open(t, b, job), open(t, reference, job)
 			for number := range 2 {
-				gotStats, wantStats := train(t, got, epoch(job, number)), train(t, want, epoch(job, number))
+				span := epoch(job, number)
+				gotStats, wantStats := train(t, got, span), train(t, want, span)
 				closeTo(t, job, snapshot(t, got), snapshot(t, want), gotStats, wantStats)
 				if gotStats.Rows != 203 {
 					t.Errorf("epoch has %d rows, want 203", gotStats.Rows)
@@ -119,12 +120,14 @@ func testAgrees(t *testing.T, b backend.Backend) {
 	}
 }
 
-// testThreads checks that the number of threads does not change a bit.
+// testThreads checks that the number of threads does not change a bit, on
+// batches that are large enough to be cut up.
 func testThreads(t *testing.T, b backend.Backend) {
 	var want [][]float32
 	var wantStats backend.Stats
 	for _, threads := range []int{1, 2, 3, 5} {
-		job := Job(t, 64, 1)
+		job := Job(t, 3001, 1)
+		job.Data = tinyData(8000, 0)
 		job.Threads = threads
 		s := open(t, b, job)
 		stats := train(t, s, epoch(job, 0))

@@ -24,7 +24,8 @@ type tolerance struct {
 }
 
 // exactly is the tolerance of ops that copy, select or round once.
-var exactly = tolerance{exact: true, why: "copies, selects or rounds once, as the definition does in float32"}
+var exactly = tolerance{exact: true,
+	why: "copies, selects or rounds once, as the definition does in float32"}
 
 // sum is the tolerance of a sum of k products.
 func sum(k int) tolerance {

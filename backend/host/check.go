@@ -51,7 +51,8 @@ func (s *session) checkPart(part *data.Part, split data.Split) error {
 func (in input) check(t *data.Table, rows, limit int) error {
 	want := max(len(in.f), len(in.i))
 	if got := rows * t.RowSize(); want != 0 && got != want {
-		return fmt.Errorf("%d rows of shape %v have %d elements, the program takes %d", rows, t.Shape, got, want)
+		return fmt.Errorf("%d rows of shape %v have %d elements, the program takes %d",
+			rows, t.Shape, got, want)
 	}
 	switch {
 	case in.i == nil:

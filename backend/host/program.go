@@ -89,8 +89,9 @@ func (s *session) compile(p *ir.Program) (*program, error) {
 	s.reserve(plan.Size)
 	pr := &program{p: p, slots: s.slots(p, plan)}
 	for i := range p.Values {
-		if err := pr.bind(&p.Values[i], ir.Slot(i)); err != nil {
-			return nil, fmt.Errorf("program %s: %s %s: %w", p.Name, p.Values[i].Kind, p.Values[i].Name, err)
+		v := &p.Values[i]
+		if err := pr.bind(v, ir.Slot(i)); err != nil {
+			return nil, fmt.Errorf("program %s: %v %s: %w", p.Name, v.Kind, v.Name, err)
 		}
 	}
 	var err error

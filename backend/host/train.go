@@ -18,7 +18,8 @@ func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, 
 		return stats, 0, fmt.Errorf("train: the job has no data")
 	}
 	if len(span.Rates) < span.Last-span.First {
-		return stats, 0, fmt.Errorf("train: got %d rates for %d steps", len(span.Rates), span.Last-span.First)
+		return stats, 0, fmt.Errorf("train: got %d rates for %d steps",
+			len(span.Rates), span.Last-span.First)
 	}
 	order := data.InOrder(s.job.Data.Parts[data.Train].Rows)
 	if s.job.Shuffle {

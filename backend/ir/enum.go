@@ -6,7 +6,8 @@ import (
 )
 
 var (
-	actNames    = []string{"none", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "softplus", "silu"}
+	actNames = []string{"none", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh",
+		"softplus", "silu"}
 	lossNames   = []string{"none", "squared_error", "abs_error", "huber", "sigmoid_xent"}
 	metricNames = []string{"none", "accuracy", "top_k", "binary_accuracy", "mae", "confusion"}
 	kindNames   = []string{"temp", "input", "output", "variable", "grad", "view"}

@@ -171,7 +171,8 @@ func enumField[E ~uint8](name string, names []string, of func(*Attrs) *E) field 
 		func(a *Attrs, text string) error {
 			i, ok := enumValue(names, text)
 			if !ok {
-				return fmt.Errorf("%s: got %q, want one of %s", name, text, strings.Join(names[1:], ", "))
+				return fmt.Errorf("%s: got %q, want one of %s",
+					name, text, strings.Join(names[1:], ", "))
 			}
 			*of(a) = E(i)
 			return nil

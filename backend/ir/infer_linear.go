@@ -115,17 +115,19 @@ func (c *check) window(w Window, x []int) (oh, ow int) {
 func (c *check) span(axis string, size, kernel, stride, dilation, before, after int) bool {
 	inRange := func(v, low int) bool { return v >= low && v <= maxWindow }
 	c.want(inRange(kernel, 1), "window: kernel %s is %d, want 1 to %d", axis, kernel, maxWindow)
-	c.want(inRange(stride, 1), "window: stride along %s is %d, want 1 to %d", axis, stride, maxWindow)
-	c.want(inRange(dilation, 1), "window: dilation along %s is %d, want 1 to %d", axis, dilation, maxWindow)
-	c.want(inRange(before, 0) && inRange(after, 0), "window: padding along %s is %d and %d, want 0 to %d",
-		axis, before, after, maxWindow)
+	c.want(inRange(stride, 1), "window: stride along %s is %d, want 1 to %d",
+		axis, stride, maxWindow)
+	c.want(inRange(dilation, 1), "window: dilation along %s is %d, want 1 to %d",
+		axis, dilation, maxWindow)
+	c.want(inRange(before, 0) && inRange(after, 0),
+		"window: padding along %s is %d and %d, want 0 to %d", axis, before, after, maxWindow)
 	c.want(size <= maxImage, "%s is %d, want at most %d", axis, size, maxImage)
 	if c.err != nil {
 		return false
 	}
 	reach := (kernel-1)*dilation + 1
-	c.want(before < reach && after < reach, "window: padding along %s is %d and %d, want less than its size %d",
-		axis, before, after, reach)
+	c.want(before < reach && after < reach,
+		"window: padding along %s is %d and %d, want less than its size %d", axis, before, after, reach)
 	c.want(size+before+after >= reach, "window: %s %d is larger than the padded input's %d",
 		axis, reach, size+before+after)
 	return c.err == nil

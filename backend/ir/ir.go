@@ -33,7 +33,8 @@ const (
 	Input
 	// Output is read by the session after a run, by name.
 	Output
-	// Variable is a persistent tensor, one of Set.Vars; only update programs
+	// Variable is a persistent tensor, one that all of
+	// a model's programs share; only update programs
 	// write it, in place.
 	Variable
 	// Grad is the gradient (of a parameter) or new batch statistic (of a state)
@@ -60,7 +61,7 @@ type Value struct {
 	Type  Type
 	Kind  Kind
 	Shape []int // dims ≥ 1; a scalar has shape [1]
-	Var   int   // index into Set.Vars for Variable and Grad, else -1
+	Var   int   // index into the model's variables for Variable and Grad, else -1
 	Of    Slot  // the value that a View shows, else None; never itself a View
 }
 

@@ -316,7 +316,7 @@ func (s *scanner) slot() Slot {
 }
 
 func (s *scanner) op() Op {
-	name := s.token("an op", func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' })
+	name := s.token("an op", isNameByte)
 	for op := range ops {
 		if ops[op].name == name && name != "" {
 			return Op(op)

@@ -17,7 +17,8 @@ func Verify(p *Program, vars []Var) error {
 	if p.Batch < 0 {
 		return fmt.Errorf("program %s: batch is %d, want >= 0", p.Name, p.Batch)
 	}
-	v := verifier{p: p, vars: vars, pending: make([]bool, len(p.Values)), done: make([]bool, len(p.Values))}
+	v := verifier{p: p, vars: vars,
+		pending: make([]bool, len(p.Values)), done: make([]bool, len(p.Values))}
 	if err := v.values(); err != nil {
 		return fmt.Errorf("program %s: %w", p.Name, err)
 	}
@@ -119,7 +120,8 @@ func (v *verifier) links(val *Value) error {
 	case owned && (val.Type != Float || !slices.Equal(val.Shape, v.vars[val.Var].Shape)):
 		return fmt.Errorf("variable %s is f%s", v.vars[val.Var].Name, shapeText(v.vars[val.Var].Shape))
 	case val.Kind == Grad && v.vars[val.Var].Role == OptState:
-		return fmt.Errorf("variable %s belongs to the optimizer and has no gradient", v.vars[val.Var].Name)
+		return fmt.Errorf("variable %s belongs to the optimizer and has no gradient",
+			v.vars[val.Var].Name)
 	case val.Kind != View && val.Of != None:
 		return fmt.Errorf("of is %d, want %d", val.Of, None)
 	case val.Kind == View:
@@ -162,7 +164,8 @@ func (v *verifier) instr(ins *Instr) error {
 		return fmt.Errorf("%v: has %d outputs, want %d", ins.Op, len(ins.Out), len(out))
 	}
 	if ins.Op.Updates() && v.p.Batch != 0 {
-		return fmt.Errorf("%v: changes variables, but the program has batch %d, want 0", ins.Op, v.p.Batch)
+		return fmt.Errorf("%v: changes variables, but the program has batch %d, want 0",
+			ins.Op, v.p.Batch)
 	}
 	wanted := false
 	for k, s := range ins.Out {
