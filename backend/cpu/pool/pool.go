@@ -25,13 +25,15 @@ const (
 	pauses     = 16 // PAUSE instructions between two looks: about 0.2 µs
 )
 
-// When the caller waits longer than it worked, another process has a worker's
-// core. It then works alone for a while, twice as long each time that this
-// happens again soon: two threads that compete with a third for two cores wait
-// for each other most of the time, and are slower than one.
+// When the caller waits lateFactor times as long as its quickest chunk took, some
+// other process has a worker's core. It then works alone for a while, twice as long
+// each time that this happens again soon: two threads that compete with a third for
+// two cores wait for each other most of the time, and are slower than one.
 const (
-	aloneMin = 2 * time.Millisecond
-	aloneMax = 64 * time.Millisecond
+	aloneMin = 4 * time.Millisecond
+	aloneMax = 250 * time.Millisecond
+
+	lateFactor = 4
 )
 
 // Pool is a fixed set of workers and the scratch memory they share. The caller
@@ -126,8 +128,7 @@ func (p *Pool) Run(chunks int, f func(worker, chunk int)) {
 	epoch := p.ticket.Load()>>32 + 1
 	p.ticket.Store(epoch<<32 | uint64(uint32(chunks)))
 	p.rouse(chunks - 1)
-	p.drain(0)
-	p.await(start)
+	p.await(start, p.lead(start))
 	p.f = nil
 	if bad := p.failure.Swap(nil); bad != nil {
 		panic(bad.value)
@@ -161,18 +162,39 @@ func (p *Pool) work(i int) {
 
 // drain computes chunks until none is left to hand out.
 func (p *Pool) drain(i int) {
+	for p.next(i) {
+	}
+}
+
+// lead is drain for the caller, from the given time on; it returns the duration of
+// the quickest chunk, or 0.
+func (p *Pool) lead(start time.Time) (quickest time.Duration) {
+	for p.next(0) {
+		now := time.Now()
+		if d := now.Sub(start); quickest == 0 || d < quickest {
+			quickest = d
+		}
+		start = now
+	}
+	return quickest
+}
+
+// next computes one chunk, and reports false when none is left.
+func (p *Pool) next(i int) bool {
 	for {
 		t := p.ticket.Load()
 		left := int(uint32(t))
 		if left == 0 {
-			return
+			return false
 		}
-		if p.ticket.CompareAndSwap(t, t-1) {
-			p.call(i, p.chunks-left)
-			if p.pending.Add(-1) == 0 && p.asleep.CompareAndSwap(true, false) {
-				p.finished <- struct{}{}
-			}
+		if !p.ticket.CompareAndSwap(t, t-1) {
+			continue
 		}
+		p.call(i, p.chunks-left)
+		if p.pending.Add(-1) == 0 && p.asleep.CompareAndSwap(true, false) {
+			p.finished <- struct{}{}
+		}
+		return true
 	}
 }
 
@@ -212,9 +234,9 @@ func (p *Pool) wanted() bool { return uint32(p.ticket.Load()) != 0 || p.closed.L
 // done reports whether all chunks have been computed.
 func (p *Pool) done() bool { return p.pending.Load() == 0 }
 
-// await returns when all chunks have been computed, of a region that the caller
-// has worked on since start.
-func (p *Pool) await(start time.Time) {
+// await returns when all chunks have been computed, of a region begun at start of
+// which the caller's quickest chunk took so long.
+func (p *Pool) await(start time.Time, quickest time.Duration) {
 	if p.spinUntil(p.done, callerSpin) {
 		if p.alone > 0 && start.Sub(p.aloneUntil) > aloneMax {
 			p.alone = 0
@@ -226,7 +248,7 @@ func (p *Pool) await(start time.Time) {
 	if !p.done() || !p.asleep.CompareAndSwap(true, false) {
 		<-p.finished
 	}
-	if now := time.Now(); now.Sub(waiting) > waiting.Sub(start) {
+	if now := time.Now(); quickest > 0 && now.Sub(waiting) > lateFactor*quickest {
 		p.alone = min(max(2*p.alone, aloneMin), aloneMax)
 		p.aloneUntil = now.Add(p.alone)
 	}
