@@ -33,9 +33,8 @@ const (
 	Input
 	// Output is read by the session after a run, by name.
 	Output
-	// Variable is a persistent tensor, one that all of
-	// a model's programs share; only update programs
-	// write it, in place.
+	// Variable is a persistent tensor that all programs of a model share; only
+	// update programs write it, in place.
 	Variable
 	// Grad is the gradient (of a parameter) or new batch statistic (of a state)
 	// of one variable. The gradient program writes it and the update program
