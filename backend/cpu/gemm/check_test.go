@@ -73,12 +73,19 @@ var epilogues = []epilogueCase{
 	{name: "plain"},
 	{name: "accumulate", accumulate: true},
 	{name: "bias", bias: true},
-	{name: "bias-relu", bias: true, act: ir.ReLU, apply: func(v, _ float64) float64 { return max(v, 0) }},
+	{name: "bias-relu", bias: true, act: ir.ReLU, apply: relu},
 	{name: "relu-grad", act: ir.ReLU, ref: true, apply: reluGrad},
-	{name: "accumulate-bias-relu-grad", accumulate: true, bias: true, act: ir.ReLU, ref: true, apply: reluGrad},
-	{name: "row", bias: true, act: ir.LeakyReLU, row: true, apply: func(v, _ float64) float64 { return 2 * v }},
-	{name: "row-ref", accumulate: true, act: ir.LeakyReLU, ref: true, row: true, apply: func(v, r float64) float64 { return v * r }},
+	{
+		name: "accumulate-bias-relu-grad", accumulate: true, bias: true,
+		act: ir.ReLU, ref: true, apply: reluGrad,
+	},
+	{name: "row", bias: true, act: ir.LeakyReLU, row: true, apply: double},
+	{name: "row-ref", accumulate: true, act: ir.LeakyReLU, ref: true, row: true, apply: times},
 }
+
+func relu(v, _ float64) float64    { return max(v, 0) }
+func double(v, _ float64) float64  { return 2 * v }
+func times(v, ref float64) float64 { return v * ref }
 
 // epilogue returns the Epilogue of the case.
 func (tc *epilogueCase) epilogue(bias, ref []float32) *Epilogue {

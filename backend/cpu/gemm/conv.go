@@ -35,7 +35,8 @@ func (s *ConvShape) pointwise() bool {
 // image, because the pixels of an output row are rows of a matrix with a constant
 // stride, and the inputs of one of them are KH runs of KW·C consecutive elements.
 // Images are copied, a band of rows at a time, only where they need zeros at their
-// left and right.
+// left and right. Where each channel is a group of its own, products are elementwise
+// along the channels.
 type Conv2D struct {
 	pool  *pool.Pool
 	path  *path

@@ -39,6 +39,9 @@ var convShapes = []struct {
 	{"groups", ConvShape{B: 2, H: 9, W: 10, C: 6, O: 9, Win: win(3, 1, 1, 1), Groups: 3}},
 	{"groups-strides", ConvShape{B: 2, H: 9, W: 10, C: 20, O: 80, Win: win(3, 2, 1, 1), Groups: 2}},
 	{"depthwise", ConvShape{B: 2, H: 9, W: 8, C: 7, O: 7, Win: win(3, 1, 1, 1), Groups: 7}},
+	{"depthwise-strides-dilation", ConvShape{B: 3, H: 19, W: 16, C: 45, O: 45, Win: win(3, 2, 2, 1), Groups: 45}},
+	{"depthwise-multiplier", ConvShape{B: 2, H: 9, W: 8, C: 5, O: 10, Win: win(3, 1, 1, 1), Groups: 5}},
+	{"depthwise-few-columns", ConvShape{B: 9, H: 3, W: 2, C: 16, O: 16, Win: win(2, 1, 1, 1), Groups: 16}},
 	{"asymmetric", ConvShape{B: 2, H: 12, W: 9, C: 3, O: 4, Win: ir.Window{
 		KH: 2, KW: 5, SH: 3, SW: 1, DH: 1, DW: 2, PT: 0, PB: 2, PL: 3, PR: 4,
 	}}},
@@ -149,7 +152,10 @@ func naiveConv(s *ConvShape, x, w, dy []float32) convSums {
 }
 
 // checkConv runs one function with one epilogue.
-func checkConv(t *testing.T, name string, tc epilogueCase, r sums, channels int, run func([]float32, *Epilogue)) {
+func checkConv(
+	t *testing.T, name string, tc epilogueCase, r sums, channels int,
+	run func([]float32, *Epilogue),
+) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(10, 10))
 	n := len(r.sum)

@@ -42,7 +42,7 @@ func newConvDW(p *pool.Pool, path *path, s *ConvShape) *convDW {
 	d.chunkFunc, d.sumFunc = d.chunk, d.sumChunk
 	_, d.size, _ = s.sizes()
 	d.parts = min(s.B, partsMax, max(partialMax/d.size, 1))
-	d.groupsOfPanels = min(ceilDiv(chunksWanted, d.parts), d.panels()*d.groups)
+	d.groupsOfPanels = min(ceilDiv(chunksWanted, d.parts), d.panels())
 	if pixels := d.y.n * d.x.n; pixels < 64 {
 		d.images = min(ceilDiv(s.B, d.parts), ceilDiv(256, pixels))
 	}
@@ -55,8 +55,30 @@ func newConvDW(p *pool.Pool, path *path, s *ConvShape) *convDW {
 	return d
 }
 
-// panels is the number of panels of output channels in a group.
-func (d *convDW) panels() int { return ceilDiv(d.cout(), d.path.width) }
+// width is the number of output channels of a panel.
+func (d *convDW) width() int {
+	if d.depthwise() {
+		return d.path.eachWidth
+	}
+	return d.path.width
+}
+
+// panelsOfGroup is the number of panels of a group, or of all groups where
+// each is a channel.
+func (d *convDW) panelsOfGroup() int {
+	if d.depthwise() {
+		return ceilDiv(d.dstC, d.width())
+	}
+	return ceilDiv(d.cout(), d.width())
+}
+
+// panels is the number of panels of output channels.
+func (d *convDW) panels() int {
+	if d.depthwise() {
+		return d.panelsOfGroup()
+	}
+	return d.panelsOfGroup() * d.groups
+}
 
 // rowSize is the length of a row of x with zeros left and right.
 func (d *convDW) rowSize() int {
@@ -107,7 +129,7 @@ func (d *convDW) chunk(worker, chunk int) {
 	if p > 0 {
 		v.dst = d.pool.Shared()[(p-1)*d.size:]
 	}
-	v.p0, v.p1 = part(q, d.groupsOfPanels, d.panels()*d.groups, 1)
+	v.p0, v.p1 = part(q, d.groupsOfPanels, d.panels(), 1)
 	v.clear()
 	b0, b1 := part(p, d.parts, d.batch, 1)
 	for b := b0; b < b1; b += d.images {
@@ -137,10 +159,14 @@ type visit struct {
 
 // channels returns the group and the output channels of a panel.
 func (d *convDW) channels(panel int) (group, from, cols int) {
-	group, i := panel/d.panels(), panel%d.panels()
-	from = i * d.path.width
-	cols = min(d.path.width, d.cout()-from)
-	return group, group*d.cout() + from, cols
+	group, i := panel/d.panelsOfGroup(), panel%d.panelsOfGroup()
+	size := d.cout()
+	if d.depthwise() {
+		size = d.dstC
+	}
+	from = i * d.width()
+	cols = min(d.width(), size-from)
+	return group, group*size + from, cols
 }
 
 // clear sets the chunk's part of dst to zero.
@@ -187,20 +213,7 @@ func (v *visit) panel(panel int) {
 	group, from, cols := v.channels(panel)
 	t := v.tile
 	t.cols, t.flags = cols, flagAccumulate
-	width := v.path.panelWidth(cols)
-	kernels := v.path.kernels(width)
-	rows := v.i1 - v.i0
-	dy, dyImage := v.dy[((v.b0*v.y.n+v.i0)*v.x.n)*v.dstC:], v.y.n*v.x.n*v.dstC
-	if cols == width && !aliases(v.dstC) {
-		t.bK = v.dstC * floatSize
-		dy = dy[from:]
-	} else {
-		pixels := rows * v.x.n
-		for b := range v.b1 - v.b0 {
-			v.path.packB(v.scratch[b*pixels*width:], dy[b*dyImage:], v.dstC, false, 0, pixels, from, cols, width)
-		}
-		dy, dyImage, t.bK = v.scratch, pixels*width, width*floatSize
-	}
+	dy, dyImage, kernels := v.columns(from)
 	bRow := v.x.n * t.bK / floatSize
 	taps := len(v.x.taps)
 	for p := range v.y.taps {
@@ -209,21 +222,51 @@ func (v *visit) panel(panel int) {
 			continue
 		}
 		m := mover{
-			i0: i0, i1: i1, x: (i0*v.y.move+p*v.y.dilate+v.y.offset)*v.rowSize +
+			kernels: kernels, i0: i0, i1: i1,
+			x: (i0*v.y.move+p*v.y.dilate+v.y.offset)*v.rowSize +
 				(v.x.offset-v.firstCol)*v.c + group*v.cin(),
 			dy: dy[(i0-v.i0)*bRow:], dyImage: dyImage,
-			dw: p*taps*v.tapSize + from,
+			dw: p*taps*v.tapSize + from, step: 1,
 		}
-		if v.groups == 1 && v.x.dilate == 1 {
-			v.add(kernels, &m, taps*v.c)
-			continue
-		}
-		for range taps {
-			v.add(kernels, &m, v.cin())
-			m.x += v.x.dilate * v.c
-			m.dw += v.tapSize
+		switch {
+		case v.depthwise():
+			m.x += from
+			m.step = v.x.dilate * v.c
+			v.add(&m, taps)
+		case v.groups == 1 && v.x.dilate == 1:
+			v.add(&m, taps*v.c)
+		default:
+			for range taps {
+				v.add(&m, v.cin())
+				m.x += v.x.dilate * v.c
+				m.dw += v.tapSize
+			}
 		}
 	}
+}
+
+// columns returns the tile's columns of dy, the channels from from on of the rows
+// i0 ≤ i < i1: in place or packed, with the distance between images, and their
+// kernels. It sets the tile's bK.
+func (v *visit) columns(from int) (dy []float32, dyImage int, k kernels) {
+	t := v.tile
+	dy, dyImage = v.dy[(v.b0*v.y.n+v.i0)*v.x.n*v.dstC:], v.y.n*v.x.n*v.dstC
+	t.bK = v.dstC * floatSize
+	if v.depthwise() {
+		return dy[from:], dyImage, v.path.each
+	}
+	width := v.path.panelWidth(t.cols)
+	k = v.path.kernels(width)
+	if t.cols == width && !aliases(v.dstC) {
+		return dy[from:], dyImage, k
+	}
+	pixels := (v.i1 - v.i0) * v.x.n
+	for b := range v.b1 - v.b0 {
+		v.path.packB(v.scratch[b*pixels*width:], dy[b*dyImage:], v.dstC, false,
+			0, pixels, from, t.cols, width)
+	}
+	t.bK = width * floatSize
+	return v.scratch, pixels * width, k
 }
 
 // reach returns the rows i0 ≤ i < i1 of dy for which tap p is inside x.
@@ -236,18 +279,19 @@ func (v *visit) reach(p int) (i0, i1 int) {
 	return i0, min(i1, max(ceilDiv(v.h-first, v.y.move), 0))
 }
 
-// mover is a product to add: where it starts in x, dy and dw.
+// mover is a product to add: where it starts in x, dy and dw, and the distance of
+// its rows in x.
 type mover struct {
-	i0, i1  int
-	x, dw   int
-	dy      []float32
-	dyImage int
+	kernels     kernels
+	i0, i1      int
+	x, step, dw int
+	dy          []float32
+	dyImage     int
 }
 
-// add adds the products of rows consecutive elements of x and its successors with
-// dy: over the pixels of a row, and then over either the rows of an image or the
-// images.
-func (v *visit) add(kernels kernels, m *mover, rows int) {
+// add adds the products of so many rows of x with dy: over the pixels of a row of
+// dy, and then over either the rows of an image or the images.
+func (v *visit) add(m *mover, rows int) {
 	t := v.tile
 	pixel, bRow := v.x.move*v.c, v.x.n*t.bK/floatSize
 	outer := stride{m.i1 - m.i0, v.y.move * v.rowSize, bRow}
@@ -255,18 +299,19 @@ func (v *visit) add(kernels kernels, m *mover, rows int) {
 	if outer.n < around.n {
 		outer, around = around, outer
 	}
-	t.aRow, t.aK, t.k, t.outer = floatSize, pixel*floatSize, v.x.n, outer.n
+	t.aRow, t.aK = m.step*floatSize, pixel*floatSize
+	t.k, t.outer = v.x.n, outer.n
 	t.aOuter = (outer.src - v.x.n*pixel) * floatSize
 	t.bOuter = (outer.dst - bRow) * floatSize
 	t.cRow = v.dstC * floatSize
-	n := kernels.tiles(rows)
+	n := m.kernels.tiles(rows)
 	for o := range around.n {
 		t.b = at(m.dy, o*around.dst)
 		for q := range n {
 			from, to := part(q, n, rows, 1)
-			t.a = at(v.rows, m.x+o*around.src+from)
+			t.a = at(v.rows, m.x+o*around.src+from*m.step)
 			t.c = at(v.dst, m.dw+from*v.dstC)
-			kernels[to-from](t)
+			m.kernels[to-from](t)
 		}
 	}
 }

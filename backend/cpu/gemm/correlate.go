@@ -78,6 +78,13 @@ func (r *rowsOf) row(p *convPanel, i, channel, from, to int) {
 		(x.offset-r.firstCol)*r.c + p.group*r.cin()
 	b := p.at + from*taps*r.cin()*p.width
 	t := r.tile
+	if r.depthwise() {
+		t.k, t.aK, t.outer = taps, x.dilate*r.c*floatSize, to-from
+		t.aOuter = (y.dilate*r.rowSize - taps*x.dilate*r.c) * floatSize
+		t.flags = r.firstFlags() | r.epi.flags()
+		r.tiles(p, i, channel, src+p.from, b)
+		return
+	}
 	if r.groups == 1 && (x.dilate == 1 || taps == 1) {
 		// A run of taps·c elements per source row.
 		t.k, t.aK, t.outer = taps*r.c, floatSize, to-from
@@ -136,6 +143,9 @@ func (r *rowsOf) tiles(p *convPanel, i, channel, src, b int) {
 	t := r.tile
 	inner, outer := r.loops()
 	kernels := r.path.kernels(p.width)
+	if r.depthwise() {
+		kernels = r.path.each
+	}
 	t.aRow, t.cRow = inner.src*floatSize, inner.dst*floatSize
 	t.b = at(r.pool.Shared(), b)
 	dst := r.pixel(i) + channel

@@ -59,13 +59,21 @@ func (c *correlation) planPanels() int {
 	size := 0
 	for f := range c.phases {
 		taps := len(c.phases[f].y.taps) * len(c.phases[f].x.taps)
-		for g := range c.groups {
-			for j := 0; j < c.cout(); j += c.path.width {
-				p := convPanel{phase: f, group: g, from: j, cols: min(c.path.width, c.cout()-j), at: size}
-				p.width = c.path.panelWidth(p.cols)
+		add := func(group, channels, width int, widthOf func(int) int) {
+			for j := 0; j < channels; j += width {
+				p := convPanel{phase: f, group: group, from: j, at: size}
+				p.cols = min(width, channels-j)
+				p.width = widthOf(p.cols)
 				size += taps * c.cin() * p.width
 				c.panels = append(c.panels, p)
 			}
+		}
+		if c.depthwise() {
+			add(0, c.dstC, c.path.eachWidth, func(int) int { return c.path.eachWidth })
+			continue
+		}
+		for g := range c.groups {
+			add(g, c.cout(), c.path.width, c.path.panelWidth)
 		}
 	}
 	return size
@@ -152,6 +160,11 @@ func (c *correlation) pack(_, chunk int) {
 	for _, y := range ph.y.taps {
 		for _, x := range ph.x.taps {
 			tap := c.weights[(y*c.kw+x)*c.tapSize:]
+			if c.depthwise() {
+				clear(dst[copy(dst[:p.width], tap[p.from:][:p.cols]):p.width])
+				dst = dst[p.width:]
+				continue
+			}
 			c.path.packB(dst, tap, ld, c.transposed, k0, c.cin(), j0, p.cols, p.width)
 			dst = dst[c.cin()*p.width:]
 		}

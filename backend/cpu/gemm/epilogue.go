@@ -34,7 +34,7 @@ func (e *Epilogue) checked(size, cols int) Epilogue {
 	case e == nil:
 		return Epilogue{}
 	case e.Bias != nil && len(e.Bias) < cols, e.Ref != nil && len(e.Ref) < size:
-		panic(fmt.Sprintf("gemm: invariant: epilogue of %d biases and %d references for %d columns, %d elements",
+		panic(fmt.Sprintf("gemm: invariant: bias of %d and ref of %d elements, want %d and %d",
 			len(e.Bias), len(e.Ref), cols, size))
 	case e.Row == nil && e.Act != ir.NoAct && e.Act != ir.ReLU:
 		panic(fmt.Sprintf("gemm: invariant: activation %d without Row", e.Act))

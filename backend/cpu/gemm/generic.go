@@ -8,9 +8,9 @@ const genericSize = 4
 
 func generic() *path {
 	return &path{
-		name:      "generic",
-		wide:      []func(*tile){nil, genericRow, genericRow2, genericRow3, genericTile},
-		width:     genericSize,
+		name: "generic",
+		wide: kernels{nil, genericRow, genericRow2, genericRow3, genericTile}, width: genericSize,
+		each: kernels{nil, genericEach}, eachWidth: genericSize,
 		copyWide:  genericCopyRows,
 		transpose: genericTranspose, block: genericSize,
 		addTo: genericAddTo, lanes: 1,
@@ -41,6 +41,24 @@ func genericRows(t *tile, rows int) {
 		}
 		genericStore(t, i, &acc)
 	}
+}
+
+// genericEach computes a row of an elementwise product.
+func genericEach(t *tile) {
+	var acc [genericSize]float32
+	a, b := 0, 0
+	for range t.outer {
+		for range t.k {
+			for j := range t.cols {
+				acc[j] += *load(t.a, a+j*floatSize) * *load(t.b, b+j*floatSize)
+			}
+			a += t.aK
+			b += t.bK
+		}
+		a += t.aOuter
+		b += t.bOuter
+	}
+	genericStore(t, 0, &acc)
 }
 
 // genericTile computes a full tile.

@@ -32,6 +32,28 @@ var (
 		avx2x16_5,
 		avx2x16_6,
 	}
+	avx512each = [...]func(*tile){
+		nil,
+		avx512each_1,
+		avx512each_2,
+		avx512each_3,
+		avx512each_4,
+		avx512each_5,
+		avx512each_6,
+		avx512each_7,
+		avx512each_8,
+	}
+	avx2each = [...]func(*tile){
+		nil,
+		avx2each_1,
+		avx2each_2,
+		avx2each_3,
+		avx2each_4,
+		avx2each_5,
+		avx2each_6,
+		avx2each_7,
+		avx2each_8,
+	}
 )
 
 // avx512x32_1 computes a tile of 1 rows by at most 32 columns.
@@ -133,6 +155,86 @@ func avx2x16_5(t *tile)
 //
 //go:noescape
 func avx2x16_6(t *tile)
+
+// avx512each_1 computes a tile of 1 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_1(t *tile)
+
+// avx512each_2 computes a tile of 2 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_2(t *tile)
+
+// avx512each_3 computes a tile of 3 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_3(t *tile)
+
+// avx512each_4 computes a tile of 4 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_4(t *tile)
+
+// avx512each_5 computes a tile of 5 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_5(t *tile)
+
+// avx512each_6 computes a tile of 6 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_6(t *tile)
+
+// avx512each_7 computes a tile of 7 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_7(t *tile)
+
+// avx512each_8 computes a tile of 8 rows by at most 16 columns.
+//
+//go:noescape
+func avx512each_8(t *tile)
+
+// avx2each_1 computes a tile of 1 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_1(t *tile)
+
+// avx2each_2 computes a tile of 2 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_2(t *tile)
+
+// avx2each_3 computes a tile of 3 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_3(t *tile)
+
+// avx2each_4 computes a tile of 4 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_4(t *tile)
+
+// avx2each_5 computes a tile of 5 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_5(t *tile)
+
+// avx2each_6 computes a tile of 6 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_6(t *tile)
+
+// avx2each_7 computes a tile of 7 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_7(t *tile)
+
+// avx2each_8 computes a tile of 8 rows by at most 8 columns.
+//
+//go:noescape
+func avx2each_8(t *tile)
 
 // copyRows32avx512 copies n ≥ 1 rows of 32 floats, src rows stride bytes apart, to dst.
 //

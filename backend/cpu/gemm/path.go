@@ -10,6 +10,11 @@ type path struct {
 	wide, narrow       kernels
 	width, narrowWidth int
 
+	// each are elementwise kernels, for eachWidth columns: a[i,p,q] is a row of
+	// its own, a[i,p,q,j] at 4j behind it. They read cols columns only.
+	each      kernels
+	eachWidth int
+
 	// copyWide and copyNarrow pack n rows of a panel's width.
 	copyWide, copyNarrow func(dst, src *float32, n, stride int)
 	// transpose transposes a square block of this size.

@@ -14,6 +14,7 @@ func assembly() []*path {
 	avx2 := path{
 		name: "avx2",
 		wide: avx2x16[:], width: 16,
+		each: avx2each[:], eachWidth: 8,
 		copyWide:  copyRows16avx2,
 		transpose: transpose8avx2, block: 8,
 		addTo: addToavx2, lanes: 8,
@@ -25,6 +26,7 @@ func assembly() []*path {
 			name: "avx512",
 			wide: avx512x32[:], width: 32,
 			narrow: avx2.wide, narrowWidth: avx2.width,
+			each: avx512each[:], eachWidth: 16,
 			copyWide: copyRows32avx512, copyNarrow: avx2.copyWide,
 			transpose: transpose16avx512, block: 16,
 			addTo: addToavx512, lanes: 16,

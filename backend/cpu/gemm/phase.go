@@ -54,6 +54,12 @@ type image struct {
 func (m *image) cin() int  { return m.c / m.groups }
 func (m *image) cout() int { return m.dstC / m.groups }
 
+// depthwise reports whether each channel is a group of its own: the channels then
+// are the columns of elementwise products.
+func (m *image) depthwise() bool {
+	return m.groups > 1 && m.groups == m.c && m.groups == m.dstC
+}
+
 // forwardImage describes y as the target of x.
 func forwardImage(s *ConvShape) image {
 	oh, ow := s.Win.Out(s.H, s.W)
@@ -110,7 +116,10 @@ func gradAxes(size, kernel, stride, dilate, pad int) []axis {
 	var all []axis
 	unit := gcd(stride, dilate)
 	for first := range min(stride, size) {
-		x := axis{n: ceilDiv(size-first, stride), first: first, step: stride, move: 1, dilate: dilate / unit}
+		x := axis{
+			n: ceilDiv(size-first, stride), first: first, step: stride,
+			move: 1, dilate: dilate / unit,
+		}
 		// The taps that fit are every stride/unit-th; in descending order, so
 		// that their sources ascend.
 		for p := kernel - 1; p >= 0; p-- {

@@ -61,21 +61,21 @@ func (s isa) masks(o *output) {
 	o.asm.WriteString("GLOBL masks<>(SB), RODATA|NOPTR, $128\n")
 }
 
-// loadMasked loads vector v of a row into register dst; masked columns are 0 and
-// are not read.
-func (s isa) loadMasked(o *output, base string, v int, dst string) {
+// loadMasked loads vector v of the row at the given address into register dst;
+// masked columns are 0 and are not read.
+func (s isa) loadMasked(o *output, address string, v int, dst string) {
 	if s.opmask {
-		o.op("VMOVUPS.Z %d(%s), K%d, %s", v*s.bytes, base, v+1, dst)
+		o.op("VMOVUPS.Z %d%s, K%d, %s", v*s.bytes, address, v+1, dst)
 		return
 	}
-	o.op("VMASKMOVPS %d(%s), Y%d, %s", v*s.bytes, base, v, dst)
+	o.op("VMASKMOVPS %d%s, Y%d, %s", v*s.bytes, address, v, dst)
 }
 
 // storeMasked stores vector v of a row; masked columns are not written.
-func (s isa) storeMasked(o *output, src string, v int, base string) {
+func (s isa) storeMasked(o *output, src string, v int, address string) {
 	if s.opmask {
-		o.op("VMOVUPS %s, K%d, %d(%s)", src, v+1, v*s.bytes, base)
+		o.op("VMOVUPS %s, K%d, %d%s", src, v+1, v*s.bytes, address)
 		return
 	}
-	o.op("VMASKMOVPS %s, Y%d, %d(%s)", src, v, v*s.bytes, base)
+	o.op("VMASKMOVPS %s, Y%d, %d%s", src, v, v*s.bytes, address)
 }

@@ -13,7 +13,8 @@ import "fmt"
 //
 // Vectors 0 and 1 hold a row of b, 2 and 3 an element of a, the others the tile.
 // In the epilogue 0 and 1 hold the masks where the isa has none of its own, 2
-// is free and 3 is zero.
+// is free and 3 is zero. Elementwise kernels have the mask from the start, and
+// the row of b in 1.
 var rowBase = [...]string{"AX", "R11", "R12", "R13", "R15"}
 
 const firstAcc = 4
@@ -56,6 +57,10 @@ func (o *output) prefetchC(f family, rows int) {
 // product writes the two loops over k.
 func (o *output) product(f family, rows int) {
 	groups := (rows + 2) / 3
+	if f.each {
+		o.op("MOVQ tile_cols(DI), R8")
+		f.isa.setMasks(o, f.vectors)
+	}
 	o.op("MOVQ tile_outer(DI), SI")
 	o.op("MOVQ tile_a(DI), AX")
 	o.op("MOVQ tile_aRow(DI), BX")
@@ -72,7 +77,11 @@ func (o *output) product(f family, rows int) {
 	o.op("MOVQ tile_k(DI), CX")
 	o.op("PCALIGN $32")
 	o.label("inner")
-	o.step(f, rows)
+	if f.each {
+		o.stepEach(f, rows)
+	} else {
+		o.step(f, rows)
+	}
 	for g := range groups {
 		o.op("ADDQ R10, %s", rowBase[g])
 	}
@@ -108,6 +117,19 @@ func (o *output) step(f family, rows int) {
 	}
 }
 
+// stepEach adds the elementwise products of the rows of a with the row of b for one
+// k. Columns that are masked are not read: here a and b are images in place.
+func (o *output) stepEach(f family, rows int) {
+	b := f.isa.vec(1)
+	f.isa.loadMasked(o, "(DX)", 0, b)
+	o.op("ADDQ R9, DX")
+	for i := range rows {
+		a := f.isa.vec(2 + i%2)
+		f.isa.loadMasked(o, rowAddress(i), 0, a)
+		o.op("VFMADD231PS %s, %s, %s", b, a, f.acc(i, 0))
+	}
+}
+
 // rowAddress returns the operand for row i of a.
 func rowAddress(i int) string {
 	if i%3 == 0 {
@@ -127,14 +149,14 @@ func (o *output) epilogue(f family, rows int) {
 	o.when("flagAccumulate", func() {
 		o.op("MOVQ tile_c(DI), R11")
 		o.eachVector(f, rows, "R11", func(acc string, v int) {
-			f.isa.loadMasked(o, "R11", v, free)
+			f.isa.loadMasked(o, "(R11)", v, free)
 			o.op("VADDPS %s, %s, %s", free, acc, acc)
 		})
 	})
 	o.when("flagBias", func() {
 		o.op("MOVQ tile_bias(DI), R11")
 		for v := range f.vectors {
-			f.isa.loadMasked(o, "R11", v, free)
+			f.isa.loadMasked(o, "(R11)", v, free)
 			for i := range rows {
 				o.op("VADDPS %s, %s, %s", free, f.acc(i, v), f.acc(i, v))
 			}
@@ -150,7 +172,7 @@ func (o *output) epilogue(f family, rows int) {
 	o.when("flagReLUGrad", func() {
 		o.op("MOVQ tile_ref(DI), R11")
 		o.eachVector(f, rows, "R11", func(acc string, v int) {
-			f.isa.loadMasked(o, "R11", v, free)
+			f.isa.loadMasked(o, "(R11)", v, free)
 			f.keepPositive(o, free, zero, acc)
 		})
 	})
@@ -182,7 +204,7 @@ func (o *output) store(f family, rows int) {
 		o.label("partial")
 	}
 	o.eachVector(f, rows, "R11", func(acc string, v int) {
-		f.isa.storeMasked(o, acc, v, "R11")
+		f.isa.storeMasked(o, acc, v, "(R11)")
 	})
 }
 

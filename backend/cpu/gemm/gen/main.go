@@ -34,6 +34,8 @@ func generate() (asm, decl []byte) {
 	families := []family{
 		{name: "avx512x32", isa: avx512, rows: 14, vectors: 2},
 		{name: "avx2x16", isa: avx2, rows: 6, vectors: 2},
+		{name: "avx512each", isa: avx512, rows: 8, vectors: 1, each: true},
+		{name: "avx2each", isa: avx2, rows: 8, vectors: 1, each: true},
 	}
 	for _, f := range families {
 		o.table(f)
@@ -54,12 +56,15 @@ func generate() (asm, decl []byte) {
 	return o.asm.Bytes(), o.decl.Bytes()
 }
 
-// A family is a set of kernels with the same number of columns.
+// A family is a set of kernels with the same number of columns. With each, an
+// element of a is not one number for all columns but a row of its own, so that the
+// product is elementwise.
 type family struct {
 	name    string
 	isa     isa
 	rows    int // of the tallest kernel
 	vectors int // registers that one row of the tile takes
+	each    bool
 }
 
 // output collects the two files.
