@@ -128,10 +128,10 @@ func genericStore(t *tile, i int, acc *[genericSize]float32) {
 // load returns the float at an offset in bytes.
 func load(p unsafe.Pointer, offset int) *float32 { return (*float32)(unsafe.Add(p, offset)) }
 
-func genericCopyRows(dst, src *float32, n, stride int) {
+func genericCopyRows(dst, src *float32, n, stride, cols int) {
 	for i := range n {
-		to := (*[genericSize]float32)(unsafe.Add(unsafe.Pointer(dst), i*genericSize*floatSize))
-		*to = *(*[genericSize]float32)(unsafe.Add(unsafe.Pointer(src), i*stride))
+		to := unsafe.Slice(load(unsafe.Pointer(dst), i*genericSize*floatSize), genericSize)
+		clear(to[copy(to, unsafe.Slice(load(unsafe.Pointer(src), i*stride), cols)):])
 	}
 }
 

@@ -61,7 +61,9 @@ type grid struct {
 // planMatMul chooses the grid for a product.
 func planMatMul(p *path, m, n, k int, transA bool) grid {
 	panels := ceilDiv(n, p.width)
-	want := int(min(max(float64(m)*float64(n)*float64(k)/chunkWork, 1), chunksWanted))
+	// With few rows the time is that of reading b.
+	muls := float64(max(m, 4)) * float64(n) * float64(k)
+	want := int(min(max(muls/chunkWork, 1), chunksWanted))
 	g := grid{splits: 1, blocks: ceilDiv(m, rowsMax), groups: min(panels, want)}
 	g.copying = copying(m, k, panels, transA)
 	if g.copying == copyBlock {

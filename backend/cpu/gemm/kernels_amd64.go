@@ -236,15 +236,17 @@ func avx2each_7(t *tile)
 //go:noescape
 func avx2each_8(t *tile)
 
-// copyRows32avx512 copies n ≥ 1 rows of 32 floats, src rows stride bytes apart, to dst.
+// copyRows32avx512 copies n ≥ 1 rows of cols floats, stride bytes apart, to rows of 32 in dst,
+// with zeros behind them.
 //
 //go:noescape
-func copyRows32avx512(dst, src *float32, n, stride int)
+func copyRows32avx512(dst, src *float32, n, stride, cols int)
 
-// copyRows16avx2 copies n ≥ 1 rows of 16 floats, src rows stride bytes apart, to dst.
+// copyRows16avx2 copies n ≥ 1 rows of cols floats, stride bytes apart, to rows of 16 in dst,
+// with zeros behind them.
 //
 //go:noescape
-func copyRows16avx2(dst, src *float32, n, stride int)
+func copyRows16avx2(dst, src *float32, n, stride, cols int)
 
 // transpose16avx512 transposes 16 by 16 floats; rows are dstStride and srcStride bytes apart.
 //

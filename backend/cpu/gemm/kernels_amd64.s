@@ -7082,18 +7082,25 @@ partial:
 	VZEROUPPER
 	RET
 
-// func copyRows32avx512(dst, src *float32, n, stride int)
-TEXT ·copyRows32avx512(SB), NOSPLIT, $0-32
+// func copyRows32avx512(dst, src *float32, n, stride, cols int)
+TEXT ·copyRows32avx512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
 	MOVQ stride+24(FP), BX
+	MOVQ cols+32(FP), R8
+	MOVQ $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K1
+	SHRQ $16, R9
+	KMOVW R9, K2
+	SHRQ $16, R9
 
 row:
-	VMOVUPS 0(SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
+	VMOVUPS.Z 0(SI), K1, Z2
+	VMOVUPS.Z 64(SI), K2, Z3
+	VMOVUPS Z2, 0(DI)
+	VMOVUPS Z3, 64(DI)
 	ADDQ BX, SI
 	ADDQ $128, DI
 	DECQ CX
@@ -7101,18 +7108,24 @@ row:
 	VZEROUPPER
 	RET
 
-// func copyRows16avx2(dst, src *float32, n, stride int)
-TEXT ·copyRows16avx2(SB), NOSPLIT, $0-32
+// func copyRows16avx2(dst, src *float32, n, stride, cols int)
+TEXT ·copyRows16avx2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
 	MOVQ stride+24(FP), BX
+	MOVQ cols+32(FP), R8
+	LEAQ masks<>+64(SB), R9
+	SHLQ $2, R8
+	SUBQ R8, R9
+	VMOVUPS 0(R9), Y0
+	VMOVUPS 32(R9), Y1
 
 row:
-	VMOVUPS 0(SI), Y0
-	VMOVUPS 32(SI), Y1
-	VMOVUPS Y0, 0(DI)
-	VMOVUPS Y1, 32(DI)
+	VMASKMOVPS 0(SI), Y0, Y2
+	VMASKMOVPS 32(SI), Y1, Y3
+	VMOVUPS Y2, 0(DI)
+	VMOVUPS Y3, 32(DI)
 	ADDQ BX, SI
 	ADDQ $64, DI
 	DECQ CX

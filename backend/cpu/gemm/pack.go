@@ -7,43 +7,36 @@ package gemm
 //
 // b has rows of ld elements: op(b) itself, or with trans its transpose.
 func (p *path) packB(dst, b []float32, ld int, trans bool, k0, kn, j0, cols, width int) {
-	switch {
-	case trans:
+	if trans {
 		p.packTransposed(dst, b[j0*ld+k0:], ld, kn, cols, width)
-	case cols == width:
-		pack := p.copyWide
-		if width != p.width {
-			pack = p.copyNarrow
-		}
-		pack(&dst[0], &b[k0*ld+j0], kn, ld*floatSize)
-	default:
-		for i := range kn {
-			row := dst[i*width : (i+1)*width]
-			clear(row[copy(row, b[(k0+i)*ld+j0:][:cols]):])
-		}
+		return
 	}
+	pack := p.copyWide
+	if width != p.width {
+		pack = p.copyNarrow
+	}
+	pack(&dst[0], &b[k0*ld+j0], kn, ld*floatSize, cols)
 }
 
 // packTransposed packs a panel whose columns are cols rows of kn elements in src.
 func (p *path) packTransposed(dst, src []float32, ld, kn, cols, width int) {
-	whole := kn / p.block * p.block
-	for j := 0; j < width; j += p.block {
-		done := 0
-		if j+p.block <= cols {
-			for k := 0; k < whole; k += p.block {
-				p.transpose(&dst[k*width+j], &src[j*ld+k], width*floatSize, ld*floatSize)
-			}
-			done = whole
+	wholeK, wholeJ := kn/p.block*p.block, cols/p.block*p.block
+	for j := 0; j < wholeJ; j += p.block {
+		for k := 0; k < wholeK; k += p.block {
+			p.transpose(&dst[k*width+j], &src[j*ld+k], width*floatSize, ld*floatSize)
 		}
-		for jj := j; jj < min(j+p.block, width); jj++ {
-			for k := done; k < kn; k++ {
-				v := float32(0)
-				if jj < cols {
-					v = src[jj*ld+k]
-				}
-				dst[k*width+jj] = v
-			}
+	}
+	for j := range cols {
+		from := wholeK
+		if j >= wholeJ {
+			from = 0
 		}
+		for k, v := range src[j*ld+from : j*ld+kn] {
+			dst[(from+k)*width+j] = v
+		}
+	}
+	for k := 0; k < kn && cols < width; k++ {
+		clear(dst[k*width+cols : (k+1)*width])
 	}
 }
 

@@ -15,8 +15,8 @@ type path struct {
 	each      kernels
 	eachWidth int
 
-	// copyWide and copyNarrow pack n rows of a panel's width.
-	copyWide, copyNarrow func(dst, src *float32, n, stride int)
+	// copyWide and copyNarrow pack n rows of a panel, of which cols are there.
+	copyWide, copyNarrow func(dst, src *float32, n, stride, cols int)
 	// transpose transposes a square block of this size.
 	transpose func(dst, src *float32, dstStride, srcStride int)
 	block     int

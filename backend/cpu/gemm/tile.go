@@ -11,8 +11,9 @@ import "unsafe"
 //	b[p,q,j] at b + p·bK + q·(k·bK + bOuter) + 4j
 //	c[i,j]   = epilogue(t[i,j])                         at c + i·cRow + 4j
 //
-// in that order of q and p, rounded in the same way for any r. ref is laid out as c. All strides are in bytes. Kernels read
-// full rows of b, however few cols are.
+// in that order of q and p, rounded in the same way for any r. ref is laid out as
+// c. All strides are in bytes. Kernels read full rows of b, however few cols are;
+// only elementwise ones, where a[i,p,q] is a row as well, do not.
 type tile struct {
 	k, outer         int // ≥ 1
 	cols             int // 1 to the kernel's width

@@ -6,19 +6,22 @@ import "fmt"
 func (o *output) copyRows(s isa, width int) {
 	name := fmt.Sprintf("copyRows%d%s", width, s.name)
 	o.function(name, fmt.Sprintf(
-		"// %s copies n ≥ 1 rows of %d floats, src rows stride bytes apart, to dst.\n", name, width),
-		"(dst, src *float32, n, stride int)", 32)
+		"// %s copies n ≥ 1 rows of cols floats, stride bytes apart, to rows of %d in dst,\n"+
+			"// with zeros behind them.\n", name, width),
+		"(dst, src *float32, n, stride, cols int)", 40)
 	o.op("MOVQ dst+0(FP), DI")
 	o.op("MOVQ src+8(FP), SI")
 	o.op("MOVQ n+16(FP), CX")
 	o.op("MOVQ stride+24(FP), BX")
-	o.label("row")
+	o.op("MOVQ cols+32(FP), R8")
 	vectors := width * 4 / s.bytes
+	s.setMasks(o, vectors)
+	o.label("row")
 	for v := range vectors {
-		o.op("VMOVUPS %d(SI), %s", v*s.bytes, s.vec(v))
+		s.loadMasked(o, "(SI)", v, s.vec(2+v))
 	}
 	for v := range vectors {
-		o.op("VMOVUPS %s, %d(DI)", s.vec(v), v*s.bytes)
+		o.op("VMOVUPS %s, %d(DI)", s.vec(2+v), v*s.bytes)
 	}
 	o.op("ADDQ BX, SI")
 	o.op("ADDQ $%d, DI", width*4)
