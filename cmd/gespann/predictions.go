@@ -85,7 +85,11 @@ func (p *jsonPredictions) begin(*output, int, []int) error {
 }
 
 func (p *jsonPredictions) row(o *output, row []float32) error {
-	if !o.isClass(len(row)) {
+	switch {
+	case o.isClass(len(row)):
+	case len(row) == 1:
+		return p.enc.Encode(map[string]float32{o.name: row[0]})
+	default:
 		return p.enc.Encode(map[string][]float32{o.name: row})
 	}
 	row = o.probabilities(row)

@@ -24,6 +24,10 @@ type position struct {
 	Epoch int   `json:"epoch"` // epochs finished
 	Step  int   `json:"step"`  // optimiser steps taken in the epoch after those
 	Steps int64 `json:"steps"` // optimiser steps since the start
+	// Rows is the number of training rows, PerStep how many of them a step takes:
+	// what Step counts.
+	Rows    int `json:"rows"`
+	PerStep int `json:"rows_per_step"`
 	// Sums are the statistics of the epoch's steps so far.
 	Sums    sums   `json:"sums"`
 	Seconds number `json:"seconds"` // spent on the epoch so far
@@ -43,6 +47,16 @@ func (p position) after(q position) bool {
 
 // at reports whether p and q are the same place in the run.
 func (p position) at(q position) bool { return !p.after(q) && !q.after(p) }
+
+// check returns an error when p is inside an epoch whose steps take other rows.
+func (p position) check(rows, perStep int) error {
+	if p.Step == 0 || p.Rows == rows && p.PerStep == perStep {
+		return nil
+	}
+	return fmt.Errorf("is inside an epoch of %d rows, %d per step; they are %d and %d now\n"+
+		"hint: batch_size, accumulate and the training rows can change only between epochs",
+		p.Rows, p.PerStep, rows, perStep)
+}
 
 // next moves p to the start of the next epoch.
 func (p *position) next() {

@@ -17,13 +17,13 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		o.Events = func(Event) {}
 	}
 	t := &o.Spec.Train
-	rows := o.Spec.Data.BatchSize * t.Accumulate
+	rows, perStep := o.Data.Parts[data.Train].Rows, o.Spec.Data.BatchSize*t.Accumulate
 	l = &loop{
 		Options: o,
-		steps:   (o.Data.Parts[data.Train].Rows + rows - 1) / rows,
+		steps:   (rows + perStep - 1) / perStep,
 		every:   t.CheckpointInterval(),
 		pace:    pace{refresh: cmp.Or(o.Refresh, time.Second/10)},
-		at:      position{Factor: 1},
+		at:      position{Factor: 1, Rows: rows, PerStep: perStep},
 	}
 	l.plateau, _ = t.Schedule.Params.(*spec.ReduceOnPlateau)
 	l.rates = model.NewSchedule(o.Spec, l.steps).Rate
@@ -61,9 +61,14 @@ func (l *loop) restore(ctx context.Context) error {
 	if err != nil {
 		return &checkpoint.FileError{Path: path, Err: err}
 	}
-	if l.at, err = parsePosition(state.Meta[metaPosition]); err != nil {
+	at, err := parsePosition(state.Meta[metaPosition])
+	if err == nil {
+		err = at.check(l.at.Rows, l.at.PerStep)
+	}
+	if err != nil {
 		return &checkpoint.FileError{Path: path, Err: err}
 	}
+	at.Rows, at.PerStep, l.at = l.at.Rows, l.at.PerStep, at
 	l.saved = path
 	if path != l.Dir.bestPath() {
 		l.savedAt = l.at

@@ -163,6 +163,22 @@ func TestOtherModel(t *testing.T) {
 	}
 }
 
+// TestOtherBatches checks that a run does not go on inside an epoch with steps of
+// another size, but between epochs.
+func TestOtherBatches(t *testing.T) {
+	r := newTestRun(t, plain)
+	r.until(3)
+	r.spec.Data.BatchSize = 6
+	_, err := r.run(context.Background(), 0, nil)
+	if want := "is inside an epoch of 47 rows, 4 per step; they are 47 and 6 now"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want ... %s ...", err, want)
+	}
+	r.spec.Data.BatchSize = 4
+	r.must()
+	r.spec.Data.BatchSize, r.spec.Train.Epochs = 6, 4
+	r.must()
+}
+
 // TestDamagedCheckpoint checks that a run does not go on from a damaged file.
 func TestDamagedCheckpoint(t *testing.T) {
 	r := newTestRun(t, plain)
