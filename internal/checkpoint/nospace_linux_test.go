@@ -26,7 +26,7 @@ func TestNoSpace(t *testing.T) {
 	}
 	large := &State{Tensors: []Tensor{{"w", []int{1 << 17}, make([]float32, 1<<17)}}}
 	err := Write(path, large)
-	if want := "checkpoint " + path + ": it needs 524448 bytes: no space left on device"; err == nil || err.Error() != want {
+	if want := "checkpoint " + path + ": it needs 524456 bytes: no space left on device"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if !errors.Is(err, syscall.ENOSPC) {

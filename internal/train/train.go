@@ -43,9 +43,9 @@ type Result struct {
 // An InterruptedError reports that the context of Run ended. The run was saved.
 type InterruptedError struct {
 	Checkpoint string // "" before the first step
-	Epoch      int // the epoch at hand, from 1
-	Step       int // its steps taken
-	Steps      int // of the epoch
+	Epoch      int    // the epoch at hand, from 1
+	Step       int    // its steps taken
+	Steps      int    // of the epoch
 }
 
 func (e *InterruptedError) Error() string {
