@@ -6,7 +6,9 @@
 The first command writes the initial weights, the rows of each batch and the
 seeds of the dropout layers; this script trains the same models from them, with
 float32 arithmetic on the CPU, and writes NAME.json beside itself: the loss of
-every step and the versions used. Nothing of Gespann is executed here: the
+every step, how far the losses move when the initial weights are off by their
+last bits (the largest relative change so far, over eight trials), and the
+versions used. Nothing of Gespann is executed here: the
 models, Adam in Keras's form, and the counter-based dropout mask are written
 down once more.
 """
@@ -86,33 +88,51 @@ def labels(path):
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=8).astype(np.int64))
 
 
-def record(folder, name, net):
-    job = json.loads((folder / f"{name}.json").read_text())
-    weights = safetensors.torch.load_file(folder / f"{name}.safetensors")
+def train(weights, job, net, x, y):
+    """Returns the loss of every step."""
     weights = {k: v.clone().requires_grad_() for k, v in weights.items()}
-    adam = torch.optim.Adam(
-        weights.values(), lr=job["rate"], betas=(0.9, 0.999), foreach=False
-    )
-    x = images(HERE / "mnist" / "train-images-idx3-ubyte.gz")
-    y = labels(HERE / "mnist" / "train-labels-idx1-ubyte.gz")
+    adam = torch.optim.Adam(weights.values(), betas=(0.9, 0.999), foreach=False)
     losses = []
     for step, rows in enumerate(job["batches"]):
         logits = net(weights, x[rows], job["dropout"] or [], step)
         loss = F.cross_entropy(logits, y[rows])
         adam.zero_grad()
         loss.backward()
+        group = adam.param_groups[0]
+        group["lr"] = job["rates"][step]
         # Keras adds epsilon before the bias correction of the second moment.
-        adam.param_groups[0]["eps"] = 1e-7 / (1 - 0.999 ** (step + 1)) ** 0.5
+        group["eps"] = 1e-7 / (1 - 0.999 ** (step + 1)) ** 0.5
         adam.step()
-        losses.append(float("%.9g" % loss.item()))
+        losses.append(loss.item())
+    return np.array(losses)
+
+
+def nudged(weights, seed):
+    """Moves every weight by up to four units in the last place."""
+    rng = torch.Generator().manual_seed(seed)
+    return {
+        k: v * (1 + (torch.rand(v.shape, generator=rng) * 2 - 1) * 2**-22)
+        for k, v in weights.items()
+    }
+
+
+def record(folder, name, net):
+    job = json.loads((folder / f"{name}.json").read_text())
+    weights = safetensors.torch.load_file(folder / f"{name}.safetensors")
+    x = images(HERE / "mnist" / "train-images-idx3-ubyte.gz")
+    y = labels(HERE / "mnist" / "train-labels-idx1-ubyte.gz")
+    losses = train(weights, job, net, x, y)
+    others = [train(nudged(weights, seed), job, net, x, y) for seed in range(8)]
+    spread = np.max([np.abs(other / losses - 1) for other in others], axis=0)
     out = {
         "made_by": "losses.py",
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "losses": losses,
+        "losses": [float("%.9g" % v) for v in losses],
+        "spread": [float("%.2g" % v) for v in np.maximum.accumulate(spread)],
     }
     (HERE / f"{name}.json").write_text(json.dumps(out, indent=1) + "\n")
-    print(name, losses[0], "...", losses[-1])
+    print(name, losses[0], "...", losses[-1], "spread", out["spread"][-1])
 
 
 if __name__ == "__main__":
