@@ -92,7 +92,6 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 		return usagef("%w\nhint: %s --help lists the flags", err, c.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
 		newLayers(t), newVersion(t))
