@@ -28,12 +28,13 @@ const (
 // When the caller waits lateFactor times as long as its quickest chunk took, some
 // other process has a worker's core. It then works alone for a while, twice as long
 // each time that this happens again soon: two threads that compete with a third for
-// two cores wait for each other most of the time, and are slower than one.
+// two cores wait for each other most of the time, and are slower than one. The
+// factor leaves room for chunks of unequal size.
 const (
 	aloneMin = 4 * time.Millisecond
 	aloneMax = 250 * time.Millisecond
 
-	lateFactor = 4
+	lateFactor = 8
 )
 
 // Pool is a fixed set of workers and the scratch memory they share. The caller
