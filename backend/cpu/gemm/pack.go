@@ -49,7 +49,8 @@ func copyRows(dst []float32, dstLd int, src []float32, srcLd, rows, n int) {
 
 // aliases reports whether rows of ld elements compete for the same cache sets, so
 // that a tile that reads 14 of them keeps evicting its own data: first level caches
-// have 64 sets of 64 bytes and 8 or 12 ways. 2 KiB are harmless (measured).
+// have 64 sets of 64 bytes and 8 or 12 ways. On a 2-core Zen 4, copying a gains 10 to
+// 20 % at multiples of 4 KiB; at 2 KiB, or when a is transposed, it loses some.
 func aliases(ld int) bool { return ld%1024 == 0 }
 
 // padded returns a row length ≥ n that does not alias, a multiple of 16.

@@ -18,7 +18,8 @@ import (
 // serial parts of a training step; the caller is at the end of a region and
 // waits only for chunks that are being computed, so when these take longer
 // another process has the worker's core, which the kernel can resolve only if
-// the caller gives way. Both measured on a 2-core Zen 4.
+// the caller gives way. Estimates: on a 2-core Zen 4 an empty region costs 0.5 µs
+// when the workers spin, some 100 µs when they must be woken.
 const (
 	workerSpin = 2 * time.Millisecond
 	callerSpin = 500 * time.Microsecond
@@ -29,7 +30,7 @@ const (
 // other process has a worker's core. It then works alone for a while, twice as long
 // each time that this happens again soon: two threads that compete with a third for
 // two cores wait for each other most of the time, and are slower than one. The
-// factor leaves room for chunks of unequal size.
+// factor leaves room for chunks of unequal size. Estimates.
 const (
 	aloneMin = 4 * time.Millisecond
 	aloneMax = 250 * time.Millisecond
