@@ -26,7 +26,7 @@ type convDW struct {
 	phase
 	parts, groupsOfPanels int
 	images                int // per visit
-	size, tapRows         int // of dw; rows of a tap's matrix
+	size                  int // of dw
 	copySize, panelSize   int // of a worker's scratch
 
 	workers            []tile
