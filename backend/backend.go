@@ -36,7 +36,9 @@ type Job struct {
 	// make one optimiser step.
 	BatchSize, Accumulate int
 	Shuffle               bool
-	Threads               int // 0: all
+	Threads               int    // of the CPU; 0: all
+	Device                int    // index of the card
+	Precision             string // of products on a card: "fp32", "tf32" or "bf16"; "" is fp32
 }
 
 // Programs builds the programs of a model. Sessions cache what they get.

@@ -188,5 +188,6 @@ func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Se
 		Spec: text, Programs: m, Data: set, Seed: s.Train.Seed,
 		BatchSize: s.Data.BatchSize, Accumulate: s.Train.Accumulate,
 		Shuffle: s.Data.Shuffle, Threads: s.Backend.Threads,
+		Device: s.Backend.Device, Precision: s.Backend.Precision,
 	})
 }

@@ -23,6 +23,7 @@ func (d *decoder) check() {
 	d.data()
 	d.metrics()
 	d.train()
+	d.backend()
 }
 
 // A checker is a kind's parameters that depend on each other.
@@ -144,5 +145,24 @@ func (d *decoder) monitor(path, name string) {
 	case val && d.spec.Data.ValidationSplit == 0 && !d.failed("data.validation_split"):
 		d.report(path, "set data.validation_split, or monitor "+base,
 			"got %q, but no rows are set aside for validation", name)
+	}
+}
+
+// backend checks that no setting of the backend is ignored.
+func (d *decoder) backend() {
+	b := &d.spec.Backend
+	switch b.Kind {
+	case "cpu", "ref":
+		const hint = "set backend.kind to gpu or auto, or leave it out"
+		if b.Device != 0 {
+			d.report("backend.device", hint, "has no effect: kind is %s, not gpu", b.Kind)
+		}
+		if b.Precision != "fp32" {
+			d.report("backend.precision", hint, "got %s, but kind %s computes in fp32", b.Precision, b.Kind)
+		}
+	case "gpu":
+		if b.Threads != 0 {
+			d.report("backend.threads", "leave it out", "has no effect: kind is gpu, not cpu")
+		}
 	}
 }
