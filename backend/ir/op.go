@@ -54,7 +54,8 @@ const (
 	Slice
 
 	// MaxPool: x[B,H,W,C] -> y[B,OH,OW,C], arg int[B,OH,OW,C]: index into H·W·C
-	// of the first maximum of the window; padding never wins. Win, undilated.
+	// of the first maximum of the window, or of a NaN in it; padding never wins.
+	// Win, undilated.
 	MaxPool
 	// MaxPoolGrad: arg, dy -> dx[B,H,W,C] (Dims): sums dy at arg. Windows may
 	// overlap.

@@ -39,14 +39,15 @@ func (s sizes) each(w ir.Window, f func(at, b, c, top, bottom, left, right int))
 }
 
 // maxPool computes the maximum y of each window, and where it is: arg is the
-// index of the first one in H·W·C. Shapes: y, arg [B,OH,OW,C], x [B,H,W,C].
+// index of the first one in H·W·C. A NaN is greater than any number. Shapes:
+// y, arg [B,OH,OW,C], x [B,H,W,C].
 func maxPool[T Float](y []T, arg []int32, x []T, s sizes, w ir.Window) {
 	s.each(w, func(at, b, c, top, bottom, left, right int) {
 		image := x[b*s.h*s.w*s.c:]
 		best := (top*s.w+left)*s.c + c
 		for h := top; h < bottom; h++ {
 			for v := left; v < right; v++ {
-				if i := (h*s.w+v)*s.c + c; image[i] > image[best] {
+				if i := (h*s.w+v)*s.c + c; greater(image[i], image[best]) {
 					best = i
 				}
 			}
@@ -54,6 +55,9 @@ func maxPool[T Float](y []T, arg []int32, x []T, s sizes, w ir.Window) {
 		y[at], arg[at] = image[best], int32(best)
 	})
 }
+
+// greater reports whether a is the greater maximum: the first NaN stays.
+func greater[T Float](a, b T) bool { return a > b || a != a && b == b }
 
 // maxPoolGrad computes dx[b, arg[b,i,j,c]] += dy[b,i,j,c] from zeros, in order,
 // in the element type. An arg outside the image is ignored.
