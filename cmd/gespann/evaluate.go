@@ -77,6 +77,9 @@ func useFile(d *spec.Data, file string, split data.Split) (data.Split, error) {
 }
 
 func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error {
+	if err := place(ctx, t, s.spec); err != nil {
+		return err
+	}
 	set, m, err := load(ctx, s.spec, s.prep, t)
 	if err != nil {
 		return err

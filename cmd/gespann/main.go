@@ -4,8 +4,9 @@ package main
 import (
 	"os"
 
-	_ "github.com/gespann/gespann/backend/cpu" // registers cpu
-	_ "github.com/gespann/gespann/backend/ref" // registers ref
+	_ "github.com/gespann/gespann/backend/cpu"  // registers cpu
+	_ "github.com/gespann/gespann/backend/cuda" // registers gpu
+	_ "github.com/gespann/gespann/backend/ref"  // registers ref
 )
 
 func main() {

@@ -94,7 +94,7 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
-		newLayers(t), newVersion(t))
+		newLayers(t), newDevices(t), newVersion(t))
 	return root
 }
 

@@ -72,6 +72,9 @@ func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet
 	if err != nil {
 		return err
 	}
+	if err := place(ctx, t, s); err != nil {
+		return err
+	}
 	set, m, err := load(ctx, s, nil, t)
 	if err != nil {
 		return err
@@ -102,6 +105,9 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 	defer dir.Close()
 	s, err := dir.Spec(spec.Options{Flags: flags, Env: true})
 	if err != nil {
+		return err
+	}
+	if err := place(ctx, t, s); err != nil {
 		return err
 	}
 	prep, err := dir.Prep()

@@ -7,6 +7,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,7 +177,7 @@ func parameters(vars []ir.Var) int {
 
 // OpenSession opens a session for a model on the backend that its spec names.
 func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Set) (backend.Session, error) {
-	b, err := backend.Lookup(s.Backend.Kind)
+	b, err := backend.Lookup(cmp.Or(s.Backend.Use, s.Backend.Kind))
 	if err != nil {
 		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
 	}

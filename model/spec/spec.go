@@ -114,4 +114,5 @@ type Backend struct {
 	Threads   int    `yaml:"threads" doc:"CPU threads; 0 takes all. Results do not depend on it. Not for gpu." default:"0" min:"0" max:"1024"`
 	Device    int    `yaml:"device" doc:"Which card, as gespann devices numbers them. Only for gpu and auto." default:"0" min:"0" max:"1023"`
 	Precision string `yaml:"precision" doc:"What matrix products and convolutions multiply in: fp32; or, on cards of compute capability 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all three. Only for gpu and auto; the CPU computes in fp32." default:"fp32" enum:"fp32,tf32,bf16"`
+	Use       string `yaml:"-"` // the backend that auto has come to mean on this machine; "": Kind
 }
