@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"math"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// chunk is the number of elements that a block of an optimiser updates, as in
+// optimizer.cuh. No chunk has elements of two variables.
+const chunk = 2048
+
+// rowWords is the number of words of a variable's row in the table of an
+// optimiser: first chunk, elements, g, p and three slots.
+const rowWords = 7
+
+// update plans optimisers and the ops around them.
+func (b *builder) update() {
+	a := &b.ins.Attrs
+	halt := ptr(Ref{Buffer: Control, Offset: haltOffset})
+	switch b.ins.Op {
+	case ir.Accumulate:
+		n := ir.Size(b.shape(0))
+		b.each("accumulate", n, b.out(0), b.in(0), i64(n))
+		return
+	case ir.ClipNorm:
+		table, chunks := b.table(0, 0)
+		blocks := min(chunks, 2*b.plan.Options.Multiprocessors)
+		b.launch("clip_norm", grid(blocks), threads, b.out(0), table, i32(len(b.ins.In)), i32(chunks), f32(a.Max),
+			ptr(b.scratch(0, int64(blocks)*4)), ptr(b.counters(1)))
+		return
+	case ir.EMA:
+		table, chunks := b.table(0, 1)
+		b.launch("ema", grid(chunks), threads, halt, table, i32(len(b.ins.In)), f32(a.Momentum), f32(1-a.Momentum))
+		return
+	}
+	b.optimise(halt)
+}
+
+func (b *builder) optimise(halt Arg) {
+	a := &b.ins.Attrs
+	first, scale := 2, null()
+	if a.Scale {
+		first, scale = 3, b.in(2)
+	}
+	n := len(b.ins.In) - first
+	table, chunks := b.table(first, len(b.ins.Out)/n)
+	args := []Arg{halt, table, i32(n), b.in(0), scale, f32(a.WeightDecay), f32(a.ClipValue)}
+	switch b.ins.Op {
+	case ir.SGD:
+		args = append(args, f32(a.Momentum), i32(flag(a.Nesterov)))
+	case ir.Adam:
+		args = append(args, b.in(1), f64(math.Log(a.Beta1)), f64(math.Log(a.Beta2)), f32(1-a.Beta1), f32(1-a.Beta2),
+			f32(a.Eps), i32(flag(a.AMSGrad)))
+	case ir.RMSProp:
+		args = append(args, f32(a.Beta2), f32(1-a.Beta2), f32(a.Eps), f32(a.Momentum), i32(flag(a.Centered)))
+	case ir.Adagrad:
+		args = append(args, f32(a.Eps))
+	}
+	b.launch(b.ins.Op.String(), grid(chunks), threads, args...)
+}
+
+// table appends the rows of a list of variables to the plan's table: input
+// first+k and outputs k, n+k, ... for groups of n outputs. It returns where they
+// begin, and the number of chunks.
+func (b *builder) table(first, groups int) (Arg, int) {
+	at := Ref{Buffer: Tables, Offset: b.plan.TableBytes()}
+	chunks := 0
+	n := len(b.ins.In) - first
+	for k := range n {
+		size := ir.Size(b.shape(first + k))
+		row := []Arg{i64(chunks), i64(size), b.in(first + k), null(), null(), null(), null()}
+		for g := range groups {
+			row[3+g] = b.out(g*n + k)
+		}
+		b.plan.Table = append(b.plan.Table, row[:rowWords]...)
+		chunks += ceil(size, chunk)
+	}
+	return ptr(at), chunks
+}

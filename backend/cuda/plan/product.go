@@ -1,0 +1,193 @@
+package plan
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// A tile is a variant of the tiled products: the side of the square of outputs
+// that a block computes, its threads, and the least number of terms that are
+// worth a block of their own.
+type tile struct{ side, threads, leastK int }
+
+var (
+	simtTiles   = []tile{{128, 256, 256}, {64, 256, 128}, {32, 64, 64}}
+	tensorTiles = []tile{{128, 256, 256}, {64, 128, 128}}
+)
+
+// A tiling is how a product [m,n] of k terms is cut.
+type tiling struct {
+	tile
+	m, n, k int
+	groups  int
+	parts   int // of the sum over k
+	kPart   int // terms of each part, a multiple of 32
+}
+
+// maxParts bounds the parts of a sum, which the last block to end adds up.
+const maxParts = 64
+
+// tiling chooses the largest tile that gives every multiprocessor a block, else
+// the smallest, with the sum cut into as many parts as keep all busy.
+func (b *builder) tiling(m, n, k, groups int) tiling {
+	tiles, sms := simtTiles, b.plan.Options.Multiprocessors
+	if b.plan.Options.Precision != FP32 {
+		tiles = tensorTiles
+	}
+	t := tiling{m: m, n: n, k: k, groups: groups}
+	blocks := 0
+	for _, t.tile = range tiles {
+		if blocks = ceil(m, t.side) * ceil(n, t.side) * groups; blocks >= sms {
+			break
+		}
+	}
+	t.parts = max(1, min(2*sms/blocks, ceil(k, t.leastK), maxParts))
+	t.kPart = ceil(ceil(k, t.parts), 32) * 32
+	t.parts = ceil(k, t.kPart)
+	return t
+}
+
+// suffix names the variant of a tiled kernel.
+func (b *builder) suffix(t tiling) string {
+	return [...]string{FP32: "", TF32: "_tf32", BF16: "_bf16"}[b.plan.Options.Precision] + fmt.Sprint("_", t.side)
+}
+
+// An epilogue is the inputs of one; null where there are none.
+type epilogue struct{ bias, ref Arg }
+
+func (b *builder) epilogue() epilogue {
+	e := epilogue{null(), null()}
+	k := 2
+	if b.ins.Attrs.Bias {
+		e.bias = b.in(k)
+		k++
+	}
+	if b.ins.Attrs.GradAct {
+		e.ref = b.in(k)
+	}
+	return e
+}
+
+// tiled appends the launch of a tiled product. The arguments are as in tile.cuh:
+// y, a, b, the epilogue, how loaders read a and b, and how the product is cut.
+func (b *builder) tiled(kernel string, t tiling, aligned int, geometry ...Arg) *Launch {
+	e := b.epilogue()
+	act, alpha := b.act()
+	mTiles, nTiles := ceil(t.m, t.side), ceil(t.n, t.side)
+	part := null()
+	counters := null()
+	if t.parts > 1 {
+		part = ptr(b.scratch(0, int64(t.parts)*int64(t.groups)*int64(t.m)*int64(t.n)*4))
+		counters = ptr(b.counters(mTiles * nTiles * t.groups))
+	}
+	args := append([]Arg{b.out(0), b.in(0), b.in(1), e.bias, e.ref}, geometry...)
+	args = append(args, ints(int32(t.m), int32(t.n), int32(t.k), int32(t.parts), int32(t.kPart), int32(aligned)),
+		act, alpha, part, counters)
+	return b.launch(kernel+b.suffix(t), [3]uint32{uint32(mTiles), uint32(nTiles), uint32(t.parts * t.groups)},
+		t.threads, args...)
+}
+
+// Bits of the aligned field of struct Cut: rows of a or b begin at multiples of
+// 16 bytes.
+const (
+	alignedA = 1
+	alignedB = 2
+)
+
+func (b *builder) matMul() {
+	a := &b.ins.Attrs
+	m, n, k := b.outShape(0)[0], b.outShape(0)[1], b.shape(0)[1]
+	if a.TransA {
+		k = b.shape(0)[0]
+	}
+	aligned := flag(b.shape(0)[1]%4 == 0)*alignedA | flag(b.shape(1)[1]%4 == 0)*alignedB
+	letters := [2]string{"n", "t"}
+	kernel := "matmul_" + letters[flag(a.TransA)] + letters[flag(a.TransB)]
+	l := b.tiled(kernel, b.tiling(m, n, k, 1), aligned)
+	l.Product = &Product{M: m, N: n, K: k, TransA: a.TransA, TransB: a.TransB,
+		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Epilogue: b.separate(m, n)}
+}
+
+// separate returns the launch that applies the epilogue to a product in place.
+func (b *builder) separate(m, n int) *Launch {
+	a := &b.ins.Attrs
+	if !a.Bias && a.Act == ir.NoAct {
+		return nil
+	}
+	e := b.epilogue()
+	act, alpha := b.act()
+	return &Launch{Kernel: "epilogue", Grid: b.eachGrid(m * n), Block: [3]uint32{threads, 1, 1}, Instr: b.i,
+		Args: []Arg{b.out(0), e.bias, e.ref, i64(m * n), i32(n), act, alpha}}
+}
+
+// conv plans convolutions: as products of what the loaders of conv.cuh read, or
+// directly when groups are too narrow for tiles.
+func (b *builder) conv() {
+	a := &b.ins.Attrs
+	var x, y []int
+	switch b.ins.Op {
+	case ir.Conv2D:
+		x, y = b.shape(0), b.outShape(0)
+	case ir.Conv2DDX:
+		x, y = b.outShape(0), b.shape(1)
+	case ir.Conv2DDW:
+		x, y = b.shape(0), b.shape(1)
+	}
+	g := convGeometry(x, y, a)
+	cg, og := x[3]/a.Groups, y[3]/a.Groups
+	pixels, taps := y[0]*y[1]*y[2], a.Win.KH*a.Win.KW
+	if a.Groups > 1 && min(cg, og) < 8 {
+		b.convDirect(g, x, y, pixels)
+		return
+	}
+	// 16-byte loads follow channels.
+	cAligned, oAligned := cg%4 == 0, og%4 == 0
+	switch b.ins.Op {
+	case ir.Conv2D:
+		b.tiled("conv2d", b.tiling(pixels, og, taps*cg, a.Groups), flag(cAligned)*alignedA|flag(oAligned)*alignedB, g)
+	case ir.Conv2DDX:
+		b.tiled("conv2d_dx", b.tiling(x[0]*x[1]*x[2], cg, taps*og, a.Groups),
+			flag(oAligned)*(alignedA|alignedB), g)
+	case ir.Conv2DDW:
+		b.tiled("conv2d_dw", b.tiling(taps*cg, og, pixels, a.Groups), flag(cAligned)*alignedA|flag(oAligned)*alignedB, g)
+	}
+}
+
+func (b *builder) convDirect(g Arg, x, y []int, pixels int) {
+	act, alpha := b.act()
+	e := b.epilogue()
+	switch n := ir.Size(b.outShape(0)); b.ins.Op {
+	case ir.Conv2D:
+		b.each("conv2d_direct", n, b.out(0), b.in(0), b.in(1), e.bias, e.ref, g, i64(n), act, alpha)
+	case ir.Conv2DDX:
+		b.each("conv2d_dx_direct", n, b.out(0), b.in(0), b.in(1), e.bias, e.ref, g, i64(n), act, alpha)
+	case ir.Conv2DDW:
+		b.columns("conv2d_dw_direct", pixels, n, 1, 0, b.out(0), b.in(0), b.in(1), g, i64(pixels), i32(n))
+	}
+}
+
+// convGeometry is struct Conv in conv.cuh: x [B,H,W,C], y [B,OH,OW,O].
+func convGeometry(x, y []int, a *ir.Attrs) Arg {
+	w := a.Win
+	v := []int32{int32(x[1]), int32(x[2]), int32(x[3]), int32(y[1]), int32(y[2]), int32(y[3]),
+		int32(w.KH), int32(w.KW), int32(w.SH), int32(w.SW), int32(w.DH), int32(w.DW), int32(w.PT), int32(w.PL),
+		int32(x[3] / a.Groups), int32(y[3] / a.Groups)}
+	for _, d := range []int{y[1] * y[2], y[2], x[1] * x[2], x[2], x[3] / a.Groups, y[3] / a.Groups, w.KW, w.SH, w.SW} {
+		v = append(v, divisor(d)...)
+	}
+	return ints(v...)
+}
+
+// divisor is struct Divisor in common.cuh: d, and the factor and shift with which
+//
+//	n/d = n·factor >> (32 + shift)   for d > 1 and 0 ≤ n < 2^31.
+func divisor(d int) []int32 {
+	if d == 1 {
+		return []int32{1, 0, 0}
+	}
+	log := bits.Len(uint(d - 1)) // least with d ≤ 2^log
+	factor := (uint64(1)<<(31+log) + uint64(d) - 1) / uint64(d)
+	return []int32{int32(d), int32(uint32(factor)), int32(log - 1)}
+}
