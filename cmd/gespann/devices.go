@@ -48,7 +48,7 @@ gpu backend, which must be beside this one or on PATH.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "the cards as JSON, for programs")
-	c.Flags().IntVar(&only, "device", allDevices, "ask only this card for its free memory; -1 asks all")
+	c.Flags().IntVar(&only, "device", allDevices, "ask only this card for its free memory (-1: all)")
 	return c
 }
 

@@ -11,7 +11,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestHelp compares the help texts with those in testdata.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"", "train", "evaluate", "predict", "inspect", "schema", "layers", "version"} {
+	for _, name := range []string{"", "train", "evaluate", "predict", "inspect", "schema", "layers", "devices", "version"} {
 		args := []string{"--help"}
 		file := "gespann.txt"
 		if name != "" {
