@@ -105,7 +105,7 @@ func TestSmallCommands(t *testing.T) {
 	}
 	contains(t, "layers", must(t, "layers"), "conv2d", "adamw", "huber")
 	contains(t, "layers adam", must(t, "layers", "adam"), "beta_1")
-	contains(t, "version", must(t, "version"), "gespann ", "go1.", "cpu, ref")
+	contains(t, "version", must(t, "version"), "gespann ", "go1.", "cpu, gpu, ref")
 	contains(t, "no command", must(t), "Available Commands:")
 }
 
@@ -137,7 +137,7 @@ func TestMistakes(t *testing.T) {
 		"wrong shapes":    {[]string{"train", shapes}, exitUsage, []string{shapes + ":", "9", "10"}},
 		"bad flag value":  {[]string{"train", good, "--epochs", "many"}, exitUsage, []string{"--epochs", "many"}},
 		"no file":         {[]string{"train", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml", "no such file"}},
-		"no backend":      {[]string{"train", good, "--backend", "gpu", "--runs", dir}, exitUsage, []string{`"gpu" is not in this build: got cpu, ref`}},
+		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build: got cpu, gpu, ref`}},
 		"runs is a file":  {[]string{"train", good, "--runs", notADir}, exitRun, []string{"run directory " + notADir + ": not a directory"}},
 		"resume nothing":  {[]string{"train", "--resume", filepath.Join(dir, "none")}, exitRun, []string{"run directory ", "no such file"}},
 		"resume latest":   {[]string{"train", "--resume", "--runs", filepath.Join(dir, "none")}, exitUsage, []string{"no run below "}},
