@@ -53,11 +53,12 @@ func (d *decoder) data() {
 	d.labels()
 }
 
-// testPart says what brings rows for the test, or "".
+// testPart says what is sure to bring rows for the test, or "". A folder of source
+// idx may or may not.
 func (d *decoder) testPart() string {
 	x := &d.spec.Data
 	switch {
-	case x.Source == "mnist" || x.Source == "fashion_mnist" || x.Source == "idx":
+	case x.Source == "mnist" || x.Source == "fashion_mnist":
 		return "source " + x.Source
 	case x.CSV.TestPath != "":
 		return "data.csv.test_path"

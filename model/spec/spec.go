@@ -76,7 +76,7 @@ type CSV struct {
 	Label       string   `yaml:"label" doc:"Column to predict. Default: the last."`
 	Task        string   `yaml:"task" doc:"classification reads labels as classes, regression as numbers; auto takes classification for text labels and for the cross-entropy losses." default:"auto" enum:"auto,classification,regression"`
 	Features    []string `yaml:"features" doc:"Columns to use. Default: all others."`
-	Categorical []string `yaml:"categorical" doc:"Columns to encode one-hot, or as integer ids when every feature is categorical and the model starts with an embedding. Columns with text must be listed."`
+	Categorical []string `yaml:"categorical" doc:"Columns to encode one-hot, or as integer ids when every feature is categorical and the model starts with an embedding. The ids of several columns follow one another, so that one embedding whose input_dim is the sum of their categories serves all. Columns with text must be listed."`
 }
 
 // NPY says which array files hold the rows. A .npz file gives several at once as

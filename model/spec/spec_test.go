@@ -215,3 +215,14 @@ func TestDocs(t *testing.T) {
 		}
 	}
 }
+
+// TestIDXTestSplit is a folder that may lack the files of the test part: only
+// reading it can tell.
+func TestIDXTestSplit(t *testing.T) {
+	const text = "data: {source: idx, dir: d, test_split: 0.1}\nmodel: [flatten, dense: 2]\n" +
+		"loss: sparse_categorical_crossentropy\n"
+	s, err := Parse("x.yaml", []byte(text), Options{})
+	if err != nil || s.Data.TestSplit != 0.1 {
+		t.Errorf("got %v, %v, want a test_split of 0.1", s, err)
+	}
+}
