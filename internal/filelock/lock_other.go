@@ -1,8 +1,8 @@
 //go:build !unix
 
-package train
+package filelock
 
 import "os"
 
-// lockFile takes no lock: this system has none that ends with the process.
-func lockFile(*os.File) (bool, error) { return true, nil }
+// Try takes no lock: this system has none that ends with the process.
+func Try(*os.File) (bool, error) { return true, nil }

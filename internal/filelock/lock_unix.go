@@ -1,6 +1,6 @@
 //go:build unix
 
-package train
+package filelock
 
 import (
 	"errors"
@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// lockFile takes the lock on an open file without waiting. It reports false when
-// another process holds it. The lock ends with the process, however that ends.
-func lockFile(f *os.File) (bool, error) {
+// Try takes the lock on an open file without waiting. It reports false when
+// another process holds it. The lock ends with the file's Close, or with the
+// process, however that ends.
+func Try(f *os.File) (bool, error) {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return false, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -146,7 +147,7 @@ func lockDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, runError(path, err)
 	}
-	locked, err := lockFile(f)
+	locked, err := filelock.Try(f)
 	if err == nil && !locked {
 		pid, _ := io.ReadAll(io.LimitReader(f, 20))
 		err = fmt.Errorf("another run is using it (process %s)", strings.TrimSpace(string(pid)))

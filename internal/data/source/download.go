@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gespann/gespann/internal/filelock"
 )
 
 const (
@@ -37,8 +39,12 @@ func cacheDir(name string, opt Options) (string, error) {
 	return filepath.Join(user, "gespann", name), nil
 }
 
+// lockName is the file that the process which downloads into its folder holds.
+const lockName = "lock"
+
 // download makes sure that the files of a mirror are in dir. A download that was
-// interrupted goes on where it stopped.
+// interrupted goes on where it stopped; one that another process is at is waited
+// for.
 func download(ctx context.Context, m mirror, dir string, opt Options) error {
 	if opt.BaseURL != "" {
 		m.url = strings.TrimSuffix(opt.BaseURL, "/") + "/"
@@ -69,17 +75,41 @@ type fetch struct {
 	client    http.Client
 }
 
+// run gets the file, unless it is there.
+func (f *fetch) run(ctx context.Context) error {
+	if have, err := f.done(); have || err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(filepath.Dir(f.path), lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := filelock.Wait(ctx, lock, func() { f.log("%s: another process is downloading it", f.path) }); err != nil {
+		return fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	if have, err := f.done(); have || err != nil {
+		return err // by the other process
+	}
+	return f.get(ctx)
+}
+
+// done reports whether the file is there and what it should be.
+func (f *fetch) done() (bool, error) {
+	sum, err := sumOf(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return sum == f.sum, err
+}
+
 // errTemporary marks what another attempt may mend.
 type errTemporary struct{ error }
 
 func (e errTemporary) Unwrap() error { return e.error }
 
-func (f *fetch) run(ctx context.Context) error {
-	if sum, err := sumOf(f.path); err == nil && sum == f.sum {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// get tries until the file is there, or trying is of no use.
+func (f *fetch) get(ctx context.Context) error {
 	wait := f.pause
 	for try := 1; ; try++ {
 		before := f.have()

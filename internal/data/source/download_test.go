@@ -86,6 +86,36 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchTogether gets one file with two processes' worth of descriptors.
+func TestFetchTogether(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no lock")
+	}
+	asked := make(chan struct{}, 9)
+	waiting := make(chan struct{}, 9)
+	f := newFetch(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-waiting // until the second one waits for the first
+		serve(w, r)
+	})
+	second := *f
+	second.client = http.Client{}
+	second.log = func(string, ...any) { waiting <- struct{}{} }
+	results := make(chan error, 2)
+	go func() { results <- f.run(t.Context()) }()
+	<-asked
+	go func() { results <- second.run(t.Context()) }()
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	f.wantFile(t)
+	if len(asked) > 0 {
+		t.Error("the file was asked for twice")
+	}
+}
+
 func TestFetchResumes(t *testing.T) {
 	var requests []string
 	f := newFetch(t, cutAfter(100000, true, &requests))
