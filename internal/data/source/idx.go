@@ -84,7 +84,7 @@ func find(dir, name string) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("%s: no such file, plain or .gz: %w", path, fs.ErrNotExist)
+	return "", fmt.Errorf("%s: %w, neither plain nor as .gz", path, fs.ErrNotExist)
 }
 
 // readPair reads images and their labels; classes 0 accepts any label.

@@ -43,7 +43,7 @@ func TestIDXWithoutTest(t *testing.T) {
 		t.Errorf("%d test rows, want 3", got)
 	}
 	_, err := Load(context.Background(), spec.Data{Source: "mnist", Dir: dir}, Options{})
-	wantError(t, err, dir, "t10k-images-idx3-ubyte: no such file, plain or .gz: file does not exist")
+	wantError(t, err, dir, "t10k-images-idx3-ubyte: file does not exist, neither plain nor as .gz")
 }
 
 func TestIDXErrors(t *testing.T) {
