@@ -16,6 +16,7 @@ import (
 	"runtime"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/cpu/pool"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
@@ -29,6 +30,10 @@ type cpu struct{}
 func (cpu) Open(_ context.Context, job backend.Job) (backend.Session, error) {
 	return host.Open(job, New(job.Threads))
 }
+
+// Kernels names the kernels that products and convolutions use on this machine:
+// avx512, avx2 or generic.
+func Kernels() string { return gemm.Kernels() }
 
 // New returns an executor with so many threads; 0 means one per processor that
 // Go may use.

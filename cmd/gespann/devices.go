@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gespann/gespann/backend/cpu"
 	"github.com/gespann/gespann/backend/cuda"
 )
 
@@ -32,7 +33,7 @@ gpu backend, which must be beside this one or on PATH.`,
 				}
 				return json.NewEncoder(t.out).Encode(survey)
 			}
-			fmt.Fprintf(t.out, "cpu    %s, %d threads\n", cpuFeatures(), runtime.GOMAXPROCS(0))
+			fmt.Fprintf(t.out, "cpu    %s kernels, %d threads\n", cpu.Kernels(), runtime.GOMAXPROCS(0))
 			if err == nil && len(survey.Cards) == 0 {
 				_, err = survey.Card(0)
 			}

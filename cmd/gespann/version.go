@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cpu"
 )
 
 func newVersion(t terminal) *cobra.Command {
@@ -22,7 +23,7 @@ func newVersion(t terminal) *cobra.Command {
 				fmt.Fprintf(t.out, "commit    %s\n", commit)
 			}
 			fmt.Fprintf(t.out, "go        %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			fmt.Fprintf(t.out, "cpu       %s, %d threads\n", cpuFeatures(), runtime.GOMAXPROCS(0))
+			fmt.Fprintf(t.out, "cpu       %s kernels, %d threads\n", cpu.Kernels(), runtime.GOMAXPROCS(0))
 			fmt.Fprintf(t.out, "backends  %s\n", strings.Join(backend.Names(), ", "))
 			return nil
 		},

@@ -50,5 +50,9 @@ func (p *path) kernels(width int) kernels {
 // paths returns the implementations that this machine can run, fastest first.
 func paths() []*path { return append(assembly(), generic()) }
 
+// Kernels names the implementation that this machine runs: avx512, avx2 or
+// generic.
+func Kernels() string { return best().name }
+
 // best returns the fastest implementation that this machine can run.
 func best() *path { return paths()[0] }
