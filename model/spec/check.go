@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // check finds what is wrong between settings that are right on their own.
@@ -115,6 +116,8 @@ func (d *decoder) train() {
 	}
 	if strings.ContainsAny(t.Name, `/\`) || t.Name == "." || t.Name == ".." {
 		d.report("train.name", "the folder is train.dir", "got %q, want a name without slashes", clip(t.Name))
+	} else if strings.ContainsFunc(t.Name, unicode.IsControl) {
+		d.report("train.name", "", "got %q, want a name in one line", clip(t.Name))
 	}
 }
 
