@@ -159,9 +159,17 @@ func (h *head) checkOutput(n *network, in Input) *spec.Error {
 		err.Hint = "flatten makes each row a vector"
 		return err
 	case row[0] != in.Classes && last.kind == "dense":
-		return last.errorf("%d units, but data has %d classes", row[0], in.Classes)
+		return last.errorf("%d units, but data has %s", row[0], classes(in.Classes))
 	case row[0] != in.Classes:
-		return last.errorf("output is %d, but data has %d classes", row[0], in.Classes)
+		return last.errorf("output is %d, but data has %s", row[0], classes(in.Classes))
 	}
 	return nil
+}
+
+// classes is "3 classes".
+func classes(n int) string {
+	if n == 1 {
+		return "only one class"
+	}
+	return fmt.Sprintf("%d classes", n)
 }
