@@ -23,7 +23,7 @@ func readNPY(d spec.NPY, opt Options) (*raw, error) {
 	if (d.TestX == "") != (d.TestY == "") {
 		return nil, fmt.Errorf("data.npy: test_x and test_y go together, got %q and %q", d.TestX, d.TestY)
 	}
-	r := &raw{byteMax: 255, source: d.X}
+	r := &raw{byteMax: 255, source: d.X, targets: d.Y}
 	var err error
 	if r.parts[data.Train], err = r.readArrays(d.X, d.Y, opt); err != nil {
 		return nil, err

@@ -236,13 +236,13 @@ func TestTargetErrors(t *testing.T) {
 		oneHot        bool
 		want          string
 	}{
-		{"floats as classes", floats, "sparse_categorical_crossentropy", false, "x.npy: loss sparse_categorical_crossentropy takes integer class labels, got numbers"},
-		{"one hot floats", floats, "mean_squared_error", true, "x.npy: data.one_hot: does not apply to targets that are numbers"},
-		{"one hot, sparse", classes, "sparse_categorical_crossentropy", true, "x.npy: data.one_hot: loss sparse_categorical_crossentropy takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot"},
-		{"no one hot", classes, "categorical_crossentropy", false, "x.npy: loss categorical_crossentropy takes one-hot rows, got 3 classes\nhint: set data.one_hot: true"},
-		{"binary of three", classes, "binary_crossentropy", false, "x.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: set data.one_hot: true"},
-		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "x.npy: class labels go from -2 to 1, want 0 to 1048575 at most"},
-		{"huge", npy("<i8", "(4,)", []int64{0, 2000000000, 1, 0}), "sparse_categorical_crossentropy", false, "x.npy: class labels go from 0 to 2000000000, want 0 to 1048575 at most"},
+		{"floats as classes", floats, "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes integer class labels, got numbers\nhint: save the labels as integers"},
+		{"one hot floats", floats, "mean_squared_error", true, "y.npy: data.one_hot: does not apply to targets that are numbers"},
+		{"one hot, sparse", classes, "sparse_categorical_crossentropy", true, "y.npy: data.one_hot: loss sparse_categorical_crossentropy takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot"},
+		{"no one hot", classes, "categorical_crossentropy", false, "y.npy: loss categorical_crossentropy takes one-hot rows, got 3 classes\nhint: set data.one_hot: true"},
+		{"binary of three", classes, "binary_crossentropy", false, "y.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: set data.one_hot: true"},
+		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label -2, want 0 to 1048575"},
+		{"huge", npy("<i8", "(4,)", []int64{0, 2000000000, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label 2000000000, want 0 to 1048575"},
 		{"rows", npy("<i8", "(3,)", []int64{0, 2, 1}), "", false, "y.npy: 3 rows, but x.npy has 4"},
 	}
 	for _, test := range tests {

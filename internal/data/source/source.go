@@ -9,6 +9,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -41,6 +42,7 @@ type raw struct {
 	asIs    []bool       // by feature column: not to be normalised; nil: none
 	byteMax float32      // greatest byte that the source can hold
 	csv     *data.CSV
+	targets string // the file of y, where that is one of its own
 	source  string // in words
 }
 
@@ -64,7 +66,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 		}
 		prep = *opt.Prep
 	} else if err := learnTargets(r, d, opt, &prep); err != nil {
-		return nil, fmt.Errorf("%s: %w", r.source, err)
+		return nil, fmt.Errorf("%s: %w", cmp.Or(r.targets, r.source), err)
 	}
 	if err := split(r, d, opt.Seed); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.source, err)

@@ -67,7 +67,8 @@ func numbers(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	case d.OneHot:
 		return fmt.Errorf("data.one_hot: does not apply to targets that are numbers")
 	case opt.Loss == "sparse_categorical_crossentropy":
-		return fmt.Errorf("loss %s takes integer class labels, got numbers", opt.Loss)
+		return fmt.Errorf("loss %s takes integer class labels, got numbers"+
+			"\nhint: save the labels as integers", opt.Loss)
 	}
 	return nil
 }
@@ -76,11 +77,12 @@ func numbers(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 // it, sets the number of classes: the greatest training label and one.
 func countClasses(r *raw) error {
 	if r.classes == 0 {
-		lo, hi := r.parts[data.Train].Y.MinMaxInt()
-		if lo < 0 || hi >= maxClasses {
-			return fmt.Errorf("class labels go from %d to %d, want 0 to %d at most", lo, hi, maxClasses-1)
+		y := &r.parts[data.Train].Y
+		if err := y.CheckLabels(maxClasses); err != nil {
+			return err
 		}
-		r.classes = hi + 1
+		_, most := y.MinMaxInt()
+		r.classes = most + 1
 	}
 	for split, p := range r.parts {
 		if err := p.Y.CheckLabels(r.classes); err != nil {
