@@ -88,7 +88,8 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error
 	if rows == 0 {
 		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, set.Source)
 	}
-	session, err := s.session(ctx, m, set)
+	// Without training rows the session makes no programs to train with.
+	session, err := s.session(ctx, m, set.Only(split))
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,18 @@ type Set struct {
 	Prep    Prep     // how other data gets the same form
 }
 
+// Only returns the set with the rows of one split and none of the others.
+func (s *Set) Only(split Split) *Set {
+	only := *s
+	for i := range only.Parts {
+		if p := &only.Parts[i]; Split(i) != split {
+			p.Rows, p.X.U8, p.X.F32, p.X.I32 = 0, nil, nil, nil
+			p.Y = Table{Shape: p.Y.Shape}
+		}
+	}
+	return &only
+}
+
 // String returns the name of the split.
 func (s Split) String() string {
 	return [...]string{"training", "validation", "test"}[s]

@@ -47,6 +47,23 @@ func TestGather(t *testing.T) {
 	}
 }
 
+func TestOnly(t *testing.T) {
+	set := &Set{Source: "s"}
+	for i := range set.Parts {
+		set.Parts[i] = Part{X: Table{Shape: []int{2}, U8: []byte{1, 2}}, Y: Table{Shape: []int{}, I32: []int32{1}}, Rows: 1}
+	}
+	only := set.Only(Test)
+	if only.Source != "s" || !reflect.DeepEqual(only.Parts[Test], set.Parts[Test]) {
+		t.Errorf("got %+v, want the test part of %+v", only, set)
+	}
+	empty := Part{X: Table{Shape: []int{2}}, Y: Table{Shape: []int{}}}
+	for _, split := range []Split{Train, Validation} {
+		if !reflect.DeepEqual(only.Parts[split], empty) || set.Parts[split].Rows != 1 {
+			t.Errorf("%v: got %+v, want %+v", split, only.Parts[split], empty)
+		}
+	}
+}
+
 func TestGatherInt(t *testing.T) {
 	for name, table := range map[string]Table{
 		"i32": {Shape: []int{2}, I32: []int32{1, 2, 3, 4, 5, 6}},
