@@ -133,7 +133,7 @@ func Register(name string, b Backend) { registry[name] = b }
 func Lookup(name string) (Backend, error) {
 	b, ok := registry[name]
 	if !ok {
-		return nil, fmt.Errorf("backend %q is not in this build: got %s", name,
+		return nil, fmt.Errorf("backend %q is not in this build, want one of %s", name,
 			strings.Join(Names(), ", "))
 	}
 	return b, nil

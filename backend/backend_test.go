@@ -26,7 +26,7 @@ func TestLookup(t *testing.T) {
 	if _, err := Lookup("one"); err != nil {
 		t.Error(err)
 	}
-	const want = `backend "gpu" is not in this build: got another, one`
+	const want = `backend "gpu" is not in this build, want one of another, one`
 	if _, err := Lookup("gpu"); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -105,7 +105,7 @@ func TestSmallCommands(t *testing.T) {
 	}
 	contains(t, "layers", must(t, "layers"), "conv2d", "adamw", "huber")
 	contains(t, "layers adam", must(t, "layers", "adam"), "beta_1")
-	contains(t, "version", must(t, "version"), "gespann ", "go1.", "cpu, gpu, ref")
+	contains(t, "version", must(t, "version"), "gespann ", "go1.", " kernels, ", "cpu, gpu, ref")
 	contains(t, "no command", must(t), "Available Commands:")
 }
 
@@ -137,7 +137,7 @@ func TestMistakes(t *testing.T) {
 		"wrong shapes":    {[]string{"train", shapes}, exitUsage, []string{shapes + ":", "9", "10"}},
 		"bad flag value":  {[]string{"train", good, "--epochs", "many"}, exitUsage, []string{"--epochs", "many"}},
 		"no file":         {[]string{"train", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml", "no such file"}},
-		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build: got cpu, gpu, ref`}},
+		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build, want one of cpu, gpu, ref`}},
 		"runs is a file":  {[]string{"train", good, "--runs", notADir}, exitRun, []string{"run directory " + notADir + ": not a directory"}},
 		"resume nothing":  {[]string{"train", "--resume", filepath.Join(dir, "none")}, exitRun, []string{"run directory ", "no such file"}},
 		"resume latest":   {[]string{"train", "--resume", "--runs", filepath.Join(dir, "none")}, exitUsage, []string{"no run below "}},
@@ -162,6 +162,56 @@ func TestMistakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoStart checks that a run which cannot start leaves no directory, and takes
+// nothing else with it.
+func TestNoStart(t *testing.T) {
+	dir := writeTiny(t)
+	yaml, runs := filepath.Join(dir, "tiny.yaml"), filepath.Join(dir, "runs")
+	notes := filepath.Join(runs, "mine", "notes.txt")
+	if err := os.MkdirAll(filepath.Dir(notes), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(notes, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"--backend", "tpu"}, {"--backend", "tpu", "--name", "mine"},
+		{"--set", "train.schedule=reduce_on_plateau", "--set", "train.schedule.reduce_on_plateau.monitor=val_top_k_accuracy"},
+	} {
+		code, _, stderr := gespann(t, "", append([]string{"train", yaml, "--runs", runs}, args...)...)
+		if code != exitUsage {
+			t.Errorf("%v: exit code %d, want %d\n%s", args, code, exitUsage, stderr)
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(runs, "*", "*"))
+	if err != nil || len(found) != 1 || found[0] != notes {
+		t.Errorf("left behind: %v (%v), want only %s", found, err, notes)
+	}
+	if _, err := os.Stat(filepath.Join(runs, "tiny")); err == nil {
+		t.Error("the directory of a run that could not start is there")
+	}
+}
+
+// TestNextWithoutTest follows the advice at the end of a run without test rows.
+func TestNextWithoutTest(t *testing.T) {
+	dir := writeTiny(t)
+	out := must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1", "--set", "data.test_split=0")
+	_, next, _ := strings.Cut(out, " evaluate ")
+	contains(t, "evaluate", must(t, append([]string{"evaluate"}, strings.Fields(next)...)...), "training rows")
+}
+
+// TestOtherModel checks that nobody is told to delete a good checkpoint.
+func TestOtherModel(t *testing.T) {
+	dir := writeTiny(t)
+	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
+	run := filepath.Join(dir, "tiny")
+	code, _, stderr := gespann(t, "", "train", "--resume", run, "--epochs", "2", "--set", "optimizer=sgd")
+	if code != exitRun || strings.Contains(stderr, "delete") {
+		t.Errorf("exit code %d, want %d\n%s", code, exitRun, stderr)
+	}
+	contains(t, "stderr", stderr, "from another model: variable optimizer.", "hint: a run keeps the model and the optimizer")
 }
 
 // TestNaN checks how a run ends whose learning rate is far too high.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +90,8 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w\nhint: %s --help lists the flags", err, c.CommandPath())
 	})
+	// The root alone only shows this help.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
@@ -116,7 +117,12 @@ func hint(err error) string {
 		return stopHint(stopped)
 	}
 	var file *checkpoint.FileError
-	if errors.As(err, &file) && !errors.Is(err, fs.ErrNotExist) && train.IsCheckpoint(file.Path) {
+	switch {
+	case !errors.As(err, &file) || !train.IsCheckpoint(file.Path):
+		return ""
+	case errors.Is(err, checkpoint.ErrOtherModel):
+		return "a run keeps the model and the optimizer that it began with; start another run for others"
+	case file.Damaged:
 		return "to go on from the checkpoint before it, delete " + file.Path
 	}
 	return ""

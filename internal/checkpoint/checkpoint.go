@@ -11,6 +11,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -41,10 +42,13 @@ func New(vars []ir.Var, values [][]float32, meta map[string]string) *State {
 	return s
 }
 
+// ErrOtherModel is the error of a state whose variables are not the model's.
+var ErrOtherModel = errors.New("from another model")
+
 // Values returns the state's tensors in the order of vars. Variables of the
 // optimiser that the state lacks are zero, so that a model that was saved without
 // them can be evaluated. Any other difference is an error that names the first
-// variable that differs: the state is from another model.
+// variable that differs, an ErrOtherModel.
 func (s *State) Values(vars []ir.Var) ([][]float32, error) {
 	byName := map[string]Tensor{}
 	for _, t := range s.Tensors {
@@ -58,19 +62,19 @@ func (s *State) Values(vars []ir.Var) ([][]float32, error) {
 			values[i] = make([]float32, ir.Size(v.Shape))
 			continue
 		case !ok:
-			return nil, fmt.Errorf("from another model: no variable %s, the model wants it with shape %v",
-				v.Name, v.Shape)
+			return nil, fmt.Errorf("%w: no variable %s, the model wants it with shape %v",
+				ErrOtherModel, v.Name, v.Shape)
 		case !slices.Equal(t.Shape, v.Shape):
-			return nil, fmt.Errorf("from another model: variable %s has shape %v, the model wants %v",
-				v.Name, t.Shape, v.Shape)
+			return nil, fmt.Errorf("%w: variable %s has shape %v, the model wants %v",
+				ErrOtherModel, v.Name, t.Shape, v.Shape)
 		}
 		values[i] = t.Data
 		delete(byName, v.Name)
 	}
 	for _, t := range s.Tensors {
 		if _, left := byName[t.Name]; left {
-			return nil, fmt.Errorf("from another model: variable %s with shape %v is not in the model",
-				t.Name, t.Shape)
+			return nil, fmt.Errorf("%w: variable %s with shape %v is not in the model",
+				ErrOtherModel, t.Name, t.Shape)
 		}
 	}
 	return values, nil

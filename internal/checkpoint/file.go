@@ -11,8 +11,9 @@ import (
 
 // A FileError is a checkpoint file that cannot be written or read.
 type FileError struct {
-	Path string
-	Err  error
+	Path    string
+	Err     error
+	Damaged bool // the file was read, and is no whole checkpoint
 }
 
 func (e *FileError) Error() string { return fmt.Sprintf("checkpoint %s: %v", e.Path, e.Err) }
@@ -30,7 +31,7 @@ func Write(path string, s *State) error {
 		err = fmt.Errorf("it needs %d bytes: %w", s.size(), err)
 	}
 	if err != nil {
-		return &FileError{path, err}
+		return &FileError{Path: path, Err: err}
 	}
 	return nil
 }
@@ -94,11 +95,11 @@ func syncDir(dir string) error {
 func Read(path string) (*State, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &FileError{path, cause(err)}
+		return nil, &FileError{Path: path, Err: cause(err)}
 	}
 	s, err := Decode(b)
 	if err != nil {
-		return nil, &FileError{path, err}
+		return nil, &FileError{Path: path, Err: err, Damaged: true}
 	}
 	return s, nil
 }

@@ -40,6 +40,7 @@ const (
 type Dir struct {
 	Path string
 	lock *os.File
+	new  bool // no run has begun there
 }
 
 // Create makes the directory of a new run below s.Train.Dir, and takes its lock.
@@ -53,11 +54,23 @@ func Create(s *spec.Spec, prep *data.Prep) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.new = true
 	if err := d.describe(s, prep); err != nil {
+		d.discard()
 		d.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// discard removes what Create made, when no run has begun there after all.
+func (d *Dir) discard() {
+	if !d.new {
+		return
+	}
+	for _, name := range []string{specFile, prepFile, metricsFile, checkpointsDir, lockName, ""} {
+		os.Remove(d.file(name)) // folders only when they are empty
+	}
 }
 
 func create(s *spec.Spec) (*Dir, error) {

@@ -80,12 +80,14 @@ func (e *StoppedError) Unwrap() error { return e.Err }
 // Run trains until the run is complete, from wherever the checkpoints of its
 // directory left it. When ctx ends, it finishes the current step, saves, and
 // returns an *InterruptedError. Any other error after the start is a
-// *StoppedError.
+// *StoppedError; one before it leaves no directory that Create has made.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	l, err := newLoop(ctx, o)
 	if err != nil {
+		o.Dir.discard()
 		return nil, err
 	}
+	o.Dir.new = false
 	defer l.session.Close()
 	defer l.log.Close()
 	err = l.run(ctx)
