@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
@@ -36,33 +37,44 @@ func (s *session) checkPart(part *data.Part, split data.Split) error {
 		if err != nil {
 			return err
 		}
-		if err := pr.x.check(&part.X, rows, limit(pr.p, ir.InX)); err != nil {
-			return fmt.Errorf("features: %w", err)
+		if err := CheckInput(pr.p, ir.InX, &part.X, rows); err != nil {
+			return err
 		}
-		if err := pr.y.check(&part.Y, rows, limit(pr.p, ir.InY)); err != nil {
-			return fmt.Errorf("targets: %w", err)
+		if err := CheckInput(pr.p, ir.InY, &part.Y, rows); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// check reports whether rows of the table fit into the input, whose integers, if
-// limit is not 0, must be less than it.
-func (in input) check(t *data.Table, rows, limit int) error {
-	want := max(len(in.f), len(in.i))
-	if got := rows * t.RowSize(); want != 0 && got != want {
-		return fmt.Errorf("%d rows of shape %v have %d elements, the program takes %d",
-			rows, t.Shape, got, want)
-	}
-	switch {
-	case in.i == nil:
-		return nil
-	case t.F32 != nil:
-		return fmt.Errorf("got floats, the program takes integers")
-	case limit == 0:
+// CheckInput reports whether so many rows of a table fit the input x or y of a
+// program: their size and type, and that every integer is a class or id that
+// there is. A program without the input takes any table.
+func CheckInput(p *ir.Program, name string, t *data.Table, rows int) error {
+	i := slices.IndexFunc(p.Values, func(v ir.Value) bool { return v.Kind == ir.Input && v.Name == name })
+	if i < 0 {
 		return nil
 	}
-	return checkInts(t, limit)
+	v, what := &p.Values[i], "features"
+	if name == ir.InY {
+		what = "targets"
+	}
+	if got, want := rows*t.RowSize(), v.Size(); got != want {
+		return fmt.Errorf("%s: %d rows of shape %v have %d elements, the program takes %d",
+			what, rows, t.Shape, got, want)
+	}
+	if v.Type != ir.Int {
+		return nil
+	}
+	if t.F32 != nil {
+		return fmt.Errorf("%s: got floats, the program takes integers", what)
+	}
+	if n := limit(p, name); n > 0 {
+		if err := checkInts(t, n); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
 }
 
 // limit returns the number of values that an integer input may have: the ids of

@@ -34,8 +34,8 @@ func (s *session) Predict(ctx context.Context, x *data.Table,
 	if err != nil {
 		return err
 	}
-	if err := pr.x.check(x, batch, limit(pr.p, ir.InX)); err != nil {
-		return fmt.Errorf("features: %w", err)
+	if err := CheckInput(pr.p, ir.InX, x, batch); err != nil {
+		return err
 	}
 	if pr.prediction == nil {
 		return fmt.Errorf("program %s has no output %s", pr.p.Name, ir.OutPrediction)

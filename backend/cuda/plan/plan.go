@@ -67,13 +67,17 @@ const (
 	Rates
 	// Sums is the float64 sums of a step, then those of a span; see EndBatch.
 	Sums
-	// DataX, DataY are rows of features and targets, ScaleX, ShiftX, ScaleY and
-	// ShiftY how they are normalised, float32.
+	// DataX is rows of features.
 	DataX
+	// DataY is rows of targets.
 	DataY
+	// ScaleX is what features are multiplied by, float32.
 	ScaleX
+	// ShiftX is what is then added to features, float32.
 	ShiftX
+	// ScaleY is ScaleX for targets.
 	ScaleY
+	// ShiftY is ShiftX for targets.
 	ShiftY
 
 	numBuffers
@@ -92,13 +96,17 @@ type ArgKind uint8
 const (
 	// Pointer is an address, 8 bytes.
 	Pointer ArgKind = iota
-	// Int32, Int64 are signed; Uint32, Uint64 unsigned.
+	// Int32 is a signed integer of 4 bytes.
 	Int32
+	// Int64 is a signed integer of 8 bytes.
 	Int64
+	// Uint32 is an unsigned integer of 4 bytes.
 	Uint32
+	// Uint64 is an unsigned integer of 8 bytes.
 	Uint64
-	// Float32, Float64 are floating-point numbers.
+	// Float32 is a floating-point number of 4 bytes.
 	Float32
+	// Float64 is a floating-point number of 8 bytes.
 	Float64
 	// Struct is a struct of int32, passed by value.
 	Struct

@@ -73,11 +73,13 @@ type Column struct {
 type ElementType uint8
 
 const (
-	// None: there is no such column.
+	// None means that there is no such column.
 	None ElementType = iota
-	// U8, F32 and I32 are as in data.Table.
+	// U8 is a byte.
 	U8
+	// F32 is a float32.
 	F32
+	// I32 is an int32.
 	I32
 )
 
