@@ -205,10 +205,10 @@ func fieldOf(fields []string, name, what string) (int, error) {
 	if i := slices.Index(fields, name); i >= 0 {
 		return i, nil
 	}
-	err := fmt.Errorf("%s: no column %q, got %s", what, name, listed(fields))
+	err := fmt.Errorf("%s: no column %s, got %s", what, quote(name), listed(fields))
 	for _, f := range fields {
 		if strings.EqualFold(strings.TrimSpace(f), strings.TrimSpace(name)) || near(f, name) {
-			return 0, fmt.Errorf("%w\nhint: did you mean %q?", err, f)
+			return 0, fmt.Errorf("%w\nhint: did you mean %s?", err, quote(f))
 		}
 	}
 	return 0, err
@@ -241,7 +241,11 @@ func listed(names []string) string {
 		more = fmt.Sprintf(" and %d more", len(names)-most)
 		names = names[:most]
 	}
-	return strings.Join(names, ", ") + more
+	short := make([]string, len(names))
+	for i, name := range names {
+		short[i] = clip(name)
+	}
+	return strings.Join(short, ", ") + more
 }
 
 // delimiter returns the one character of a delimiter; none is a comma.

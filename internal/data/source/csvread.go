@@ -105,7 +105,7 @@ func fieldNames(first []string, header bool) ([]string, error) {
 			names[i] = strings.Clone(f)
 		}
 		if seen[names[i]] {
-			return nil, fmt.Errorf("column %q twice", names[i])
+			return nil, fmt.Errorf("column %s twice", quote(names[i]))
 		}
 		seen[names[i]] = true
 	}
@@ -174,7 +174,7 @@ func (c *csvReader) category(col csvColumn, cell string) error {
 	}
 	id, ok := col.dict.id(cell)
 	if !ok {
-		return c.at(col.field, fmt.Errorf("category %q does not occur in %s", cell, c.lay.origin))
+		return c.at(col.field, fmt.Errorf("category %s does not occur in %s", quote(cell), c.lay.origin))
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
 		return c.at(col.field,
@@ -209,7 +209,7 @@ func (c *csvReader) label(record []string) error {
 	}
 	id, ok := lay.classes.id(cell)
 	if !ok {
-		return c.at(lay.label, fmt.Errorf("label %q does not occur in %s", cell, lay.origin))
+		return c.at(lay.label, fmt.Errorf("label %s does not occur in %s", quote(cell), lay.origin))
 	}
 	if len(lay.classes.words) > maxClasses {
 		return c.at(lay.label,
@@ -222,17 +222,17 @@ func (c *csvReader) label(record []string) error {
 // at names the line and column of a cell of the current record.
 func (c *csvReader) at(field int, err error) error {
 	line, _ := c.csv.FieldPos(field)
-	return fmt.Errorf("%s:%d: column %q: %w", c.name, line, c.fields[field], err)
+	return fmt.Errorf("%s:%d: column %s: %w", c.name, line, quote(c.fields[field]), err)
 }
 
 func (c *csvReader) ragged(record []string) error {
 	line, _ := c.csv.FieldPos(0)
 	if len(record) < len(c.fields) {
-		return fmt.Errorf("%s:%d: %d fields, want %d: nothing for column %q", c.name, line,
-			len(record), len(c.fields), c.fields[len(record)])
+		return fmt.Errorf("%s:%d: %d fields, want %d: nothing for column %s", c.name, line,
+			len(record), len(c.fields), quote(c.fields[len(record)]))
 	}
-	return fmt.Errorf("%s:%d: %d fields, want %d: %q is too many", c.name, line, len(record),
-		len(c.fields), record[len(c.fields)])
+	return fmt.Errorf("%s:%d: %d fields, want %d: %s is too many", c.name, line, len(record),
+		len(c.fields), quote(record[len(c.fields)]))
 }
 
 var errNotNumber = errors.New("not a number")
@@ -244,9 +244,9 @@ func number(cell string) (float32, error) {
 	case cell == "":
 		return 0, errors.New("empty cell, want a number")
 	case errors.Is(err, strconv.ErrRange):
-		return 0, fmt.Errorf("%s is out of the range of float32", cell)
+		return 0, fmt.Errorf("%s is out of the range of float32", clip(cell))
 	case err != nil:
-		return 0, fmt.Errorf("%.40q: %w", cell, errNotNumber)
+		return 0, fmt.Errorf("%s: %w", quote(cell), errNotNumber)
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return 0, fmt.Errorf("%s, want a finite number", cell)
 	}

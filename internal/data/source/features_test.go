@@ -56,6 +56,24 @@ func TestReadFeaturesCSV(t *testing.T) {
 	}
 }
 
+// TestReadFeaturesOfNoText checks that a file which is no text does not reach the
+// terminal.
+func TestReadFeaturesOfNoText(t *testing.T) {
+	for name, text := range map[string]string{
+		"zeros": strings.Repeat("\x00", 1<<20), "escapes": "\x1b[2J\xff,b\n1,2\n", "digits": strings.Repeat("8", 1<<20) + ",Bonn,2",
+		"category": "age,city,height\n7," + strings.Repeat("\x1b", 1<<20) + ",2\n",
+		"fields":   "age,city,height\n7,Bonn,2," + strings.Repeat("\x1b", 1<<20) + "\n",
+	} {
+		_, err := ReadFeatures(strings.NewReader(text), "stdin", peoplePrep(t))
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		if got := err.Error(); len(got) > 300 || strings.ContainsAny(got, "\x00\x1b\xff") {
+			t.Errorf("%s: %d bytes: %.300q", name, len(got), got)
+		}
+	}
+}
+
 func TestReadFeaturesWithoutHeader(t *testing.T) {
 	d := spec.Data{Source: "csv", CSV: spec.CSV{Path: write(t, "t.csv", "1,a,3\n2,b,4\n"), Label: "1"}}
 	prep := learnt(t, d, Options{})

@@ -87,7 +87,7 @@ func (c *csvReader) addCells(cells []string) error {
 			col := c.lay.columns[i]
 			id, ok := col.dict.id(cell)
 			if !ok {
-				return fmt.Errorf("%q: category %q does not occur in %s", col.name, cell, c.lay.origin)
+				return fmt.Errorf("%q: category %s does not occur in %s", col.name, quote(cell), c.lay.origin)
 			}
 			c.out.ids = append(c.out.ids, id)
 			continue
