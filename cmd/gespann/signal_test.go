@@ -85,6 +85,7 @@ func TestSignals(t *testing.T) {
 	}{
 		"SIGINT":       {[]syscall.Signal{syscall.SIGINT}, 130, []string{"interrupted ", "to continue: ", " train --resume runs/tiny"}},
 		"SIGTERM":      {[]syscall.Signal{syscall.SIGTERM}, 143, []string{"interrupted ", "to continue: "}},
+		"SIGHUP":       {[]syscall.Signal{syscall.SIGHUP}, 129, []string{"interrupted ", "to continue: "}},
 		"SIGINT twice": {[]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

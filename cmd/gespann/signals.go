@@ -18,9 +18,9 @@ func (e *signalError) Error() string { return e.signal.String() }
 // code is what shells report for the signal.
 func (e *signalError) code() int { return 128 + int(e.signal) }
 
-// withSignals runs f with a context that the first SIGINT or SIGTERM ends. The
-// second one ends the process. If f ends because its context did, the error is a
-// *signalError.
+// withSignals runs f with a context that the first SIGINT, SIGTERM or, unless
+// nohup has it ignored, SIGHUP ends. The second one ends the process. If f ends
+// because its context did, the error is a *signalError.
 func withSignals(parent context.Context, log io.Writer, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -28,6 +28,9 @@ func withSignals(parent context.Context, log io.Writer, f func(context.Context) 
 	done := make(chan struct{})
 	defer close(done)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 	go func() {
 		for first := true; ; first = false {
