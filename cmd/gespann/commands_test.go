@@ -294,6 +294,31 @@ func TestConfusion(t *testing.T) {
 		confusion(make([]float64, 30*30), numbers(30)))
 }
 
+// TestEvaluateFile evaluates a model of a CSV file on another one.
+func TestEvaluateFile(t *testing.T) {
+	dir := t.TempDir()
+	csv, yaml := filepath.Join(dir, "a.csv"), filepath.Join(dir, "a.yaml")
+	text := "data: {source: csv, csv: {path: '" + filepath.ToSlash(csv) + "'}}\nmodel: [dense: 2]\n" +
+		"loss: sparse_categorical_crossentropy\ntrain: {epochs: 1}\n"
+	for path, text := range map[string]string{csv: "x,y\n1,no\n2,yes\n", yaml: text, csv + "2": "y,x\nyes,3\nno,4\nno,5\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, "train", yaml, "--runs", dir)
+	contains(t, "evaluate", must(t, "evaluate", filepath.Join(dir, "a"), "--data", csv+"2"), " on 3 rows of "+csv+"2\n")
+}
+
+func TestShellWord(t *testing.T) {
+	for word, want := range map[string]string{
+		"runs/a-1": "runs/a-1", "runs/a b": "'runs/a b'", "it's": `'it'\''s'`, "": "''", "runs/größe": "runs/größe", "$x": "'$x'",
+	} {
+		if got := shellWord(word); got != want {
+			t.Errorf("%q: got %s, want %s", word, got, want)
+		}
+	}
+}
+
 func TestUseFile(t *testing.T) {
 	if _, err := parseSplit("train"); err != nil {
 		t.Error(err)

@@ -34,6 +34,7 @@ one.`,
 			if err != nil {
 				return err
 			}
+			which := split.String() + " rows"
 			if file != "" {
 				if c.Flags().Changed("split") && s.spec.Data.Source == "csv" {
 					return usagef("--split: with --data, all rows of the file are evaluated")
@@ -41,9 +42,12 @@ one.`,
 				if split, err = useFile(&s.spec.Data, file, split); err != nil {
 					return err
 				}
+				if s.spec.Data.Source == "csv" {
+					which = "rows" // all of the file
+				}
 			}
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-				return evaluate(ctx, t, s, split)
+				return evaluate(ctx, t, s, split, which)
 			})
 		},
 	}
@@ -76,7 +80,8 @@ func useFile(d *spec.Data, file string, split data.Split) (data.Split, error) {
 	return 0, usagef("--data: for source %s, use --set, such as --set data.npy.test_x=x.npy", d.Source)
 }
 
-func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error {
+// evaluate measures a split, and says which rows those were.
+func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which string) error {
 	if err := place(ctx, t, s.spec); err != nil {
 		return err
 	}
@@ -98,7 +103,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s on %s %s rows of %s\n", s.path, grouped(rows), split, set.Source)
+	fmt.Fprintf(t.out, "%s on %s %s of %s\n", s.path, grouped(rows), which, set.Source)
 	values := train.Values(stats, m.Metrics())
 	width := 0
 	for _, v := range values {

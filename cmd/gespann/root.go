@@ -128,11 +128,12 @@ func hint(err error) string {
 	return ""
 }
 
-// self returns how this program was called, for commands to copy.
+// self returns how this program was called, as a shell takes it, for commands to
+// copy.
 func self() string {
 	path, err := os.Executable()
 	if err == nil && strings.Contains(filepath.ToSlash(path), "/go-build") {
 		return "go run ./cmd/gespann"
 	}
-	return os.Args[0]
+	return shellWord(os.Args[0])
 }

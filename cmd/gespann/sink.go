@@ -112,7 +112,7 @@ func finished(r *train.Result) string {
 		fmt.Fprintf(&b, "test   %s\n", valueWords(r.Test))
 	}
 	fmt.Fprintf(&b, "saved  %s\n", r.Dir)
-	fmt.Fprintf(&b, "next   %s evaluate %s", self(), r.Dir)
+	fmt.Fprintf(&b, "next   %s evaluate %s", self(), shellWord(r.Dir))
 	if len(r.Test) == 0 {
 		b.WriteString(" --split training")
 	}

@@ -135,7 +135,7 @@ func run(ctx context.Context, t terminal, o train.Options, sink sink) error {
 	}
 	var interrupted *train.InterruptedError
 	if errors.As(err, &interrupted) {
-		fmt.Fprintf(t.err, "%v\nto continue: %s train --resume %s\n", err, self(), o.Dir.Path)
+		fmt.Fprintf(t.err, "%v\nto continue: %s train --resume %s\n", err, self(), shellWord(o.Dir.Path))
 		return ctx.Err()
 	}
 	return err
@@ -163,7 +163,7 @@ func latest(dir string) (string, error) {
 
 // stopHint says how to go on after a run that stopped.
 func stopHint(e *train.StoppedError) string {
-	again := self() + " train --resume " + e.Dir
+	again := self() + " train --resume " + shellWord(e.Dir)
 	var nan *backend.NotFiniteError
 	var weights *train.BadWeightsError
 	if errors.As(e, &nan) || errors.As(e, &weights) {
