@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -231,4 +232,11 @@ func fuzzCSV(t *testing.T, b []byte, format csvFormat, categorical bool) {
 	if p.X.Rows() != p.Rows || p.Y.Rows() != p.Rows || p.Rows == 0 {
 		t.Errorf("%d rows of x, %d of y, want %d", p.X.Rows(), p.Y.Rows(), p.Rows)
 	}
+}
+
+// TestCSVLongLine is a small file that unpacks to a line without end.
+func TestCSVLongLine(t *testing.T) {
+	path := write(t, "long.csv", zipped("a,b\n1,2\n"+strings.Repeat("1", maxLine+1<<20)))
+	_, err := Load(context.Background(), csvSpec(path), Options{})
+	wantError(t, err, filepath.Dir(path), fmt.Sprintf("long.csv: a line of more than %d bytes, want rows of CSV", maxLine))
 }

@@ -49,7 +49,7 @@ func decodeCSV(
 	if err != nil {
 		return nil, err
 	}
-	c := &csvReader{name: in.name, csv: csv.NewReader(withoutBOM(in))}
+	c := &csvReader{name: in.name, csv: csv.NewReader(&lineReader{r: withoutBOM(in)})}
 	c.csv.Comma, c.csv.ReuseRecord, c.csv.FieldsPerRecord = comma, true, -1
 	first, err := c.next()
 	if errors.Is(err, io.EOF) {
