@@ -30,9 +30,15 @@ func newVersion(t terminal) *cobra.Command {
 	}
 }
 
-// moduleVersion returns the version of the module, "(devel)" when built from a
-// working tree.
+// version is what a build may say with -ldflags "-X main.version=v1.2.3".
+var version string
+
+// moduleVersion returns the version of the program: what its build said, else
+// that of the module, "(devel)" when built from a working tree.
 func moduleVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
