@@ -1,0 +1,319 @@
+// Softmax, losses, metrics.
+#include "rows.cuh"
+
+// A Target is class labels i32 [R] or, when those are null, one value per output,
+// f32 [R,C].
+struct Target {
+  const int* classes;
+  const float* values;
+  int cols;
+  // at returns t[r,c]; for labels that is the one-hot row of r's class.
+  DEVICE float at(i64 r, int c) const { return classes ? float(classes[r] == c) : values[r * cols + c]; }
+};
+
+// softmax_row computes y = exp(x - max x)/sum exp(x - max x) for one row, and
+// returns the maximum and the sum.
+struct Shift {
+  float max, sum;
+};
+template <bool WARP>
+DEVICE Shift softmax_row(float* y, const float* x, int cols, Row<WARP> row) {
+  float m = -INFINITY_F, sum = 0;
+  for (int c = row.first; c < cols; c += row.stride) m = max_nan(m, x[c]);
+  m = max_row<WARP>(m);
+  for (int c = row.first; c < cols; c += row.stride) sum += expf(x[c] - m);
+  sum = sum_row<WARP>(sum);
+  for (int c = row.first; c < cols; c += row.stride) y[c] = expf(x[c] - m) / sum;
+  return {m, sum};
+}
+
+template <bool WARP>
+DEVICE void softmax(float* y, const float* x, i64 rows, int cols) {
+  Row<WARP> row;
+  if (row.r < rows) softmax_row<WARP>(y + row.r * cols, x + row.r * cols, cols, row);
+}
+
+// softmax_warp, softmax_block -- op Softmax
+//   y[r,c] = exp(x[r,c] - max_c x)/sum_c exp(x[r,c] - max_c x)
+// shapes   x, y f32 [rows, cols]
+// aliasing none; reads x three times, of which two from cache
+// launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
+// sums     f32; strided in a thread, then a tree
+// repeat   bit-identical
+// error    <= 2e-5 relative (TestOps; mostly expf of large arguments)
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.Softmax
+KERNEL(softmax_warp, threads, float* y, const float* x, i64 rows, int cols) { softmax<true>(y, x, rows, cols); }
+KERNEL(softmax_block, threads, float* y, const float* x, i64 rows, int cols) { softmax<false>(y, x, rows, cols); }
+
+template <bool WARP>
+DEVICE void softmax_grad(float* dx, const float* y, const float* dy, i64 rows, int cols) {
+  Row<WARP> row;
+  if (row.r >= rows) return;
+  dx += row.r * cols, y += row.r * cols, dy += row.r * cols;
+  float dot = 0;
+  for (int c = row.first; c < cols; c += row.stride) dot += dy[c] * y[c];
+  dot = sum_row<WARP>(dot);
+  for (int c = row.first; c < cols; c += row.stride) dx[c] = y[c] * (dy[c] - dot);
+}
+
+// softmax_grad_warp, softmax_grad_block -- op SoftmaxGrad
+//   dx = y*(dy - sum_c dy*y)
+// shapes   all f32 [rows, cols]
+// aliasing none
+// launch, sums, repeat  as softmax_warp
+// error    <= gamma(cols) * sum |dy*y|
+// cost     12*rows*cols bytes: memory bound
+// source   as ir.SoftmaxGrad
+KERNEL(softmax_grad_warp, threads, float* dx, const float* y, const float* dy, i64 rows, int cols) {
+  softmax_grad<true>(dx, y, dy, rows, cols);
+}
+KERNEL(softmax_grad_block, threads, float* dx, const float* y, const float* dy, i64 rows, int cols) {
+  softmax_grad<false>(dx, y, dy, rows, cols);
+}
+
+template <bool WARP>
+DEVICE void softmax_xent(float* loss, float* prob, const float* x, Target t, i64 rows, int cols, float* scratch,
+                         u32* counter) {
+  Row<WARP> row;
+  if (row.r < rows) {
+    const float* xs = x + row.r * cols;
+    Shift s = softmax_row<WARP>(prob + row.r * cols, xs, cols, row);
+    float log_sum = logf(s.sum), sum = 0;
+    for (int c = row.first; c < cols; c += row.stride) {
+      float tc = t.at(row.r, c);
+      // 0 times an infinite distance is 0 here: the class does not count.
+      if (tc != 0) sum += tc * (log_sum - (xs[c] - s.max));
+    }
+    sum = sum_row<WARP>(sum);
+    if (row.first == 0) scratch[row.r] = sum;
+  }
+  if (!last_block(counter, gridDim.x)) return;
+  float total = 0;
+  for (i64 r = threadIdx.x; r < rows; r += threads) total += scratch[r];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *loss = total / float(rows);
+}
+
+// softmax_xent_warp, softmax_xent_block -- op SoftmaxXent
+//   prob = softmax(x);  l_r = log sum_c exp(x[r,c]-m_r)
+//   loss = mean_r sum_c t[r,c]*(l_r - (x[r,c] - m_r)),  m_r = max_c x[r,c]
+// shapes   x, prob f32 [rows, cols]; classes i32 [rows] or values f32 [rows, cols],
+//          the other null; loss f32 [1]; scratch f32 [rows]
+// aliasing none
+// launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
+// sums     f32; strided in a thread, then a tree; rows by the last block, likewise
+// repeat   bit-identical
+// error    <= 1e-5 relative (TestOps)
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.SoftmaxXent
+KERNEL(softmax_xent_warp, threads, float* loss, float* prob, const float* x, const int* classes, const float* values,
+       i64 rows, int cols, float* scratch, u32* counter) {
+  softmax_xent<true>(loss, prob, x, {classes, values, cols}, rows, cols, scratch, counter);
+}
+KERNEL(softmax_xent_block, threads, float* loss, float* prob, const float* x, const int* classes, const float* values,
+       i64 rows, int cols, float* scratch, u32* counter) {
+  softmax_xent<false>(loss, prob, x, {classes, values, cols}, rows, cols, scratch, counter);
+}
+
+template <bool WARP>
+DEVICE void softmax_xent_grad(float* dx, const float* prob, Target t, const float* dloss, i64 rows, int cols) {
+  Row<WARP> row;
+  if (row.r >= rows) return;
+  float scale = *dloss / float(rows), sum = 0;
+  for (int c = row.first; c < cols; c += row.stride) sum += t.at(row.r, c);
+  sum = sum_row<WARP>(sum);
+  for (int c = row.first; c < cols; c += row.stride)
+    dx[row.r * cols + c] = (prob[row.r * cols + c] * sum - t.at(row.r, c)) * scale;
+}
+
+// softmax_xent_grad_warp, softmax_xent_grad_block -- op SoftmaxXentGrad
+//   dx = (prob*sum_c t - t)*dloss/rows
+// shapes   dx, prob f32 [rows, cols]; target as softmax_xent_warp; dloss f32 [1]
+// aliasing none
+// launch, sums, repeat  as softmax_xent_warp
+// error    a few units in the last place of 1, times dloss/rows
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.SoftmaxXentGrad
+KERNEL(softmax_xent_grad_warp, threads, float* dx, const float* prob, const int* classes, const float* values,
+       const float* dloss, i64 rows, int cols) {
+  softmax_xent_grad<true>(dx, prob, {classes, values, cols}, dloss, rows, cols);
+}
+KERNEL(softmax_xent_grad_block, threads, float* dx, const float* prob, const int* classes, const float* values,
+       const float* dloss, i64 rows, int cols) {
+  softmax_xent_grad<false>(dx, prob, {classes, values, cols}, dloss, rows, cols);
+}
+
+// As in package ir.
+enum Loss { NO_LOSS, SQUARED_ERROR, ABS_ERROR, HUBER, SIGMOID_XENT };
+
+DEVICE float point(int loss, float delta, float x, float t) {
+  float d = fabsf(x - t);
+  switch (loss) {
+    case SQUARED_ERROR: return d * d;
+    case ABS_ERROR: return d;
+    case SIGMOID_XENT: return max_nan(x, 0) - x * t + log1pf(expf(-fabsf(x)));
+    default: return d <= delta ? 0.5f * d * d : delta * d - 0.5f * delta * delta;
+  }
+}
+
+// point_loss -- op PointLoss
+//   loss = 1/n sum_i l(x[i], t[i])
+// shapes   x, t f32 [n]; loss f32 [1]; scratch f32 [gridDim.x]
+// aliasing none
+// launch   grid any, block 256
+// sums     f32; strided in a thread, then a tree; blocks by the last one, likewise
+// repeat   bit-identical for the same grid
+// error    <= gamma(n/threads of the grid) relative
+// cost     8n bytes: memory bound
+// source   as ir.PointLoss
+KERNEL(point_loss, threads, float* out, const float* x, const float* t, i64 n, int loss, float delta, float* scratch,
+       u32* counter) {
+  float sum = 0;
+  i64 stride = i64(gridDim.x) * threads;
+  for (i64 i = i64(blockIdx.x) * threads + threadIdx.x; i < n; i += stride) sum += point(loss, delta, x[i], t[i]);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) scratch[blockIdx.x] = sum;
+  if (!last_block(counter, gridDim.x)) return;
+  float total = 0;
+  for (u32 b = threadIdx.x; b < gridDim.x; b += threads) total += scratch[b];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *out = total / float(n);
+}
+
+// sign returns -1, 0 or 1, and NaN for NaN.
+DEVICE float sign(float v) { return v > 0 ? 1.0f : v < 0 ? -1.0f : v; }
+
+DEVICE float point_slope(int loss, float delta, float x, float t) {
+  float d = x - t;
+  switch (loss) {
+    case SQUARED_ERROR: return 2 * d;
+    case ABS_ERROR: return sign(d);
+    case SIGMOID_XENT: return sigmoid(x) - t;
+    default: return fabsf(d) > delta ? delta * sign(d) : d;
+  }
+}
+
+// point_loss_grad -- op PointLossGrad
+//   dx = l'(x,t)*dloss/n
+// shapes   dx, x, t f32 [n]; dloss f32 [1]
+// aliasing dx may be x or t
+// launch   grid any, block 256; a thread takes four elements, then strides
+// sums     none
+// repeat   bit-identical
+// error    a few units in the last place of the largest term
+// cost     12n bytes: memory bound
+// source   as ir.PointLossGrad
+KERNEL(point_loss_grad, threads, float* dx, const float* x, const float* t, const float* dloss, i64 n, int loss,
+       float delta) {
+  float scale = *dloss / float(n);
+  map2(dx, x, t, n, [&](float v, float w, i64) { return point_slope(loss, delta, v, w) * scale; });
+}
+
+// As in package ir.
+enum Metric { NO_METRIC, ACCURACY, TOP_K, BINARY_ACCURACY, MAE, CONFUSION };
+
+// argmax returns, to all lanes of a warp, the index of the first largest element
+// of a row. As in ref, a NaN is larger than nothing and nothing is larger than it.
+DEVICE int argmax(const float* row, int cols) {
+  if (!(row[0] == row[0])) return 0;
+  float best = -INFINITY_F;
+  int at = cols;
+  for (int c = threadIdx.x % 32; c < cols; c += 32)
+    if (row[c] > best || (row[c] == best && at == cols)) best = row[c], at = c;
+  for (int step = 16; step > 0; step /= 2) {
+    float other = __shfl_xor_sync(0xffffffffu, best, step);
+    int where = __shfl_xor_sync(0xffffffffu, at, step);
+    if (other > best || (other == best && where < at)) best = other, at = where;
+  }
+  return at;
+}
+
+DEVICE int class_of(Target t, i64 r) { return t.classes ? t.classes[r] : argmax(t.values + r * t.cols, t.cols); }
+
+// rank returns the number of classes before `of` in the order of scores, equal
+// ones by index; for no class, more than any.
+DEVICE int rank(const float* row, int cols, int of) {
+  if (of < 0 || of >= cols) return 0x7fffffff;
+  int n = 0;
+  for (int c = threadIdx.x % 32; c < cols; c += 32) n += row[c] > row[of] || (row[c] == row[of] && c < of);
+  return warp_sum(n);
+}
+
+// metric -- op Metric, but for Confusion
+//   y = batch/positions * sum over rows or elements of the metric
+// shapes   x f32 [rows, cols]; classes i32 [rows] or values f32 [rows, cols], the
+//          other null; y f32 [1]; scratch f64 [gridDim.x]
+// aliasing none
+// launch   grid any, block 256; a warp takes a row, then strides
+// sums     f64; counts are exact; blocks by the last one in a tree
+// repeat   bit-identical for the same grid, counts for any
+// error    counts exact
+// cost     4*rows*cols bytes: memory bound
+// source   as ir.Metric
+KERNEL(metric, threads, float* y, const float* x, const int* classes, const float* values, i64 batch, i64 positions,
+       i64 rows, int cols, int kind, int k, float threshold, double* scratch, u32* counter) {
+  Target t = {classes, values, cols};
+  int lane = threadIdx.x % 32;
+  double sum = 0;
+  i64 warps = i64(gridDim.x) * (threads / 32);
+  for (i64 r = i64(blockIdx.x) * (threads / 32) + threadIdx.x / 32; r < rows; r += warps) {
+    const float* row = x + r * cols;
+    bool first = lane == 0;
+    switch (kind) {
+      case ACCURACY: {
+        bool hit = argmax(row, cols) == class_of(t, r);
+        sum += first && hit;
+        break;
+      }
+      case TOP_K: {
+        bool hit = rank(row, cols, class_of(t, r)) < k;
+        sum += first && hit;
+        break;
+      }
+      case BINARY_ACCURACY:
+        for (int c = lane; c < cols; c += 32) sum += (row[c] > threshold) == (values[r * cols + c] > 0.5f);
+        break;
+      case MAE:
+        for (int c = lane; c < cols; c += 32) sum += fabs(double(row[c]) - double(values[r * cols + c]));
+        break;
+    }
+  }
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) scratch[blockIdx.x] = sum;
+  if (!last_block(counter, gridDim.x)) return;
+  double total = 0;
+  for (u32 b = threadIdx.x; b < gridDim.x; b += threads) total += scratch[b];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *y = float(total * double(batch) / double(positions));
+}
+
+// confusion -- op Metric, Confusion
+//   y[true class, predicted class] = number of such rows
+// shapes   x f32 [rows, cols]; target as metric; y f32 [n, n], n = max(cols, 2)
+// aliasing none; y holds integers until the end
+// launch   grid 1, block 256; a warp takes a row, then strides
+// sums     integers, by atomics: exact in any order
+// repeat   bit-identical
+// error    exact below 2^24
+// cost     4*rows*cols + 8*n*n bytes, on one multiprocessor
+// source   as ir.Metric
+KERNEL(confusion, threads, float* y, const float* x, const int* classes, const float* values, i64 rows, int cols,
+       float threshold) {
+  Target t = {classes, values, cols};
+  u32* counts = (u32*)y;
+  int n = cols > 2 ? cols : 2;
+  i64 cells = i64(n) * n;
+  for (i64 i = threadIdx.x; i < cells; i += threads) counts[i] = 0;
+  __syncthreads();
+  for (i64 r = threadIdx.x / 32; r < rows; r += threads / 32) {
+    int of = class_of(t, r), predicted = argmax(x + r * cols, cols);
+    if (cols == 1) {
+      predicted = x[r] > threshold;
+      if (!classes) of = values[r] > 0.5f;
+    }
+    if (threadIdx.x % 32 == 0 && of >= 0 && of < n) atomicAdd(counts + i64(of) * n + predicted, 1u);
+  }
+  __syncthreads();
+  for (i64 i = threadIdx.x; i < cells; i += threads) y[i] = float(counts[i]);
+}

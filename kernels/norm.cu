@@ -1,0 +1,285 @@
+// Batch and layer normalisation, sums for biases, embeddings.
+#include "reduce.cuh"
+#include "rows.cuh"
+
+struct BiasSums : Sums<1> {
+  float* db;
+  const float* dy;
+  int cols;
+  DEVICE void add(i64 r, int c) { v[0] += dy[r * cols + c]; }
+  DEVICE void finish(int c) { db[c] = v[0]; }
+};
+
+// bias_grad -- op BiasGrad
+//   db[c] = sum_r dy[r,c]
+// shapes   dy f32 [rows, cols], db f32 [cols]; scratch f32 [parts, cols]
+// aliasing none
+// launch   grid (columns/width, parts), block 256: see column_reduce
+// sums     f32; rows strided in a thread, then a tree, then parts in order
+// repeat   bit-identical for the same number of parts
+// error    <= gamma(rows) * sum_r |dy[r,c]|
+// cost     4*rows*cols bytes: memory bound
+// source   as ir.BiasGrad
+KERNEL(bias_grad, threads, float* db, const float* dy, i64 rows, int cols, float* scratch, u32* counters) {
+  BiasSums s = {{{0}}, db, dy, cols};
+  column_reduce(s, rows, cols, scratch, counters);
+}
+
+// Moments are the mean and the sum of squared distances from it, of n elements.
+struct Moments {
+  static constexpr int N = 3;
+  float n, mean, m2;
+  float *mean_out, *variance_out;
+  const float* x;
+  int cols;
+  DEVICE void add(i64 r, int c) {
+    float v = x[r * cols + c], d = v - mean;
+    n += 1;
+    mean += d / n;
+    m2 += d * (v - mean);
+  }
+  DEVICE void merge(const Moments& o) {
+    if (o.n == 0) return;
+    float total = n + o.n, d = o.mean - mean, share = o.n / total;
+    mean += d * share;
+    m2 += o.m2 + d * d * n * share;
+    n = total;
+  }
+  DEVICE void store(float* p, i64 stride) const { p[0] = n, p[stride] = mean, p[2 * stride] = m2; }
+  DEVICE void load(const float* p, i64 stride) { n = p[0], mean = p[stride], m2 = p[2 * stride]; }
+  DEVICE void finish(int c) { mean_out[c] = mean, variance_out[c] = m2 / n; }
+};
+
+// batch_norm_stats -- op BatchNorm, first of two
+//   mean[c], variance[c] of x[.,c], biased
+// shapes   x f32 [rows, cols]; mean, variance f32 [cols]; scratch f32 [parts, 3, cols]
+// aliasing none
+// launch   grid (columns/width, parts), block 256: see column_reduce
+// sums     running mean and squares in a thread, merged in a tree, then in order
+// repeat   bit-identical for the same number of parts
+// error    variance within a few units in the last place; no cancellation
+// cost     4*rows*cols bytes, about 12 operations each: memory bound
+// source   Chan, Golub and LeVeque, Am. Stat. 37 (1983), for the merging
+KERNEL(batch_norm_stats, threads, float* mean, float* variance, const float* x, i64 rows, int cols, float* scratch,
+       u32* counters) {
+  Moments s = {0, 0, 0, mean, variance, x, cols};
+  column_reduce(s, rows, cols, scratch, counters);
+}
+
+// batch_norm_apply -- op BatchNormInfer; op BatchNorm, second of two
+//   y = act(gamma*(x-mean)/sqrt(variance+eps) + beta)
+// shapes   x, y f32 [n] with n = R*cols; the others f32 [cols]
+// aliasing y may be x
+// launch   grid any, block 256; a thread takes four elements, then strides
+// sums     none
+// repeat   bit-identical
+// error    a few units in the last place of |gamma*xhat| + |beta|
+// cost     8n bytes: memory bound
+// source   as ir.BatchNormInfer
+KERNEL(batch_norm_apply, threads, float* y, const float* x, const float* gamma, const float* beta, const float* mean,
+       const float* variance, i64 n, int cols, float eps, int act, float alpha) {
+  map1(y, x, n, [&](float v, i64 i) {
+    int c = int(i % cols);
+    return activate(act, alpha, gamma[c] * ((v - mean[c]) * (1.0f / sqrtf(variance[c] + eps))) + beta[c]);
+  });
+}
+
+struct BatchNormSums : Sums<2> {
+  float *dgamma, *dbeta;
+  const float *x, *mean, *variance, *dy;
+  float eps;
+  int cols;
+  DEVICE void add(i64 r, int c) {
+    float d = dy[r * cols + c];
+    v[0] += d * (x[r * cols + c] - mean[c]);
+    v[1] += d;
+  }
+  DEVICE void finish(int c) {
+    if (dgamma) dgamma[c] = v[0] * (1.0f / sqrtf(variance[c] + eps));
+    if (dbeta) dbeta[c] = v[1];
+  }
+};
+
+// batch_norm_sums -- op BatchNormGrad, first of two
+//   dbeta = sum_r dy;  dgamma = sum_r dy*xhat,  xhat = (x-mean)/sqrt(variance+eps)
+// shapes   x, dy f32 [rows, cols]; the others f32 [cols]; dgamma, dbeta may be null
+// aliasing none
+// launch   grid (columns/width, parts), block 256: see column_reduce
+// sums, repeat  as bias_grad
+// error    <= gamma(rows) * sum_r |dy*xhat|
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.BatchNormGrad
+KERNEL(batch_norm_sums, threads, float* dgamma, float* dbeta, const float* x, const float* mean, const float* variance,
+       const float* dy, i64 rows, int cols, float eps, float* scratch, u32* counters) {
+  BatchNormSums s = {{{0, 0}}, dgamma, dbeta, x, mean, variance, dy, eps, cols};
+  column_reduce(s, rows, cols, scratch, counters);
+}
+
+// batch_norm_dx -- op BatchNormGrad, second of two
+//   dx = gamma*rstd*(dy - dbeta/R - xhat*dgamma/R),  rstd = 1/sqrt(variance+eps)
+// shapes   dx, x, dy f32 [rows, cols]; the others f32 [cols]
+// aliasing dx may be x or dy
+// launch   grid any, block 256; a thread takes four elements, then strides
+// sums     none
+// repeat   bit-identical
+// error    a few units in the last place of the largest of the three terms
+// cost     12*rows*cols bytes: memory bound
+// source   as ir.BatchNormGrad
+KERNEL(batch_norm_dx, threads, float* dx, const float* x, const float* gamma, const float* mean, const float* variance,
+       const float* dy, const float* dgamma, const float* dbeta, i64 rows, int cols, float eps) {
+  float scale = 1.0f / float(rows);
+  map2(dx, x, dy, rows * cols, [&](float v, float d, i64 i) {
+    int c = int(i % cols);
+    float rstd = 1.0f / sqrtf(variance[c] + eps);
+    return gamma[c] * rstd * (d - dbeta[c] * scale - (v - mean[c]) * rstd * dgamma[c] * scale);
+  });
+}
+
+template <bool WARP>
+DEVICE void layer_norm(float* y, float* mean, float* rstd, const float* x, const float* gamma, const float* beta,
+                       i64 rows, int cols, float eps) {
+  Row<WARP> row;
+  if (row.r >= rows) return;
+  x += row.r * cols, y += row.r * cols;
+  float sum = 0, squares = 0;
+  for (int c = row.first; c < cols; c += row.stride) sum += x[c];
+  float m = sum_row<WARP>(sum) / cols;
+  for (int c = row.first; c < cols; c += row.stride) squares += (x[c] - m) * (x[c] - m);
+  float s = 1.0f / sqrtf(sum_row<WARP>(squares) / cols + eps);
+  for (int c = row.first; c < cols; c += row.stride) y[c] = gamma[c] * ((x[c] - m) * s) + beta[c];
+  if (row.first == 0) mean[row.r] = m, rstd[row.r] = s;
+}
+
+// layer_norm_warp, layer_norm_block -- op LayerNorm
+//   y = gamma*(x-mean)*rstd + beta,  rstd = 1/sqrt(variance+eps), over each row
+// shapes   x, y f32 [rows, cols]; mean, rstd f32 [rows]; gamma, beta f32 [cols]
+// aliasing none; reads x three times, of which two from cache
+// launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
+// sums     f32; strided in a thread, then a tree
+// repeat   bit-identical
+// error    a few units in the last place of the terms; no cancellation
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.LayerNorm
+KERNEL(layer_norm_warp, threads, float* y, float* mean, float* rstd, const float* x, const float* gamma,
+       const float* beta, i64 rows, int cols, float eps) {
+  layer_norm<true>(y, mean, rstd, x, gamma, beta, rows, cols, eps);
+}
+KERNEL(layer_norm_block, threads, float* y, float* mean, float* rstd, const float* x, const float* gamma,
+       const float* beta, i64 rows, int cols, float eps) {
+  layer_norm<false>(y, mean, rstd, x, gamma, beta, rows, cols, eps);
+}
+
+template <bool WARP>
+DEVICE void layer_norm_dx(float* dx, const float* x, const float* gamma, const float* mean, const float* rstd,
+                          const float* dy, i64 rows, int cols) {
+  Row<WARP> row;
+  if (row.r >= rows) return;
+  x += row.r * cols, dy += row.r * cols, dx += row.r * cols;
+  float m = mean[row.r], s = rstd[row.r], sum = 0, dot = 0;
+  for (int c = row.first; c < cols; c += row.stride) {
+    float g = gamma[c] * dy[c];
+    sum += g;
+    dot += g * ((x[c] - m) * s);
+  }
+  sum = sum_row<WARP>(sum) / cols;
+  dot = sum_row<WARP>(dot) / cols;
+  for (int c = row.first; c < cols; c += row.stride)
+    dx[c] = s * (gamma[c] * dy[c] - sum - (x[c] - m) * s * dot);
+}
+
+// layer_norm_dx_warp, layer_norm_dx_block -- op LayerNormGrad, dx
+//   dx = rstd*(g - mean_c(g) - xhat*mean_c(g*xhat)),  g = gamma*dy
+// shapes   dx, x, dy f32 [rows, cols]; mean, rstd f32 [rows]; gamma f32 [cols]
+// aliasing none
+// launch, sums, repeat  as layer_norm_warp
+// error    <= gamma(cols) of the sums' absolute values
+// cost     12*rows*cols bytes: memory bound
+// source   as ir.LayerNormGrad
+KERNEL(layer_norm_dx_warp, threads, float* dx, const float* x, const float* gamma, const float* mean,
+       const float* rstd, const float* dy, i64 rows, int cols) {
+  layer_norm_dx<true>(dx, x, gamma, mean, rstd, dy, rows, cols);
+}
+KERNEL(layer_norm_dx_block, threads, float* dx, const float* x, const float* gamma, const float* mean,
+       const float* rstd, const float* dy, i64 rows, int cols) {
+  layer_norm_dx<false>(dx, x, gamma, mean, rstd, dy, rows, cols);
+}
+
+struct LayerNormSums : Sums<2> {
+  float *dgamma, *dbeta;
+  const float *x, *mean, *rstd, *dy;
+  int cols;
+  DEVICE void add(i64 r, int c) {
+    float d = dy[r * cols + c];
+    v[0] += d * ((x[r * cols + c] - mean[r]) * rstd[r]);
+    v[1] += d;
+  }
+  DEVICE void finish(int c) {
+    if (dgamma) dgamma[c] = v[0];
+    if (dbeta) dbeta[c] = v[1];
+  }
+};
+
+// layer_norm_sums -- op LayerNormGrad, dgamma and dbeta
+//   dbeta = sum_r dy;  dgamma = sum_r dy*xhat
+// shapes   x, dy f32 [rows, cols]; mean, rstd f32 [rows]; dgamma, dbeta f32 [cols], may be null
+// aliasing none
+// launch   grid (columns/width, parts), block 256: see column_reduce
+// sums, repeat  as bias_grad
+// error    <= gamma(rows) * sum_r |dy*xhat|
+// cost     8*rows*cols bytes: memory bound
+// source   as ir.LayerNormGrad
+KERNEL(layer_norm_sums, threads, float* dgamma, float* dbeta, const float* x, const float* mean, const float* rstd,
+       const float* dy, i64 rows, int cols, float* scratch, u32* counters) {
+  LayerNormSums s = {{{0, 0}}, dgamma, dbeta, x, mean, rstd, dy, cols};
+  column_reduce(s, rows, cols, scratch, counters);
+}
+
+// embedding -- op Embedding
+//   y[i,.] = table[ids[i],.], zeros for an id outside [0,vocabulary)
+// shapes   y f32 [n, dim], table f32 [vocabulary, dim], ids i32 [n]
+// aliasing none
+// launch   grid any, block 256; a thread takes an element, then strides
+// sums     none
+// repeat   bit-identical
+// error    exact
+// cost     8*n*dim bytes: memory bound
+// source   as ir.Embedding
+KERNEL(embedding, threads, float* y, const float* table, const int* ids, i64 n, int vocabulary, int dim) {
+  i64 stride = i64(gridDim.x) * blockDim.x;
+  for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < n * dim; i += stride) {
+    i64 row = i / dim;
+    int id = ids[row];
+    y[i] = id >= 0 && id < vocabulary ? table[i64(id) * dim + (i - row * dim)] : 0.0f;
+  }
+}
+
+// embedding_grad -- op EmbeddingGrad
+//   dtable[id,.] = sum of dy[i,.] over the i with ids[i] = id
+// shapes   dtable f32 [vocabulary, dim], ids i32 [n], dy f32 [n, dim]
+// aliasing none
+// launch   grid vocabulary/8, block 256: a warp for each row of the table, which
+//          looks at 32 ids at a time and sums 128 columns
+// sums     f32, in order of i
+// repeat   bit-identical, the order of ref
+// error    <= gamma(terms) * sum |dy|
+// cost     4*(n + vocabulary)*dim bytes, and n*vocabulary/32 warp steps: those
+//          dominate from about n = 1000 on
+// source   as ir.EmbeddingGrad
+KERNEL(embedding_grad, threads, float* dtable, const int* ids, const float* dy, i64 n, int vocabulary, int dim) {
+  int lane = threadIdx.x % 32;
+  i64 row = i64(blockIdx.x) * (threads / 32) + threadIdx.x / 32;
+  if (row >= vocabulary) return;
+  for (int first = lane; first - lane < dim; first += 128) {
+    float sum[4] = {0, 0, 0, 0};
+    for (i64 i = 0; i < n; i += 32) {
+      u32 hits = __ballot_sync(0xffffffffu, i + lane < n && ids[i + lane] == row);
+      for (; hits; hits &= hits - 1) {
+        const float* from = dy + (i + __ffs(hits) - 1) * dim;
+        for (int k = 0; k < 4; k++)
+          if (first + 32 * k < dim) sum[k] += from[first + 32 * k];
+      }
+    }
+    for (int k = 0; k < 4; k++)
+      if (first + 32 * k < dim) dtable[row * dim + first + 32 * k] = sum[k];
+  }
+}

@@ -1,0 +1,68 @@
+// Sums over the rows of a matrix, for each column.
+#pragma once
+#include "common.cuh"
+
+// A block of column_reduce takes `width` neighbouring columns, at most 32, and
+// 256/width rows at a time, so that a warp reads whole lines of memory; blockIdx.x
+// names the columns, blockIdx.y the part of the rows. Each part is reduced within
+// its block and written to scratch [parts, N, cols]; the last block of the columns
+// to end merges the parts in order. So the result depends on the number of parts,
+// and on nothing else.
+//
+// S is what is summed up, with N floats:
+//   add(r, c)        one element
+//   merge(other)     another S
+//   load(p, stride), store(p, stride)   N floats, so far apart
+//   finish(c)        what becomes of the total of column c
+template <class S>
+DEVICE void column_reduce(S zero, i64 rows, int cols, float* scratch, u32* counters) {
+  __shared__ float shared[threads * S::N];
+  int width = 1;
+  while (width < 32 && width < cols) width *= 2;
+  int lane = threadIdx.x % width, row = threadIdx.x / width, height = threads / width;
+  int c = blockIdx.x * width + lane;
+  i64 part = (rows + gridDim.y - 1) / gridDim.y;
+  i64 first = blockIdx.y * part, last = first + part < rows ? first + part : rows;
+  S sum = zero;
+  if (c < cols)
+    for (i64 r = first + row; r < last; r += height) sum.add(r, c);
+  for (int half = height / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (row >= half && row < 2 * half) sum.store(shared + threadIdx.x - half * width, threads);
+    __syncthreads();
+    if (row < half) {
+      S other = zero;
+      other.load(shared + threadIdx.x, threads);
+      sum.merge(other);
+    }
+  }
+  if (gridDim.y == 1) {
+    if (row == 0 && c < cols) sum.finish(c);
+    return;
+  }
+  if (row == 0 && c < cols) sum.store(scratch + i64(blockIdx.y) * S::N * cols + c, cols);
+  if (!last_block(counters + blockIdx.x, gridDim.y) || row != 0 || c >= cols) return;
+  sum.load(scratch + c, cols);
+  for (u32 p = 1; p < gridDim.y; p++) {
+    S other = zero;
+    other.load(scratch + i64(p) * S::N * cols + c, cols);
+    sum.merge(other);
+  }
+  sum.finish(c);
+}
+
+// Sums is N plain sums.
+template <int COUNT>
+struct Sums {
+  static constexpr int N = COUNT;
+  float v[COUNT];
+  DEVICE void merge(const Sums& o) {
+    for (int i = 0; i < N; i++) v[i] += o.v[i];
+  }
+  DEVICE void store(float* p, i64 stride) const {
+    for (int i = 0; i < N; i++) p[i * stride] = v[i];
+  }
+  DEVICE void load(const float* p, i64 stride) {
+    for (int i = 0; i < N; i++) v[i] = p[i * stride];
+  }
+};

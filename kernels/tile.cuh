@@ -1,0 +1,141 @@
+// Products cut into square tiles: matrix products and convolutions.
+//
+//   y[i,j] = epilogue(sum_k a[i,k]*b[k,j])
+//
+// A block computes SIDE x SIDE elements of y. It walks along k in steps of
+// M::DEPTH terms: while it multiplies one step from shared memory, the next is on
+// its way from device memory to registers, and goes to the other half of shared
+// memory. Where a and b come from is a loader's business (matrices.cuh, conv.cuh);
+// how factors are multiplied is M's (simt.cuh, tensor.cuh).
+//
+// A loader has
+//   ALONG_K             four neighbours in memory are along k, else along i or j
+//   Slot slot(outer)    what it needs to know of row i of a (column j of b)
+//   float4 load(slot, k, end)   four elements from k on (ALONG_K) or of k, from
+//                       outer on; those outside the matrix or from end on are 0
+// A multiplier M has SIDE, THREADS, DEPTH, its shared memory, and
+//   store<ALONG_K>(memory, outer, k, quad), multiply(a, b), stage(pass, memory),
+//   row_of(pass, r): PASSES times ROWS rows are all rows of the tile.
+#pragma once
+#include "common.cuh"
+
+// Cut is how a product is cut; see tiling in backend/cuda/plan. The sum over k has
+// `parts` parts of k_part terms, for blocks of their own.
+struct Cut {
+  int m, n, k, parts, k_part, aligned;
+};
+enum { ALIGNED_A = 1, ALIGNED_B = 2 };
+
+// Output is y with its epilogue. Element (i,j) of group g is at i*ld + g*n + j.
+struct Output {
+  float* y;
+  const float *bias, *ref;
+  i64 ld;
+  int act;
+  float alpha;
+  DEVICE void put(i64 i, int j, float v) const {
+    if (bias) v += bias[j];
+    i64 at = i * ld + j;
+    y[at] = ref ? v * derivative(act, alpha, ref[at]) : activate(act, alpha, v);
+  }
+};
+
+// slot_outer and slot_k say which quad of a tile thread t loads as its s-th.
+template <class M, bool ALONG_K>
+DEVICE int slot_outer(int s) {
+  int q = threadIdx.x + s * M::THREADS;
+  return ALONG_K ? q / (M::DEPTH / 4) : q % (M::SIDE / 4) * 4;
+}
+template <class M, bool ALONG_K>
+DEVICE int slot_k(int s) {
+  int q = threadIdx.x + s * M::THREADS;
+  return ALONG_K ? q % (M::DEPTH / 4) * 4 : q / (M::SIDE / 4);
+}
+
+// A Feed brings one factor's tiles from device to shared memory.
+template <class M, class L>
+struct Feed {
+  static constexpr int QUADS = M::SIDE * M::DEPTH / 4 / M::THREADS;
+  const L& loader;
+  typename L::Slot slots[QUADS];
+  float4 quads[QUADS];
+  DEVICE Feed(const L& l, int first) : loader(l) {
+#pragma unroll
+    for (int s = 0; s < QUADS; s++) slots[s] = loader.slot(first + slot_outer<M, L::ALONG_K>(s));
+  }
+  DEVICE void load(int k, int end) {
+#pragma unroll
+    for (int s = 0; s < QUADS; s++) quads[s] = loader.load(slots[s], k + slot_k<M, L::ALONG_K>(s), end);
+  }
+  DEVICE void store(typename M::Memory& memory) {
+#pragma unroll
+    for (int s = 0; s < QUADS; s++)
+      M::template store<L::ALONG_K>(memory, slot_outer<M, L::ALONG_K>(s), slot_k<M, L::ALONG_K>(s), quads[s]);
+  }
+};
+
+// tiled computes this block's tile. Blocks: x rows of tiles, y columns of tiles,
+// z parts of each group in turn. With several parts each is written to scratch
+// [groups, parts, m, n], and the last block of a tile adds them in order.
+template <class M, class A, class B>
+DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u32* counters) {
+  constexpr int SIDE = M::SIDE;
+  __shared__ union {
+    typename M::Memory factors[2][2];
+    float stage[M::ROWS][SIDE + 4];
+  } memory;
+  int i0 = blockIdx.x * SIDE, j0 = blockIdx.y * SIDE, part = blockIdx.z % cut.parts, group = blockIdx.z / cut.parts;
+  int first = part * cut.k_part, end = min(first + cut.k_part, cut.k);
+  M math;
+  Feed<M, A> feed_a(a, i0);
+  Feed<M, B> feed_b(b, j0);
+  feed_a.load(first, end);
+  feed_b.load(first, end);
+  feed_a.store(memory.factors[0][0]);
+  feed_b.store(memory.factors[0][1]);
+  __syncthreads();
+  int half = 0;
+  for (int k = first; k < end; k += M::DEPTH, half ^= 1) {
+    bool more = k + M::DEPTH < end;
+    if (more) {
+      feed_a.load(k + M::DEPTH, end);
+      feed_b.load(k + M::DEPTH, end);
+    }
+    math.multiply(memory.factors[half][0], memory.factors[half][1]);
+    if (more) {
+      feed_a.store(memory.factors[half ^ 1][0]);
+      feed_b.store(memory.factors[half ^ 1][1]);
+    }
+    __syncthreads();
+  }
+  i64 plane = i64(cut.m) * cut.n;
+  float* partial = scratch + i64(group) * cut.parts * plane;
+  // Through shared memory, so that rows of y are written whole and the epilogue is
+  // compiled once, not once for each register.
+#pragma unroll 1
+  for (int pass = 0; pass < M::PASSES; pass++) {
+    math.stage(pass, memory.stage);
+    __syncthreads();
+#pragma unroll 1
+    for (int e = threadIdx.x; e < M::ROWS * SIDE; e += M::THREADS) {
+      int i = i0 + M::row_of(pass, e / SIDE), j = j0 + e % SIDE;
+      if (i >= cut.m || j >= cut.n) continue;
+      float v = memory.stage[e / SIDE][e % SIDE];
+      if (cut.parts == 1) out.put(i, group * cut.n + j, v);
+      else partial[part * plane + i64(i) * cut.n + j] = v;
+    }
+    __syncthreads();
+  }
+  if (cut.parts == 1) return;
+  int tile = (group * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+  if (!last_block(counters + tile, cut.parts)) return;
+#pragma unroll 1
+  for (int e = threadIdx.x; e < SIDE * SIDE; e += M::THREADS) {
+    int i = i0 + e / SIDE, j = j0 + e % SIDE;
+    if (i >= cut.m || j >= cut.n) continue;
+    const float* from = partial + i64(i) * cut.n + j;
+    float v = from[0];
+    for (int p = 1; p < cut.parts; p++) v += from[p * plane];
+    out.put(i, group * cut.n + j, v);
+  }
+}
