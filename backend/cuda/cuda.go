@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/gespann/gespann/backend/cuda/plan"
 )
 
 // HowToGet says where a program with this backend comes from.
@@ -25,6 +27,9 @@ const HowToGet = "make gpu builds bin/gespann-cuda; " +
 
 // ErrNotBuilt is what everything here returns in a build without the tag cuda.
 var ErrNotBuilt = errors.New("this gespann is built without CUDA")
+
+// tensorMajor is the major compute capability that tf32 and bf16 need.
+const tensorMajor = 8
 
 // leastMajor and leastMinor are the compute capability that the kernels need.
 const (
@@ -129,4 +134,17 @@ func Explain(printed string) string {
 		return "the driver does not start"
 	}
 	return "the driver does not start: " + printed
+}
+
+// precision returns how products multiply, if the card can.
+func precision(name string, c *Card) (plan.Precision, error) {
+	p, ok := map[string]plan.Precision{"": plan.FP32, "fp32": plan.FP32, "tf32": plan.TF32, "bf16": plan.BF16}[name]
+	if !ok {
+		return p, fmt.Errorf("precision %q: want fp32, tf32 or bf16", name)
+	}
+	if p != plan.FP32 && c.Major < tensorMajor {
+		return p, fmt.Errorf("card %d, %s: compute capability %d.%d has no %s, which needs %d.0\n"+
+			"hint: --set backend.precision=fp32", c.Index, c.Name, c.Major, c.Minor, name, tensorMajor)
+	}
+	return p, nil
 }

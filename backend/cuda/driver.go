@@ -22,6 +22,9 @@ func align(bytes int64) int64 { return (bytes + alignBytes - 1) / alignBytes * a
 type device interface {
 	memory
 	queue
+	// Do calls f where all other methods but Close must be called: a context is
+	// bound to a thread.
+	Do(f func() error) error
 	// Free is the memory that is left, in bytes.
 	Free() (int64, error)
 	// Prepare loads a kernel, so that launching it later loads nothing.

@@ -19,6 +19,11 @@ func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend
 	case s.job.Data == nil || int(split) >= len(s.job.Data.Parts):
 		return stats, fmt.Errorf("evaluate: the job has no such data")
 	}
+	err = s.dev.Do(func() (err error) { stats, err = s.evaluate(ctx, split); return err })
+	return stats, err
+}
+
+func (s *session) evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
 	n, batch := s.rows(split), s.job.BatchSize
 	if n == 0 {
 		return stats, nil
@@ -103,6 +108,11 @@ func (s *session) Predict(ctx context.Context, x *data.Table,
 	if s.dev == nil {
 		return errClosed
 	}
+	return s.dev.Do(func() error { return s.predictAll(ctx, x, emit) })
+}
+
+func (s *session) predictAll(ctx context.Context, x *data.Table,
+	emit func(out []float32, shape []int) error) error {
 	rows := x.Rows()
 	if rows == 0 {
 		return nil

@@ -40,6 +40,8 @@ func newFake(t testing.TB, free int64) *fake {
 	return &fake{t: t, free: free, next: 1 << 20, counts: map[string]int{}}
 }
 
+func (f *fake) Do(do func() error) error { return do() }
+
 func (f *fake) Free() (int64, error) { return f.free, nil }
 
 func (f *fake) Alloc(bytes int64) (address, error) {

@@ -326,11 +326,17 @@ func (s *session) Snapshot(ctx context.Context) ([][]float32, error) {
 		return nil, errClosed
 	}
 	vars := make([][]float32, len(s.vars))
-	for i, v := range s.vars {
-		vars[i] = make([]float32, ir.Size(v.Shape))
-		if err := s.dev.Download(bytesOf(vars[i]), s.at.vars[i]); err != nil {
-			return nil, fmt.Errorf("cuda: variable %s: %w", v.Name, advised(err))
+	err := s.dev.Do(func() error {
+		for i, v := range s.vars {
+			vars[i] = make([]float32, ir.Size(v.Shape))
+			if err := s.dev.Download(bytesOf(vars[i]), s.at.vars[i]); err != nil {
+				return fmt.Errorf("cuda: variable %s: %w", v.Name, advised(err))
+			}
 		}
+		return s.dev.Sync()
+	})
+	if err != nil {
+		return nil, err
 	}
 	return vars, ctx.Err()
 }
@@ -352,12 +358,14 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 				s.vars[i].Name, len(v), want, s.vars[i].Shape)
 		}
 	}
-	for i, v := range vars {
-		if err := s.dev.Upload(s.at.vars[i], bytesOf(v)); err != nil {
-			return fmt.Errorf("cuda: variable %s: %w", s.vars[i].Name, advised(err))
+	return s.dev.Do(func() error {
+		for i, v := range vars {
+			if err := s.dev.Upload(s.at.vars[i], bytesOf(v)); err != nil {
+				return fmt.Errorf("cuda: variable %s: %w", s.vars[i].Name, advised(err))
+			}
 		}
-	}
-	return s.dev.Sync()
+		return s.dev.Sync()
+	})
 }
 
 // Close gives the device back. Closing twice is harmless.

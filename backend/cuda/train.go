@@ -34,7 +34,15 @@ func (p *pass) rowsOf(n int) int64 {
 }
 
 // Train takes the steps of span.
-func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
+func (s *session) Train(ctx context.Context, span backend.Span) (stats backend.Stats, steps int, err error) {
+	if s.dev == nil {
+		return cloneStats(span.Sums), 0, errClosed
+	}
+	err = s.dev.Do(func() (err error) { stats, steps, err = s.train(ctx, span); return err })
+	return stats, steps, err
+}
+
+func (s *session) train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
 	stats := cloneStats(span.Sums)
 	p, err := s.trainPass(span)
 	if err != nil || p.first >= p.last {
@@ -60,8 +68,6 @@ func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, 
 // trainPass checks a span.
 func (s *session) trainPass(span backend.Span) (p pass, err error) {
 	switch {
-	case s.dev == nil:
-		return p, errClosed
 	case s.job.Data == nil:
 		return p, fmt.Errorf("train: the job has no data")
 	case len(span.Rates) < span.Last-span.First:
