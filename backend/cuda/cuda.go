@@ -1,7 +1,8 @@
 // Package cuda trains and runs models on an NVIDIA card.
 //
-// It is built with the tag cuda, on gorgonia.org/cu; without the tag the backend
-// is there too, and says what is missing. What a card has to do is in package
+// It is built with the tag gpu, on gorgonia.org/cu; without the tag the backend
+// is there too, and says what is missing. (The tag cuda is taken: with it Gorgonia
+// builds CUDA code of its own, which wants a cuDNN that is no longer made.) What a card has to do is in package
 // plan, the kernels in kernels. Here is who owns memory and when which launch
 // happens: budget.go computes what a program needs before anything is allocated,
 // session.go and train.go turn spans into replays of a captured step, and
@@ -25,7 +26,7 @@ import (
 const HowToGet = "make gpu builds bin/gespann-cuda; " +
 	"docker build -f Dockerfile.cuda -t gespann-cuda . builds an image with it"
 
-// ErrNotBuilt is what everything here returns in a build without the tag cuda.
+// ErrNotBuilt is what everything here returns in a build without the tag gpu.
 var ErrNotBuilt = errors.New("this gespann is built without CUDA")
 
 // tensorMajor is the major compute capability that tf32 and bf16 need.

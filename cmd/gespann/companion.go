@@ -83,7 +83,7 @@ func sameSource(path string, info, own *debug.BuildInfo) error {
 	case info.Main.Version != own.Main.Version && own.Main.Version != devel && info.Main.Version != devel:
 		return fmt.Errorf("%s: is version %s, want %s as of this gespann\n%s",
 			path, info.Main.Version, own.Main.Version, howToGet)
-	case !strings.Contains(","+tags+",", ",cuda,"):
+	case !strings.Contains(","+tags+",", ",gpu,"):
 		return fmt.Errorf("%s: is built without CUDA\n%s", path, howToGet)
 	}
 	return nil

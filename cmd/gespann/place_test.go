@@ -1,4 +1,4 @@
-//go:build !cuda
+//go:build !gpu
 
 package main
 
@@ -71,13 +71,13 @@ func TestSameSource(t *testing.T) {
 		other *debug.BuildInfo
 		want  string
 	}{
-		{info("m", "v1.2.3", "cuda"), ""},
-		{info("m", "v1.2.3", "noasm,cuda"), ""},
-		{info("m", devel, "cuda"), ""},
-		{info("m", "v1.2.4", "cuda"), "p: is version v1.2.4, want v1.2.3"},
+		{info("m", "v1.2.3", "gpu"), ""},
+		{info("m", "v1.2.3", "noasm,gpu"), ""},
+		{info("m", devel, "gpu"), ""},
+		{info("m", "v1.2.4", "gpu"), "p: is version v1.2.4, want v1.2.3"},
 		{info("m", "v1.2.3", ""), "p: is built without CUDA"},
-		{info("m", "v1.2.3", "nocuda"), "p: is built without CUDA"},
-		{info("x", "v1.2.3", "cuda"), "p: is built from x, not from m"},
+		{info("m", "v1.2.3", "nogpu"), "p: is built without CUDA"},
+		{info("x", "v1.2.3", "gpu"), "p: is built from x, not from m"},
 	} {
 		err := sameSource("p", c.other, own)
 		if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.HasPrefix(err.Error(), c.want)) {
