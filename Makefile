@@ -1,14 +1,17 @@
 # make          build the binary into bin/
 # make test     what CI runs first
 # make check    everything else that must hold before a change lands
-# make bench    time against Gorgonia's TapeMachine, write bench/README.md
+# make bench    race PyTorch, Keras and Gorgonia, write bench/README.md; PYTHON names interpreters
+# make bench-check  time this build against that of the commit BASE; fails beyond noise
 # make fuzz     every fuzz target for FUZZTIME each
 # make loc      lines of Go per package
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
+PYTHON ?= python3
+BASE ?= HEAD~1
 
-.PHONY: build test check format vet static fresh race cross bench fuzz loc
+.PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -46,7 +49,14 @@ cross:
 	GOARCH=386 CGO_ENABLED=0 go build -o /dev/null ./cmd/gespann
 
 bench:
-	go run ./bench -write bench/README.md
+	go run ./bench -python $(PYTHON) -write bench/README.md
+
+# BASE must have this check itself.
+bench-check:
+	@dir="$$(mktemp -d)"; trap 'git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT; \
+	git worktree add --quiet --detach "$$dir/base" $(BASE) && \
+	(cd "$$dir/base" && go build -o "$$dir/bench-base" ./bench) && \
+	go build -o "$$dir/bench" ./bench && "$$dir/bench" -against "$$dir/bench-base" -rounds 15
 
 fuzz:
 	@for p in $$(go list ./...); do \

@@ -1,141 +1,123 @@
-// Command bench times one training step of the 784-512-512-10 network, batch
-// 128, SGD, on Gespann's CPU backend and on Gorgonia's own TapeMachine, both in
-// this process, in turns, and prints medians and their ratio.
+// Command bench races Gespann's cpu backend against PyTorch, Keras and Gorgonia's
+// TapeMachine: the same models, initial parameters and batches, in turns. Each
+// contestant is a process. Those that are not installed are named and left out.
 //
-// With -write FILE it replaces the table between the markers in that file.
+//	go run ./bench -python path/to/python -works mlp-128-sgd,cnn-32-sgd
+//
+// With -write FILE it replaces the table between the markers in that file. It
+// says whether the machine was idle. bench/README.md has the rules.
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 )
 
-const (
-	rounds   = 12 // turns of each contestant
-	perRound = 25 // steps of a turn; the slow one takes a fifth of them
-)
-
-// A contestant takes training steps on the same model and kind of batches.
-type contestant struct {
-	name  string
-	steps int // per round
-	step  func()
-	times []time.Duration
+type options struct {
+	works, python, skip, write string
+	serve, against             string
+	threads                    int
+	list                       bool
+	plan
 }
 
 func main() {
-	write := flag.String("write", "", "Markdown file whose table to replace")
+	var o options
+	flag.StringVar(&o.works, "works", "", "names of works, or their beginnings, with commas; empty: all")
+	flag.StringVar(&o.python, "python", "python3", "interpreters to look for PyTorch and Keras in, with commas")
+	flag.StringVar(&o.skip, "skip", "", "competitors to leave out, with commas: gorgonia, torch, keras")
+	flag.StringVar(&o.write, "write", "", "Markdown file whose table to replace")
+	flag.StringVar(&o.serve, "serve", "", "be a contestant: gespann or gorgonia")
+	flag.StringVar(&o.against, "against", "", "race this other build of bench only, and fail where ours is slower")
+	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads of each contestant")
+	flag.IntVar(&o.rounds, "rounds", 9, "turns of each contestant")
+	flag.Float64Var(&o.ms, "ms", 150, "milliseconds of a turn")
+	flag.BoolVar(&o.list, "list", false, "list the works")
 	flag.Parse()
-	if err := run(*write); err != nil {
+	o.pause = 20 * time.Millisecond
+	if err := run(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(write string) error {
-	ours, closeOurs, err := gespannStep()
+func run(o *options) error {
+	switch {
+	case o.serve == "gespann":
+		return serve("Gespann", func(w *work) (engine, error) { return newGespannEngine(w) }, os.Stdin, os.Stdout)
+	case o.serve == "gorgonia":
+		return serve("Gorgonia v0.9.18 TapeMachine", newTapeEngine, os.Stdin, os.Stdout)
+	case o.serve != "":
+		return fmt.Errorf("-serve: got %q, want gespann or gorgonia", o.serve)
+	}
+	chosen, err := choose(o.works, o.threads)
 	if err != nil {
 		return err
 	}
-	defer closeOurs()
-	theirs, closeTheirs, err := tapeMachineStep()
-	if err != nil {
-		return err
+	if o.list {
+		for _, w := range chosen {
+			fmt.Printf("%-18s %s\n", w.Name, w.Title)
+		}
+		return nil
 	}
-	defer closeTheirs()
-	field := []*contestant{
-		{name: "Gespann, cpu backend", steps: perRound, step: ours},
-		{name: "Gorgonia v0.9.18, TapeMachine", steps: perRound / 5, step: theirs},
+	if o.against != "" {
+		return check(chosen, o)
 	}
-	race(field)
-	table := render(field)
-	fmt.Print(table)
-	if write != "" {
-		return replaceTable(write, table)
-	}
-	return nil
+	return raceAll(chosen, o)
 }
 
-// race lets the contestants take turns, so that a slow moment of the machine
-// hits them all. The first turn of each warms up and is not counted.
-func race(field []*contestant) {
-	for round := range rounds + 1 {
-		for _, c := range field {
-			runtime.GC()
-			for range c.steps {
-				start := time.Now()
-				c.step()
-				if round > 0 {
-					c.times = append(c.times, time.Since(start))
-				}
+// choose returns the works whose names begin with one of those given.
+func choose(names string, threads int) ([]*work, error) {
+	var chosen []*work
+	for _, w := range works() {
+		w.Threads = threads
+		for name := range strings.SplitSeq(names, ",") {
+			if strings.HasPrefix(w.Name, name) {
+				chosen = append(chosen, w)
+				break
 			}
 		}
 	}
-	for _, c := range field {
-		slices.Sort(c.times)
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-works: no work begins with %q; see -list", names)
 	}
+	return chosen, nil
 }
 
-func quantile(sorted []time.Duration, q float64) float64 {
-	return sorted[int(q*float64(len(sorted)-1))].Seconds() * 1e3
-}
-
-func render(field []*contestant) string {
-	var b strings.Builder
-	b.WriteString("| 784-512-512-10, batch 128, SGD | median ms/step | p10 | p90 | times Gespann |\n")
-	b.WriteString("|---|---|---|---|---|\n")
-	base := quantile(field[0].times, 0.5)
-	for _, c := range field {
-		median := quantile(c.times, 0.5)
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.1f |\n", c.name, median,
-			quantile(c.times, 0.1), quantile(c.times, 0.9), median/base)
-	}
-	fmt.Fprintf(&b, "\n%s, %d threads, %s, %s/%s, %s.\n", processor(), runtime.GOMAXPROCS(0),
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().Format(time.DateOnly))
-	return b.String()
-}
-
-// processor returns the model name that Linux knows, or the architecture.
-func processor() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
-
-const (
-	tableStart = "<!-- step table: written by make bench -->\n"
-	tableEnd   = "<!-- end of step table -->\n"
-)
-
-func replaceTable(path, table string) error {
-	text, err := os.ReadFile(path)
+// raceAll races all contestants at the works, and reports.
+func raceAll(works []*work, o *options) error {
+	all, err := field(strings.Split(o.python, ","), strings.Split(o.skip, ","), os.Stderr)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(text, []byte(tableStart))
-	_, after, ok2 := bytes.Cut(rest, []byte(tableEnd))
-	if !ok || !ok2 {
-		return fmt.Errorf("%s: no markers %q and %q", path, tableStart, tableEnd)
+	defer func() {
+		for _, c := range all {
+			c.leave()
+		}
+	}()
+	loads := []load{measureLoad(o.threads)}
+	fmt.Fprintln(os.Stderr, loads[0])
+	var results []*result
+	for _, w := range works {
+		r, err := race(w, all, o.plan, os.Stderr)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+		loads = append(loads, measureLoad(o.threads))
+		for _, c := range r.runners {
+			fmt.Fprintf(os.Stderr, "%-18s %-40s %s\n", w.Name, c.title(), spread(c.times))
+		}
+		fmt.Fprintf(os.Stderr, "%-18s ratio %.2f, goal %.1f; %v\n", w.Name, r.ratio(), w.Goal, loads[len(loads)-1])
 	}
-	var out bytes.Buffer
-	out.Write(before)
-	out.WriteString(tableStart + "\n" + table + "\n" + tableEnd)
-	out.Write(after)
-	return os.WriteFile(path, out.Bytes(), 0o644)
+	table := render(results, loads)
+	fmt.Print(table)
+	if o.write == "" {
+		return nil
+	}
+	return replaceTable(o.write, fmt.Sprintf("race on %d threads", o.threads), table)
 }
-
-func init() { debug.SetGCPercent(400) }

@@ -2,61 +2,93 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// tapeMachineStep returns a training step of stock Gorgonia: its own ops, its
-// VM with dual values bound, its vanilla SGD solver.
-func tapeMachineStep() (step func(), close func(), err error) {
-	g := G.NewGraph()
-	x := G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(batch, 784))
-	y := G.NewMatrix(g, tensor.Float32, G.WithName("y"), G.WithShape(batch, 10))
-	var params G.Nodes
-	h := x
-	widths := []int{784, 512, 512, 10}
-	for i := range len(widths) - 1 {
-		w := G.NewMatrix(g, tensor.Float32, G.WithName(fmt.Sprint("w", i)),
-			G.WithShape(widths[i], widths[i+1]), G.WithInit(G.GlorotU(1)))
-		b := G.NewMatrix(g, tensor.Float32, G.WithName(fmt.Sprint("b", i)),
-			G.WithShape(1, widths[i+1]), G.WithInit(G.Zeroes()))
-		params = append(params, w, b)
-		if h, err = G.Mul(h, w); err != nil {
-			return nil, nil, err
-		}
-		if h, err = G.BroadcastAdd(h, b, nil, []byte{0}); err != nil {
-			return nil, nil, err
-		}
-		if i < len(widths)-2 {
-			if h, err = G.Rectify(h); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	loss, err := crossEntropy(h, y)
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := G.Grad(loss, params...); err != nil {
-		return nil, nil, err
-	}
-	vm := G.NewTapeMachine(g, G.BindDualValues(params...))
-	solver := G.NewVanillaSolver(G.WithLearnRate(0.01))
-	model := G.NodesToValueGrads(params)
-	xs, ys := tapeBatch()
-	step = func() {
-		must(G.Let(x, xs))
-		must(G.Let(y, ys))
-		must(vm.RunAll())
-		must(solver.Step(model))
-		vm.Reset()
-	}
-	return step, func() { vm.Close() }, nil
+// tapeEngine is stock Gorgonia: its own ops, its VM with dual values bound, its
+// vanilla SGD solver.
+type tapeEngine struct {
+	vm     G.VM
+	x, y   *G.Node
+	xs, ys *tensor.Dense
+	cost   *G.Node
+	model  []G.ValueGrad
+	solver G.Solver
 }
 
-// crossEntropy is -mean over the rows of Σ y·log softmax(logits).
+// newTapeEngine takes works that are dense layers trained with SGD.
+func newTapeEngine(w *work) (engine, error) {
+	if w.Optimizer != "sgd" || len(w.Input) != 1 {
+		return nil, fmt.Errorf("the TapeMachine only runs dense layers with SGD")
+	}
+	g := G.NewGraph()
+	t := &tapeEngine{
+		x: G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(w.Batch, w.Input[0])),
+		y: G.NewMatrix(g, tensor.Float32, G.WithName("y"), G.WithShape(w.Batch, w.Classes)),
+	}
+	features, labels, values, err := w.content()
+	if err != nil {
+		return nil, err
+	}
+	t.batch(w, features, labels)
+	var trained G.Nodes
+	h, in := t.x, w.Input[0]
+	for i, l := range w.Layers {
+		units := int(l["dense"].(params)["units"].(float64))
+		kernel := G.NewMatrix(g, tensor.Float32, G.WithName(fmt.Sprint("w", i)), G.WithShape(in, units),
+			G.WithValue(take(&values, in, units)))
+		bias := G.NewMatrix(g, tensor.Float32, G.WithName(fmt.Sprint("b", i)), G.WithShape(1, units),
+			G.WithValue(take(&values, 1, units)))
+		trained = append(trained, kernel, bias)
+		if h, err = tapeDense(h, kernel, bias, i < len(w.Layers)-1); err != nil {
+			return nil, err
+		}
+		in = units
+	}
+	if t.cost, err = crossEntropy(h, t.y); err != nil {
+		return nil, err
+	}
+	if _, err := G.Grad(t.cost, trained...); err != nil {
+		return nil, err
+	}
+	t.vm = G.NewTapeMachine(g, G.BindDualValues(trained...))
+	t.solver = G.NewVanillaSolver(G.WithLearnRate(rate))
+	t.model = G.NodesToValueGrads(trained)
+	return t, nil
+}
+
+// batch sets the first batch, with one-hot labels.
+func (t *tapeEngine) batch(w *work, features []float32, labels []int32) {
+	onehot := make([]float32, w.Batch*w.Classes)
+	for row := range w.Batch {
+		onehot[row*w.Classes+int(labels[row])] = 1
+	}
+	t.xs = tensor.New(tensor.WithShape(w.Batch, w.Input[0]), tensor.WithBacking(features[:w.Batch*w.Input[0]]))
+	t.ys = tensor.New(tensor.WithShape(w.Batch, w.Classes), tensor.WithBacking(onehot))
+}
+
+// take cuts a matrix from the front of values.
+func take(values *[]float32, rows, cols int) *tensor.Dense {
+	backing := (*values)[: rows*cols : rows*cols]
+	*values = (*values)[rows*cols:]
+	return tensor.New(tensor.WithShape(rows, cols), tensor.WithBacking(backing))
+}
+
+func tapeDense(x, kernel, bias *G.Node, relu bool) (*G.Node, error) {
+	y, err := G.Mul(x, kernel)
+	if err != nil {
+		return nil, err
+	}
+	if y, err = G.BroadcastAdd(y, bias, nil, []byte{0}); err != nil || !relu {
+		return y, err
+	}
+	return G.Rectify(y)
+}
+
+// crossEntropy is -mean over the rows of Σ y·log softmax(logits); like G.Mean of
+// the product it divides by rows·classes, which changes no cost.
 func crossEntropy(logits, y *G.Node) (*G.Node, error) {
 	prob, err := G.SoftMax(logits)
 	if err != nil {
@@ -77,21 +109,24 @@ func crossEntropy(logits, y *G.Node) (*G.Node, error) {
 	return G.Neg(mean)
 }
 
-func tapeBatch() (x, y *tensor.Dense) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	pixels, onehot := make([]float32, batch*784), make([]float32, batch*10)
-	for i := range pixels {
-		pixels[i] = rng.Float32()
+func (t *tapeEngine) step() error {
+	if err := G.Let(t.x, t.xs); err != nil {
+		return err
 	}
-	for row := range batch {
-		onehot[row*10+rng.IntN(10)] = 1
+	if err := G.Let(t.y, t.ys); err != nil {
+		return err
 	}
-	return tensor.New(tensor.WithShape(batch, 784), tensor.WithBacking(pixels)),
-		tensor.New(tensor.WithShape(batch, 10), tensor.WithBacking(onehot))
+	if err := t.vm.RunAll(); err != nil {
+		return err
+	}
+	if err := t.solver.Step(t.model); err != nil {
+		return err
+	}
+	t.vm.Reset()
+	return nil
 }
 
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
+// loss is unknown before the first step, which would change the parameters.
+func (t *tapeEngine) loss() (float64, error) { return 0, nil }
+
+func (t *tapeEngine) close() { t.vm.Close() }
