@@ -14,7 +14,7 @@
 #include <math_constants.h>
 #define DEVICE __device__ __forceinline__
 // KERNEL defines an entry point with its largest block.
-#define KERNEL(name, block, ...) extern "C" __global__ void __launch_bounds__(block) name(__VA_ARGS__)
+#define KERNEL(name, block, ...) extern "C" __global__ void __launch_bounds__(block, 1) name(__VA_ARGS__)
 #define NAN_F CUDART_NAN_F
 #define INFINITY_F CUDART_INF_F
 #endif
