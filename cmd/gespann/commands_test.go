@@ -122,6 +122,7 @@ func TestMistakes(t *testing.T) {
 	misspelt := file("misspelt.yaml", strings.Replace(tiny, "units", "unit", 1))
 	shapes := file("shapes.yaml", strings.Replace(tiny, "units: 10", "units: 9", 1))
 	good := file("good.yaml", tiny)
+	noData := file("nodata.yaml", strings.Replace(tiny, "source: digits", "source: idx, dir: nowhere", 1))
 	notADir := file("file", "")
 	for name, c := range map[string]struct {
 		args []string
@@ -138,6 +139,7 @@ func TestMistakes(t *testing.T) {
 		"bad flag value":  {[]string{"train", good, "--epochs", "many"}, exitUsage, []string{"--epochs", "many"}},
 		"no file":         {[]string{"train", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml", "no such file"}},
 		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build, want one of cpu, gpu, ref`}},
+		"backend first":   {[]string{"train", noData, "--backend", "tpu"}, exitUsage, []string{`"tpu" is not in this build`}},
 		"runs is a file":  {[]string{"train", good, "--runs", notADir}, exitRun, []string{"run directory " + notADir + ": not a directory"}},
 		"resume nothing":  {[]string{"train", "--resume", filepath.Join(dir, "none")}, exitRun, []string{"run directory ", "no such file"}},
 		"resume latest":   {[]string{"train", "--resume", "--runs", filepath.Join(dir, "none")}, exitUsage, []string{"no run below "}},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/backend/cuda"
+	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -24,7 +25,7 @@ const (
 func place(ctx context.Context, t terminal, s *spec.Spec) error {
 	b := &s.Backend
 	if b.Kind != kindGPU && b.Kind != kindAuto {
-		return nil
+		return train.CheckBackend(s)
 	}
 	if b.Kind == kindGPU && cuda.Built {
 		return nil // Open says what is wrong with a card

@@ -177,11 +177,25 @@ func parameters(vars []ir.Var) int {
 	return n
 }
 
-// OpenSession opens a session for a model on the backend that its spec names.
-func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Set) (backend.Session, error) {
+// CheckBackend reports a backend that this build does not have.
+func CheckBackend(s *spec.Spec) error {
+	_, err := lookup(s)
+	return err
+}
+
+func lookup(s *spec.Spec) (backend.Backend, error) {
 	b, err := backend.Lookup(cmp.Or(s.Backend.Use, s.Backend.Kind))
 	if err != nil {
 		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
+	}
+	return b, nil
+}
+
+// OpenSession opens a session for a model on the backend that its spec names.
+func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Set) (backend.Session, error) {
+	b, err := lookup(s)
+	if err != nil {
+		return nil, err
 	}
 	text, err := s.Marshal()
 	if err != nil {
