@@ -4,6 +4,10 @@
 # make bench    race PyTorch, Keras and Gorgonia, write bench/README.md; PYTHON names interpreters
 # make bench-check  time this build against that of the commit BASE; fails beyond noise
 # make fuzz     every fuzz target for FUZZTIME each
+# make gpu      build bin/gespann-cuda beside bin/gespann; needs CUDA 12 headers, no card
+# make cuda-vet vet, build and link the gpu backend; skipped where there are no headers
+# make gpu-check  all checks and benchmarks that need a card, into bin/gpu-check.json; where
+#               bin/ has been built before, by make gpu gpu-test, it needs only a driver
 # make loc      lines of Go per package
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -11,7 +15,8 @@ FUZZTIME ?= 20s
 PYTHON ?= python3
 BASE ?= HEAD~1
 
-.PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc
+.PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
+  gpu gpu-test cuda-vet gpu-check
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -19,7 +24,7 @@ build:
 test:
 	go test ./...
 
-check: format vet static fresh race cross
+check: format vet static fresh race cross cuda-vet
 
 format:
 	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
@@ -63,6 +68,26 @@ fuzz:
 	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
+
+# Where the toolkit is installed, its stub of the driver's library is what to link.
+GPU_ENV = CGO_ENABLED=1 CGO_LDFLAGS="$${CGO_LDFLAGS:--L/usr/local/cuda/lib64/stubs}"
+
+gpu: build
+	$(GPU_ENV) go build -trimpath -tags gpu -o bin/gespann-cuda ./cmd/gespann
+
+gpu-test:
+	$(GPU_ENV) go test -c -trimpath -tags gpu -o bin/gpu-check ./backend/cuda
+
+cuda-vet:
+	@if printf '#include <cuda.h>\n' | $${CC:-cc} $$CGO_CFLAGS -I/usr/local/cuda/include -E - >/dev/null 2>&1; then \
+	  $(GPU_ENV) go vet -tags gpu ./backend/cuda ./cmd/gespann && \
+	  $(GPU_ENV) go build -tags gpu -o /dev/null ./cmd/gespann && \
+	  $(GPU_ENV) go test -c -tags gpu -o /dev/null ./backend/cuda; \
+	else echo "cuda-vet: skipped: there is no cuda.h"; fi
+
+gpu-check:
+	@test -x bin/gpu-check -a -x bin/gespann-cuda || $(MAKE) gpu gpu-test
+	bin/gpu-check -test.v -test.run Card -report bin/gpu-check.json -program bin/gespann-cuda
 
 loc:
 	@for p in $$(go list -f '{{.Dir}}' ./...); do \

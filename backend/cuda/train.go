@@ -118,7 +118,7 @@ func (s *session) begin(p *pass, stats *backend.Stats) error {
 	control := plan.ControlBlock{Perm: p.order.Key(), Done: p.done, First: uint32(p.first * p.rows)}
 	if s.streamed {
 		// Rows are brought in their order, and First counts within a stage.
-		control.Perm, control.First = data.InOrder(math.MaxUint32).Key(), 0
+		control.Perm, control.First = data.Key{N: math.MaxUint32, Ordered: 1}, 0
 	}
 	copy(s.host.control, control.Bytes())
 	if err := s.dev.Upload(s.at.base[plan.Control], s.host.control); err != nil {
