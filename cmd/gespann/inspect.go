@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -146,7 +147,8 @@ func memory(p *ir.Program) string {
 	fmt.Fprintf(w, "address\tbytes\tvalue\tfirst\tlast\t  shape\n")
 	for _, i := range slots {
 		v := &p.Values[i]
-		fmt.Fprintf(w, "%d\t%d\t%%%d\t%d\t%d\t  %v\n", 4*plan.Offset[i], 4*v.Size(), i,
+		name := cmp.Or(v.Name, fmt.Sprintf("%%%d", i))
+		fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t  %v\n", 4*plan.Offset[i], 4*v.Size(), name,
 			lives[i].First, lives[i].Last, v.Shape)
 	}
 	w.Flush()
