@@ -1,0 +1,259 @@
+//go:build gpu
+
+package cuda
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/backendtest"
+	"github.com/gespann/gespann/backend/cuda/plan"
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// The tests named TestCard need a card. `make gpu-check` runs them.
+var (
+	reportFile = flag.String("report", "", "`file` to write the results to, as JSON")
+	programAt  = flag.String("program", "", "`path` of gespann-cuda, for tests of whole processes")
+	python     = flag.String("python", "python3", "interpreter with PyTorch; \"\" leaves the comparison out")
+)
+
+// A report is what a run of the tests found.
+type report struct {
+	Date       string            `json:"date"`
+	Card       *Card             `json:"card"`
+	Driver     string            `json:"driver"`
+	Checks     map[string]string `json:"checks"` // by test: "ok", "failed" or "skipped"
+	Benchmarks []measurement     `json:"benchmarks"`
+	Torch      string            `json:"torch,omitempty"` // version, or why there is none
+}
+
+// results is filled by the tests, which do not run in parallel.
+var results = report{Checks: map[string]string{}}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	results.Date = time.Now().UTC().Format(time.DateOnly)
+	code := m.Run()
+	fmt.Print(results.table())
+	if *reportFile != "" {
+		text, err := json.MarshalIndent(&results, "", "  ")
+		if err == nil {
+			err = os.WriteFile(*reportFile, append(text, '\n'), 0o666)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// checked notes how a test ends, and returns the card.
+func checked(t *testing.T) *Card {
+	t.Helper()
+	t.Cleanup(func() {
+		switch {
+		case t.Failed():
+			results.Checks[t.Name()] = "failed"
+		case t.Skipped():
+			results.Checks[t.Name()] = "skipped"
+		default:
+			results.Checks[t.Name()] = "ok"
+		}
+	})
+	survey, err := Ask(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := survey.Card(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.Card, results.Driver = c, survey.Driver()
+	return c
+}
+
+func optionsFor(c *Card, p plan.Precision) plan.Options {
+	return plan.Options{SM: 10*c.Major + c.Minor, Multiprocessors: c.Multiprocessors, Precision: p}
+}
+
+// lent is a card that tests use in turn: Close gives back only what was
+// allocated since.
+type lent struct {
+	*card
+	taken []address
+}
+
+func (l *lent) Alloc(bytes int64) (address, error) {
+	a, err := l.card.Alloc(bytes)
+	if err == nil {
+		l.taken = append(l.taken, a)
+	}
+	return a, err
+}
+
+func (l *lent) Close() error {
+	return l.Do(func() error {
+		for _, a := range l.taken {
+			if err := l.card.Release(a); err != nil {
+				return err
+			}
+		}
+		l.taken = nil
+		return nil
+	})
+}
+
+func openCard(t *testing.T, c *Card) *card {
+	t.Helper()
+	dev, err := newCard(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return dev
+}
+
+// TestCardOps runs the suite of all ops against ref.
+func TestCardOps(t *testing.T) {
+	c := checked(t)
+	dev := openCard(t, c)
+	backendtest.Ops(t, func(t *testing.T) host.Executor {
+		return &executor{t, &lent{card: dev}, optionsFor(c, plan.FP32)}
+	})
+}
+
+// streaming opens sessions that stream their rows.
+type streaming struct{}
+
+func (streaming) Open(ctx context.Context, job backend.Job) (s backend.Session, err error) {
+	survey, err := Ask(0)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := newCard(&survey.Cards[0])
+	if err != nil {
+		return nil, err
+	}
+	o := optionsFor(&survey.Cards[0], plan.FP32)
+	err = dev.Do(func() (err error) {
+		own := newSession(job, dev)
+		own.streamed = true
+		s, err = own.opened(ctx, o)
+		return err
+	})
+	return s, err
+}
+
+// TestCardSession runs the suite of all backends.
+func TestCardSession(t *testing.T) {
+	checked(t)
+	t.Run("resident", func(t *testing.T) { backendtest.Session(t, gpu{}) })
+	t.Run("streamed", func(t *testing.T) { backendtest.Session(t, streaming{}) })
+}
+
+// TestCardRuns compares whole runs with the CPU, and interrupted ones with whole
+// ones.
+func TestCardRuns(t *testing.T) {
+	checked(t)
+	t.Run("curves", func(t *testing.T) { testCurves(t, "gpu") })
+	t.Run("resume", func(t *testing.T) { testResume(t, "gpu") })
+}
+
+// TestCardPrecision checks the bounds that package plan states for products.
+func TestCardPrecision(t *testing.T) {
+	c := checked(t)
+	dev := openCard(t, c)
+	for _, p := range []struct {
+		precision plan.Precision
+		round     float64 // of factors
+	}{{plan.FP32, 0}, {plan.TF32, 0x1p-10}, {plan.BF16, 0x1p-7}} {
+		if p.precision != plan.FP32 && c.Major < tensorMajor {
+			t.Logf("the card has no precision %v", p.precision)
+			continue
+		}
+		for _, size := range [][3]int{{128, 512, 784}, {1, 10, 37}, {129, 65, 4097}, {1024, 1024, 1024}} {
+			e := &executor{t, &lent{card: dev}, optionsFor(c, p.precision)}
+			testProduct(t, e, size, p.round)
+			e.Close()
+		}
+	}
+}
+
+// testProduct compares a product [m,k]·[k,n] with float64: relative to Σ|a·b| it
+// may be off by the rounding of the factors and k roundings of the sum.
+func testProduct(t *testing.T, e *executor, size [3]int, round float64) {
+	m, n, k := size[0], size[1], size[2]
+	b := backendtest.NewBuilder(t, "product", m, nil)
+	x, y := b.Input("a", ir.Float, m, k), b.Input("b", ir.Float, k, n)
+	out := b.Do(ir.MatMul, ir.Attrs{}, x, y)[0]
+	b.Name(out, "y")
+	s := host.Slots{F: [][]float32{random(m * k), random(k * n), make([]float32, m*n)}, I: make([][]int32, 3)}
+	r, err := e.Compile(b.Done(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Run()
+	bound, worst := round+float64(k+2)*0x1p-23, 0.0
+	for i := range m {
+		for j := range n {
+			sum, scale := 0.0, 0.0
+			for q := range k {
+				v := float64(s.F[0][i*k+q]) * float64(s.F[1][q*n+j])
+				sum += v
+				scale += math.Abs(v)
+			}
+			worst = max(worst, math.Abs(float64(s.F[2][i*n+j])-sum)/scale)
+		}
+	}
+	if !(worst <= bound) {
+		t.Errorf("%v, %v: off by %.3g Σ|a·b|, want at most %.3g", e.o.Precision, size, worst, bound)
+	}
+}
+
+func random(n int) []float32 {
+	r := rand.New(rand.NewPCG(1, 2))
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.NormFloat64())
+	}
+	return v
+}
+
+// table is the report for people.
+func (r *report) table() string {
+	var b strings.Builder
+	if r.Card != nil {
+		fmt.Fprintf(&b, "\n%s, CUDA driver %s, %s\n", r.Card, r.Driver, r.Date)
+	}
+	for name, state := range r.Checks {
+		if state != "ok" {
+			fmt.Fprintf(&b, "%s: %s\n", name, state)
+		}
+	}
+	if len(r.Benchmarks) > 0 {
+		fmt.Fprintf(&b, "\n| work | gespann | PyTorch eager | compiled | |\n|---|---|---|---|---|\n")
+	}
+	for _, m := range r.Benchmarks {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Name, m.show(m.Value), m.show(m.Eager), m.show(m.Compiled), m.Note)
+	}
+	if r.Torch != "" {
+		fmt.Fprintf(&b, "\nPyTorch: %s\n", r.Torch)
+	}
+	return b.String()
+}
