@@ -21,7 +21,7 @@ type options struct {
 	works, python, skip, write string
 	serve, against             string
 	threads                    int
-	list                       bool
+	list, stranger, profile    bool
 	plan
 }
 
@@ -37,6 +37,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 9, "turns of each contestant")
 	flag.Float64Var(&o.ms, "ms", 150, "milliseconds of a turn")
 	flag.BoolVar(&o.list, "list", false, "list the works")
+	flag.BoolVar(&o.stranger, "stranger", false, "time ours beside a process that burns one processor")
+	flag.BoolVar(&o.profile, "profile", false, "time each instruction of ours")
 	flag.Parse()
 	o.pause = 20 * time.Millisecond
 	if err := run(&o); err != nil {
@@ -51,6 +53,8 @@ func run(o *options) error {
 		return serve("Gespann", func(w *work) (engine, error) { return newGespannEngine(w) }, os.Stdin, os.Stdout)
 	case o.serve == "gorgonia":
 		return serve("Gorgonia v0.9.18 TapeMachine", newTapeEngine, os.Stdin, os.Stdout)
+	case o.serve == "stranger":
+		burn()
 	case o.serve != "":
 		return fmt.Errorf("-serve: got %q, want gespann or gorgonia", o.serve)
 	}
@@ -63,6 +67,12 @@ func run(o *options) error {
 			fmt.Printf("%-18s %s\n", w.Name, w.Title)
 		}
 		return nil
+	}
+	if o.profile {
+		return profile(chosen, o)
+	}
+	if o.stranger {
+		return besideStranger(chosen, o)
 	}
 	if o.against != "" {
 		return check(chosen, o)
