@@ -9,9 +9,9 @@ const genericSize = 4
 func generic() *path {
 	return &path{
 		name: "generic",
-		wide: kernels{nil, genericRow, genericRow2, genericRow3, genericTile}, width: genericSize,
+		panel: panel{genericSize, kernels{nil, genericRow, genericRow2, genericRow3, genericTile},
+			genericCopyRows},
 		each: kernels{nil, genericEach}, eachWidth: genericSize,
-		copyWide:  genericCopyRows,
 		transpose: genericTranspose, block: genericSize,
 		addTo: genericAddTo, lanes: 1,
 	}

@@ -77,7 +77,7 @@ func planMatMul(p *path, m, n, k int, transA bool) grid {
 		g.splits = max(min(left, k/splitMin, partialMax/(m*n)), 1)
 	}
 	if left := ceilDiv(want, g.groups*g.blocks*g.splits); left > 1 {
-		g.blocks = max(g.blocks, min(g.blocks*left, m/(2*len(p.wide))))
+		g.blocks = max(g.blocks, min(g.blocks*left, m/(2*len(p.tall))))
 	}
 	g.packing = g.blocks > 1 && k*n >= packMin && k*n <= packMax
 	g.sizes(p, m, n, k)

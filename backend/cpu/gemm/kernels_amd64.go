@@ -23,6 +23,40 @@ var (
 		avx512x32_13,
 		avx512x32_14,
 	}
+	avx512x16 = [...]func(*tile){
+		nil,
+		avx512x16_1,
+		avx512x16_2,
+		avx512x16_3,
+		avx512x16_4,
+		avx512x16_5,
+		avx512x16_6,
+		avx512x16_7,
+		avx512x16_8,
+		avx512x16_9,
+		avx512x16_10,
+		avx512x16_11,
+		avx512x16_12,
+		avx512x16_13,
+		avx512x16_14,
+	}
+	avx512x8 = [...]func(*tile){
+		nil,
+		avx512x8_1,
+		avx512x8_2,
+		avx512x8_3,
+		avx512x8_4,
+		avx512x8_5,
+		avx512x8_6,
+		avx512x8_7,
+		avx512x8_8,
+		avx512x8_9,
+		avx512x8_10,
+		avx512x8_11,
+		avx512x8_12,
+		avx512x8_13,
+		avx512x8_14,
+	}
 	avx2x16 = [...]func(*tile){
 		nil,
 		avx2x16_1,
@@ -31,6 +65,21 @@ var (
 		avx2x16_4,
 		avx2x16_5,
 		avx2x16_6,
+	}
+	avx2x8 = [...]func(*tile){
+		nil,
+		avx2x8_1,
+		avx2x8_2,
+		avx2x8_3,
+		avx2x8_4,
+		avx2x8_5,
+		avx2x8_6,
+		avx2x8_7,
+		avx2x8_8,
+		avx2x8_9,
+		avx2x8_10,
+		avx2x8_11,
+		avx2x8_12,
 	}
 	avx512each = [...]func(*tile){
 		nil,
@@ -126,6 +175,146 @@ func avx512x32_13(t *tile)
 //go:noescape
 func avx512x32_14(t *tile)
 
+// avx512x16_1 computes a tile of 1 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_1(t *tile)
+
+// avx512x16_2 computes a tile of 2 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_2(t *tile)
+
+// avx512x16_3 computes a tile of 3 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_3(t *tile)
+
+// avx512x16_4 computes a tile of 4 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_4(t *tile)
+
+// avx512x16_5 computes a tile of 5 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_5(t *tile)
+
+// avx512x16_6 computes a tile of 6 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_6(t *tile)
+
+// avx512x16_7 computes a tile of 7 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_7(t *tile)
+
+// avx512x16_8 computes a tile of 8 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_8(t *tile)
+
+// avx512x16_9 computes a tile of 9 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_9(t *tile)
+
+// avx512x16_10 computes a tile of 10 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_10(t *tile)
+
+// avx512x16_11 computes a tile of 11 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_11(t *tile)
+
+// avx512x16_12 computes a tile of 12 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_12(t *tile)
+
+// avx512x16_13 computes a tile of 13 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_13(t *tile)
+
+// avx512x16_14 computes a tile of 14 rows by at most 16 columns.
+//
+//go:noescape
+func avx512x16_14(t *tile)
+
+// avx512x8_1 computes a tile of 1 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_1(t *tile)
+
+// avx512x8_2 computes a tile of 2 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_2(t *tile)
+
+// avx512x8_3 computes a tile of 3 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_3(t *tile)
+
+// avx512x8_4 computes a tile of 4 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_4(t *tile)
+
+// avx512x8_5 computes a tile of 5 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_5(t *tile)
+
+// avx512x8_6 computes a tile of 6 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_6(t *tile)
+
+// avx512x8_7 computes a tile of 7 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_7(t *tile)
+
+// avx512x8_8 computes a tile of 8 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_8(t *tile)
+
+// avx512x8_9 computes a tile of 9 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_9(t *tile)
+
+// avx512x8_10 computes a tile of 10 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_10(t *tile)
+
+// avx512x8_11 computes a tile of 11 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_11(t *tile)
+
+// avx512x8_12 computes a tile of 12 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_12(t *tile)
+
+// avx512x8_13 computes a tile of 13 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_13(t *tile)
+
+// avx512x8_14 computes a tile of 14 rows by at most 8 columns.
+//
+//go:noescape
+func avx512x8_14(t *tile)
+
 // avx2x16_1 computes a tile of 1 rows by at most 16 columns.
 //
 //go:noescape
@@ -155,6 +344,66 @@ func avx2x16_5(t *tile)
 //
 //go:noescape
 func avx2x16_6(t *tile)
+
+// avx2x8_1 computes a tile of 1 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_1(t *tile)
+
+// avx2x8_2 computes a tile of 2 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_2(t *tile)
+
+// avx2x8_3 computes a tile of 3 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_3(t *tile)
+
+// avx2x8_4 computes a tile of 4 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_4(t *tile)
+
+// avx2x8_5 computes a tile of 5 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_5(t *tile)
+
+// avx2x8_6 computes a tile of 6 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_6(t *tile)
+
+// avx2x8_7 computes a tile of 7 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_7(t *tile)
+
+// avx2x8_8 computes a tile of 8 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_8(t *tile)
+
+// avx2x8_9 computes a tile of 9 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_9(t *tile)
+
+// avx2x8_10 computes a tile of 10 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_10(t *tile)
+
+// avx2x8_11 computes a tile of 11 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_11(t *tile)
+
+// avx2x8_12 computes a tile of 12 rows by at most 8 columns.
+//
+//go:noescape
+func avx2x8_12(t *tile)
 
 // avx512each_1 computes a tile of 1 rows by at most 16 columns.
 //
@@ -247,6 +496,12 @@ func copyRows32avx512(dst, src *float32, n, stride, cols int)
 //
 //go:noescape
 func copyRows16avx2(dst, src *float32, n, stride, cols int)
+
+// copyRows8avx2 copies n ≥ 1 rows of cols floats, stride bytes apart, to rows of 8 in dst,
+// with zeros behind them.
+//
+//go:noescape
+func copyRows8avx2(dst, src *float32, n, stride, cols int)
 
 // transpose16avx512 transposes 16 by 16 floats; rows are dstStride and srcStride bytes apart.
 //

@@ -11,11 +11,7 @@ func (p *path) packB(dst, b []float32, ld int, trans bool, k0, kn, j0, cols, wid
 		p.packTransposed(dst, b[j0*ld+k0:], ld, kn, cols, width)
 		return
 	}
-	pack := p.copyWide
-	if width != p.width {
-		pack = p.copyNarrow
-	}
-	pack(&dst[0], &b[k0*ld+j0], kn, ld*floatSize, cols)
+	p.panelFor(width).copyRows(&dst[0], &b[k0*ld+j0], kn, ld*floatSize, cols)
 }
 
 // packTransposed packs a panel whose columns are cols rows of kn elements in src.

@@ -3,20 +3,16 @@ package gemm
 // path is one implementation of the kernels, for one instruction set. They differ
 // in rounding only: those in assembly use fused multiply-adds.
 type path struct {
-	name string
-	// wide are the kernels by number of rows, for panels of width columns.
-	// narrow, where not nil, are those for narrowWidth, which a last panel of
-	// that many columns or fewer uses.
-	wide, narrow       kernels
-	width, narrowWidth int
+	name  string
+	panel // the widest, which all panels are but the last
+	// narrow are panels for what is left of the columns, from the narrowest on.
+	narrow []panel
 
 	// each are elementwise kernels, for eachWidth columns: a[i,p,q] is a row of
 	// its own, a[i,p,q,j] at 4j behind it. They read cols columns only.
 	each      kernels
 	eachWidth int
 
-	// copyWide and copyNarrow pack n rows of a panel, of which cols are there.
-	copyWide, copyNarrow func(dst, src *float32, n, stride, cols int)
 	// transpose transposes a square block of this size.
 	transpose func(dst, src *float32, dstStride, srcStride int)
 	block     int
@@ -25,27 +21,35 @@ type path struct {
 	lanes int
 }
 
+// panel is how to handle panels of so many columns.
+type panel struct {
+	width int
+	tall  kernels // by number of rows
+	// copyRows packs n rows, of which cols columns are there.
+	copyRows func(dst, src *float32, n, stride, cols int)
+}
+
 // kernels are micro-kernels by number of rows, from 1; [0] is nil.
 type kernels []func(*tile)
 
 // tiles returns how many tiles it takes to cover so many rows.
 func (k kernels) tiles(rows int) int { return ceilDiv(rows, len(k)-1) }
 
-// panelWidth returns the width of the panel for the given remaining columns.
-func (p *path) panelWidth(left int) int {
-	if left <= p.narrowWidth {
-		return p.narrowWidth
+// panelFor returns the panel for so many remaining columns.
+func (p *path) panelFor(left int) *panel {
+	for i := range p.narrow {
+		if left <= p.narrow[i].width {
+			return &p.narrow[i]
+		}
 	}
-	return p.width
+	return &p.panel
 }
 
+// panelWidth returns the width of the panel for so many remaining columns.
+func (p *path) panelWidth(left int) int { return p.panelFor(left).width }
+
 // kernels returns the kernels for a panel width.
-func (p *path) kernels(width int) kernels {
-	if width == p.width {
-		return p.wide
-	}
-	return p.narrow
-}
+func (p *path) kernels(width int) kernels { return p.panelFor(width).tall }
 
 // paths returns the implementations that this machine can run, fastest first.
 func paths() []*path { return append(assembly(), generic()) }

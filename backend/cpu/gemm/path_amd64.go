@@ -12,22 +12,22 @@ func assembly() []*path {
 		return nil
 	}
 	avx2 := path{
-		name: "avx2",
-		wide: avx2x16[:], width: 16,
-		each: avx2each[:], eachWidth: 8,
-		copyWide:  copyRows16avx2,
+		name:   "avx2",
+		panel:  panel{16, avx2x16[:], copyRows16avx2},
+		narrow: []panel{{8, avx2x8[:], copyRows8avx2}},
+		each:   avx2each[:], eachWidth: 8,
 		transpose: transpose8avx2, block: 8,
 		addTo: addToavx2, lanes: 8,
 	}
-	if x.HasAVX512F && x.HasBMI2 {
-		// For narrow panels the AVX2 kernels are the faster ones: one vector per
-		// row leaves AVX-512 with a broadcast for each multiplication.
+	if x.HasAVX512F && x.HasAVX512VL && x.HasBMI2 {
 		all = append(all, &path{
-			name: "avx512",
-			wide: avx512x32[:], width: 32,
-			narrow: avx2.wide, narrowWidth: avx2.width,
+			name:  "avx512",
+			panel: panel{32, avx512x32[:], copyRows32avx512},
+			narrow: []panel{
+				{8, avx512x8[:], copyRows8avx2},
+				{16, avx512x16[:], copyRows16avx2},
+			},
 			each: avx512each[:], eachWidth: 16,
-			copyWide: copyRows32avx512, copyNarrow: avx2.copyWide,
 			transpose: transpose16avx512, block: 16,
 			addTo: addToavx512, lanes: 16,
 		})

@@ -30,10 +30,13 @@ func generate() (asm, decl []byte) {
 	o.asm.WriteString(header + "#include \"go_asm.h\"\n#include \"textflag.h\"\n")
 	o.decl.WriteString(header + "package gemm\n\n" +
 		"// Micro-kernels by number of rows: see tile for what they compute.\nvar (\n")
-	avx512, avx2 := avx512(), avx2()
+	avx512, avx512y, avx2 := avx512(), avx512y(), avx2()
 	families := []family{
 		{name: "avx512x32", isa: avx512, rows: 14, vectors: 2},
+		{name: "avx512x16", isa: avx512y, rows: 14, vectors: 2},
+		{name: "avx512x8", isa: avx512y, rows: 14, vectors: 1},
 		{name: "avx2x16", isa: avx2, rows: 6, vectors: 2},
+		{name: "avx2x8", isa: avx2, rows: 12, vectors: 1},
 		{name: "avx512each", isa: avx512, rows: 8, vectors: 1, each: true},
 		{name: "avx2each", isa: avx2, rows: 8, vectors: 1, each: true},
 	}
@@ -49,6 +52,7 @@ func generate() (asm, decl []byte) {
 	}
 	o.copyRows(avx512, 32)
 	o.copyRows(avx2, 16)
+	o.copyRows(avx2, 8)
 	o.transpose16()
 	o.transpose8()
 	o.addTo(avx512)
