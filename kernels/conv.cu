@@ -3,22 +3,24 @@
 #include "reduce.cuh"
 #include "simt.cuh"
 
-// conv2d_{128,64,32} -- op Conv2D; conv2d_dx_ -- op Conv2DDX; conv2d_dw_ -- op
+// conv2d_{128x128,128x64,128x32,64x64,32x32} -- op Conv2D; conv2d_dx_ -- op Conv2DDX; conv2d_dw_ -- op
 // Conv2DDW
 //   the three products in conv.cuh; conv2d and conv2d_dx with epilogue
 // shapes   x [B,H,W,C], y, dy [B,OH,OW,O], w [KH,KW,C/G,O], bias [O], ref as the
 //          output, may be null; f32; scratch f32 [groups, parts, m, n]
 // aliasing none
-// launch   grid (m/tile, n/tile, groups*parts), block 256 (64 for tiles of 32)
+// launch   grid (m/tile, n/tile, groups*parts), block 64 to 256
 // sums     f32, fused multiply-add; in order of k within a part, parts in order
 // repeat   bit-identical for the same cut
 // error    <= gamma(k) * sum_k |a*b|
 // cost     2mnk flop for each group; conv2d_dx with strides multiplies sh*sw times
 //          as many zeros
 // source   as ir.Conv2D, ir.Conv2DDX, ir.Conv2DDW
-CONVS(128, Simt128)
-CONVS(64, Simt64)
-CONVS(32, Simt32)
+CONVS(128x128, Simt128x128)
+CONVS(128x64, Simt128x64)
+CONVS(128x32, Simt128x32)
+CONVS(64x64, Simt64x64)
+CONVS(32x32, Simt32x32)
 
 // each_output calls f(i) for every i < n, over all threads of the grid.
 template <class F>

@@ -2,18 +2,18 @@
 #include "matrices.cuh"
 #include "simt.cuh"
 
-// matmul_{nn,nt,tn,tt}_{128,64,32} -- op MatMul
+// matmul_{nn,nt,tn,tt}_{128x128,64x64,32x32} -- op MatMul
 //   y[i,j] = epilogue(sum_k op(a)[i,k]*op(b)[k,j])
 // shapes   y [m,n]; a [m,k], or [k,m] when t; b [k,n], or [n,k] when t; bias [n],
 //          ref [m,n], may be null; f32; scratch f32 [parts, m, n]
 // aliasing none
-// launch   grid (m/tile, n/tile, parts), block 256 (64 for tiles of 32); a block
+// launch   grid (m/tile, n/tile, parts), block 64 to 256; a block
 //          computes a tile, or a part of its sums
 // sums     f32, fused multiply-add; in order of k within a part, parts in order
 // repeat   bit-identical for the same cut
 // error    <= gamma(k) * sum_k |a*b|
 // cost     2mnk flop; reads mnk/32 to mnk/16 bytes through the cache
 // source   as ir.MatMul
-MATMULS(128, Simt128)
-MATMULS(64, Simt64)
-MATMULS(32, Simt32)
+MATMULS(128x128, Simt128x128)
+MATMULS(64x64, Simt64x64)
+MATMULS(32x32, Simt32x32)

@@ -38,15 +38,16 @@ DEVICE void mma_bf16(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 
 // Tensor multiplies with tensor cores. Shared memory holds words: a number (tf32)
 // or a pair of neighbours along k (bf16). Each warp computes 16*MI x 8*NI elements.
-template <int TILE, int NUM_THREADS, bool BF16>
+template <int TILE_M, int TILE_N, int NUM_WARPS_M, int NUM_WARPS_N, bool BF16>
 struct Tensor {
-  static constexpr int SIDE = TILE, THREADS = NUM_THREADS, DEPTH = BF16 ? 32 : 16;
-  static constexpr int WORDS = 16;                 // of a row, along k
-  static constexpr int WARPS_M = 2, WARPS_N = THREADS / 32 / WARPS_M;
-  static constexpr int MI = SIDE / WARPS_M / 16, NI = SIDE / WARPS_N / 8;
+  static constexpr int SIDE_M = TILE_M, SIDE_N = TILE_N, WARPS_M = NUM_WARPS_M, WARPS_N = NUM_WARPS_N;
+  static constexpr int THREADS = 32 * WARPS_M * WARPS_N, DEPTH = BF16 ? 32 : 16;
+  static constexpr int WORDS = 16;  // of a row, along k
+  static constexpr int MI = SIDE_M / WARPS_M / 16, NI = SIDE_N / WARPS_N / 8;
   static constexpr int PASSES = 2 * MI, ROWS = 8 * WARPS_M;
   // Padded by 8 words: the 4 words t and 8 columns g of a fragment are 32 banks.
-  typedef u32 Memory[WORDS][SIDE + 8];
+  typedef u32 MemoryA[WORDS][SIDE_M + 8];
+  typedef u32 MemoryB[WORDS][SIDE_N + 8];
   float sum[MI][NI][4];
 
   DEVICE Tensor() {
@@ -58,7 +59,7 @@ struct Tensor {
         for (int e = 0; e < 4; e++) sum[i][j][e] = 0;
   }
 
-  template <bool ALONG_K>
+  template <bool ALONG_K, class Memory>
   static DEVICE void store(Memory& memory, int outer, int k, float4 q) {
     if constexpr (BF16 && ALONG_K) {
       memory[k / 2][outer] = pack_bf16(q.x, q.y);
@@ -83,7 +84,7 @@ struct Tensor {
   static DEVICE int warp_row() { return int(threadIdx.x) / 32 % WARPS_M; }
   static DEVICE int warp_column() { return int(threadIdx.x) / 32 / WARPS_M; }
 
-  DEVICE void multiply(const Memory& a, const Memory& b) {
+  DEVICE void multiply(const MemoryA& a, const MemoryB& b) {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     int i0 = warp_row() * (16 * MI) + g, j0 = warp_column() * (8 * NI) + g;
 #pragma unroll
@@ -108,7 +109,7 @@ struct Tensor {
   }
 
   // stage writes rows g (pass even) or g+8 (odd) of fragment pass/2.
-  DEVICE void stage(int pass, float (*to)[SIDE + 4]) const {
+  DEVICE void stage(int pass, float (*to)[SIDE_N + 4]) const {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int j = 0; j < NI; j++)
@@ -124,7 +125,11 @@ struct Tensor {
   static DEVICE int row_of(int pass, int r) { return r / 8 * (16 * MI) + pass / 2 * 16 + pass % 2 * 8 + r % 8; }
 };
 
-typedef Tensor<128, 256, false> Tf32_128;
-typedef Tensor<64, 128, false> Tf32_64;
-typedef Tensor<128, 256, true> Bf16_128;
-typedef Tensor<64, 128, true> Bf16_64;
+typedef Tensor<128, 128, 2, 4, false> Tf32_128x128;
+typedef Tensor<128, 64, 4, 2, false> Tf32_128x64;
+typedef Tensor<128, 32, 8, 1, false> Tf32_128x32;
+typedef Tensor<64, 64, 2, 2, false> Tf32_64x64;
+typedef Tensor<128, 128, 2, 4, true> Bf16_128x128;
+typedef Tensor<128, 64, 4, 2, true> Bf16_128x64;
+typedef Tensor<128, 32, 8, 1, true> Bf16_128x32;
+typedef Tensor<64, 64, 2, 2, true> Bf16_64x64;

@@ -2,7 +2,7 @@
 //
 //   y[i,j] = epilogue(sum_k a[i,k]*b[k,j])
 //
-// A block computes SIDE x SIDE elements of y. It walks along k in steps of
+// A block computes SIDE_M x SIDE_N elements of y. It walks along k in steps of
 // M::DEPTH terms: while it multiplies one step from shared memory, the next is on
 // its way from device memory to registers, and goes to the other half of shared
 // memory. Where a and b come from is a loader's business (matrices.cuh, conv.cuh);
@@ -13,7 +13,8 @@
 //   Slot slot(outer)    what it needs to know of row i of a (column j of b)
 //   float4 load(slot, k, end)   four elements from k on (ALONG_K) or of k, from
 //                       outer on; those outside the matrix or from end on are 0
-// A multiplier M has SIDE, THREADS, DEPTH, its shared memory, and
+// A multiplier M has SIDE_M, SIDE_N, THREADS, DEPTH, its shared memory for a and b,
+// and
 //   store<ALONG_K>(memory, outer, k, quad), multiply(a, b), stage(pass, memory),
 //   row_of(pass, r): PASSES times ROWS rows are all rows of the tile.
 #pragma once
@@ -41,36 +42,41 @@ struct Output {
 };
 
 // slot_outer and slot_k say which quad of a tile thread t loads as its s-th.
-template <class M, bool ALONG_K>
+template <class M, int SIDE, bool ALONG_K>
 DEVICE int slot_outer(int s) {
   int q = threadIdx.x + s * M::THREADS;
-  return ALONG_K ? q / (M::DEPTH / 4) : q % (M::SIDE / 4) * 4;
+  return ALONG_K ? q / (M::DEPTH / 4) : q % (SIDE / 4) * 4;
 }
-template <class M, bool ALONG_K>
+template <class M, int SIDE, bool ALONG_K>
 DEVICE int slot_k(int s) {
   int q = threadIdx.x + s * M::THREADS;
-  return ALONG_K ? q % (M::DEPTH / 4) * 4 : q / (M::SIDE / 4);
+  return ALONG_K ? q % (M::DEPTH / 4) * 4 : q / (SIDE / 4);
 }
 
 // A Feed brings one factor's tiles from device to shared memory.
-template <class M, class L>
+template <class M, int SIDE, class L>
 struct Feed {
-  static constexpr int QUADS = M::SIDE * M::DEPTH / 4 / M::THREADS;
+  // A tile of few columns may have fewer quads than the block has threads.
+  static constexpr int ALL = SIDE * M::DEPTH / 4, QUADS = (ALL + M::THREADS - 1) / M::THREADS;
+  static_assert(ALL % M::THREADS == 0 || ALL < M::THREADS, "quads of a tile");
   const L& loader;
   typename L::Slot slots[QUADS];
   float4 quads[QUADS];
   DEVICE Feed(const L& l, int first) : loader(l) {
 #pragma unroll
-    for (int s = 0; s < QUADS; s++) slots[s] = loader.slot(first + slot_outer<M, L::ALONG_K>(s));
+    for (int s = 0; s < QUADS; s++) slots[s] = loader.slot(first + slot_outer<M, SIDE, L::ALONG_K>(s));
   }
   DEVICE void load(int k, int end) {
 #pragma unroll
-    for (int s = 0; s < QUADS; s++) quads[s] = loader.load(slots[s], k + slot_k<M, L::ALONG_K>(s), end);
+    for (int s = 0; s < QUADS; s++) quads[s] = loader.load(slots[s], k + slot_k<M, SIDE, L::ALONG_K>(s), end);
   }
-  DEVICE void store(typename M::Memory& memory) {
+  template <class Memory>
+  DEVICE void store(Memory& memory) {
+    if (ALL < M::THREADS && threadIdx.x >= ALL) return;
 #pragma unroll
     for (int s = 0; s < QUADS; s++)
-      M::template store<L::ALONG_K>(memory, slot_outer<M, L::ALONG_K>(s), slot_k<M, L::ALONG_K>(s), quads[s]);
+      M::template store<L::ALONG_K>(memory, slot_outer<M, SIDE, L::ALONG_K>(s), slot_k<M, SIDE, L::ALONG_K>(s),
+                                    quads[s]);
   }
 };
 
@@ -79,32 +85,35 @@ struct Feed {
 // [groups, parts, m, n], and the last block of a tile adds them in order.
 template <class M, class A, class B>
 DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u32* counters) {
-  constexpr int SIDE = M::SIDE;
+  constexpr int SIDE_M = M::SIDE_M, SIDE_N = M::SIDE_N;
   __shared__ union {
-    typename M::Memory factors[2][2];
-    float stage[M::ROWS][SIDE + 4];
+    struct {
+      typename M::MemoryA a;
+      typename M::MemoryB b;
+    } half[2];
+    float stage[M::ROWS][SIDE_N + 4];
   } memory;
-  int i0 = blockIdx.x * SIDE, j0 = blockIdx.y * SIDE, part = blockIdx.z % cut.parts, group = blockIdx.z / cut.parts;
+  int i0 = blockIdx.x * SIDE_M, j0 = blockIdx.y * SIDE_N, part = blockIdx.z % cut.parts, group = blockIdx.z / cut.parts;
   int first = part * cut.k_part, end = min(first + cut.k_part, cut.k);
   M math;
-  Feed<M, A> feed_a(a, i0);
-  Feed<M, B> feed_b(b, j0);
+  Feed<M, SIDE_M, A> feed_a(a, i0);
+  Feed<M, SIDE_N, B> feed_b(b, j0);
   feed_a.load(first, end);
   feed_b.load(first, end);
-  feed_a.store(memory.factors[0][0]);
-  feed_b.store(memory.factors[0][1]);
+  feed_a.store(memory.half[0].a);
+  feed_b.store(memory.half[0].b);
   __syncthreads();
-  int half = 0;
-  for (int k = first; k < end; k += M::DEPTH, half ^= 1) {
+  int now = 0;
+  for (int k = first; k < end; k += M::DEPTH, now ^= 1) {
     bool more = k + M::DEPTH < end;
     if (more) {
       feed_a.load(k + M::DEPTH, end);
       feed_b.load(k + M::DEPTH, end);
     }
-    math.multiply(memory.factors[half][0], memory.factors[half][1]);
+    math.multiply(memory.half[now].a, memory.half[now].b);
     if (more) {
-      feed_a.store(memory.factors[half ^ 1][0]);
-      feed_b.store(memory.factors[half ^ 1][1]);
+      feed_a.store(memory.half[now ^ 1].a);
+      feed_b.store(memory.half[now ^ 1].b);
     }
     __syncthreads();
   }
@@ -117,10 +126,10 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
     math.stage(pass, memory.stage);
     __syncthreads();
 #pragma unroll 1
-    for (int e = threadIdx.x; e < M::ROWS * SIDE; e += M::THREADS) {
-      int i = i0 + M::row_of(pass, e / SIDE), j = j0 + e % SIDE;
+    for (int e = threadIdx.x; e < M::ROWS * SIDE_N; e += M::THREADS) {
+      int i = i0 + M::row_of(pass, e / SIDE_N), j = j0 + e % SIDE_N;
       if (i >= cut.m || j >= cut.n) continue;
-      float v = memory.stage[e / SIDE][e % SIDE];
+      float v = memory.stage[e / SIDE_N][e % SIDE_N];
       if (cut.parts == 1) out.put(i, group * cut.n + j, v);
       else partial[part * plane + i64(i) * cut.n + j] = v;
     }
@@ -130,8 +139,8 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
   int tile = (group * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   if (!last_block(counters + tile, cut.parts)) return;
 #pragma unroll 1
-  for (int e = threadIdx.x; e < SIDE * SIDE; e += M::THREADS) {
-    int i = i0 + e / SIDE, j = j0 + e % SIDE;
+  for (int e = threadIdx.x; e < SIDE_M * SIDE_N; e += M::THREADS) {
+    int i = i0 + e / SIDE_N, j = j0 + e % SIDE_N;
     if (i >= cut.m || j >= cut.n) continue;
     const float* from = partial + i64(i) * cut.n + j;
     float v = from[0];

@@ -49,6 +49,18 @@ struct Argument {
   std::vector<uint8_t> bytes;
 };
 
+// kind_of returns the plan.ArgKind of a type.
+template <class T>
+uint8_t kind_of() {
+  const bool is[] = {std::is_pointer<T>::value,        std::is_same<T, int>::value,
+                     std::is_same<T, long long>::value, std::is_same<T, unsigned>::value,
+                     std::is_same<T, unsigned long long>::value, std::is_same<T, float>::value,
+                     std::is_same<T, double>::value,   std::is_class<T>::value};
+  uint8_t kind = 0;
+  while (!is[kind]) kind++;
+  return kind;
+}
+
 // Arguments decodes and checks a kernel's arguments in turn.
 struct Arguments {
   const std::vector<Argument>& list;
@@ -62,11 +74,7 @@ struct Arguments {
       return v;
     }
     const Argument& a = list[next++];
-    bool is[] = {std::is_pointer<T>::value,        std::is_same<T, int>::value,
-                 std::is_same<T, long long>::value, std::is_same<T, unsigned>::value,
-                 std::is_same<T, unsigned long long>::value, std::is_same<T, float>::value,
-                 std::is_same<T, double>::value,   std::is_class<T>::value};
-    if (a.kind >= sizeof is || !is[a.kind] || a.bytes.size() != sizeof(T)) {
+    if (a.kind != kind_of<T>() || a.bytes.size() != sizeof(T)) {
       error = "argument " + std::to_string(next - 1) + ": kind " + std::to_string(a.kind) + " of " +
               std::to_string(a.bytes.size()) + " bytes, the kernel takes " + std::to_string(sizeof(T)) + " or another kind";
       return v;
@@ -86,6 +94,7 @@ struct Kernel {
   unsigned block;  // largest
   std::string (*launch)(void (*f)(), Arguments& a);
   void (*f)();
+  std::vector<Argument> like;  // of the same types, all zeros
 };
 std::map<std::string, Kernel>& kernels();
 
@@ -109,7 +118,8 @@ struct Registration {
                          call.args = &args;
                          return run_grid(call);
                        },
-                       (void (*)())f};
+                       (void (*)())f,
+                       {Argument{kind_of<P>(), std::vector<uint8_t>(sizeof(P))}...}};
   }
 };
 

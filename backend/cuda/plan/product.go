@@ -7,14 +7,15 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 )
 
-// A tile is a variant of the tiled products: the side of the square of outputs
-// that a block computes, its threads, and the least number of terms that are
-// worth a block of their own.
-type tile struct{ side, threads, leastK int }
+// A tile is a variant of the tiled products: the outputs that a block computes, its
+// threads, and the least number of terms that are worth a block of their own.
+type tile struct{ rows, cols, threads, leastK int }
 
+// Tiles by what they multiply with, in order of preference. Narrow ones, for few
+// channels, exist for convolutions only.
 var (
-	simtTiles   = []tile{{128, 256, 256}, {64, 256, 128}, {32, 64, 64}}
-	tensorTiles = []tile{{128, 256, 256}, {64, 128, 128}}
+	simtTiles   = []tile{{128, 128, 256, 256}, {128, 64, 256, 256}, {128, 32, 256, 256}, {64, 64, 256, 128}, {32, 32, 64, 64}}
+	tensorTiles = []tile{{128, 128, 256, 256}, {128, 64, 256, 256}, {128, 32, 256, 256}, {64, 64, 128, 128}}
 )
 
 // A tiling is how a product [m,n] of k terms is cut.
@@ -26,32 +27,51 @@ type tiling struct {
 	kPart   int // terms of each part, a multiple of 32
 }
 
-// maxParts bounds the parts of a sum, which the last block to end adds up.
-const maxParts = 64
+const (
+	// maxParts bounds the parts of a sum, which the last block to end adds up.
+	maxParts = 64
+	// fewParts is how many parts a large tile may need to keep a device busy
+	// before a smaller one is the better choice.
+	fewParts = 8
+)
 
-// tiling chooses the largest tile that gives every multiprocessor a block, else
-// the smallest, with the sum cut into as many parts as keep all busy.
+// tiling chooses the first tile of which little lies outside of the product, and
+// that gives every multiprocessor a block, else the smallest. It cuts the sum into
+// as many parts as keep all of them busy.
 func (b *builder) tiling(m, n, k, groups int) tiling {
 	tiles, sms := simtTiles, b.plan.Options.Multiprocessors
 	if b.plan.Options.Precision != FP32 {
 		tiles = tensorTiles
 	}
-	t := tiling{m: m, n: n, k: k, groups: groups}
-	blocks := 0
-	for _, t.tile = range tiles {
-		if blocks = ceil(m, t.side) * ceil(n, t.side) * groups; blocks >= sms {
+	t := tiling{m: m, n: n, k: k, groups: groups, tile: tiles[len(tiles)-1]}
+	for _, next := range tiles {
+		if b.ins.Op == ir.MatMul && next.rows != next.cols || next.wastes(m, n) {
+			continue
+		}
+		t.tile = next
+		if t.blocks()*min(ceil(k, next.leastK), fewParts) >= sms {
 			break
 		}
 	}
-	t.parts = max(1, min(2*sms/blocks, ceil(k, t.leastK), maxParts))
+	t.parts = max(1, min(2*sms/t.blocks(), ceil(k, t.leastK), maxParts))
 	t.kPart = ceil(ceil(k, t.parts), 32) * 32
 	t.parts = ceil(k, t.kPart)
 	return t
 }
 
+// blocks returns the number of tiles of all groups.
+func (t *tiling) blocks() int { return ceil(t.m, t.rows) * ceil(t.n, t.cols) * t.groups }
+
+// wastes reports whether tiles of [m,n] compute more than half as much again as
+// tiles of 32 would.
+func (t tile) wastes(m, n int) bool {
+	area := ceil(m, t.rows) * t.rows * (ceil(n, t.cols) * t.cols)
+	return 2*area > 3*(ceil(m, 32)*32*(ceil(n, 32)*32))
+}
+
 // suffix names the variant of a tiled kernel.
 func (b *builder) suffix(t tiling) string {
-	return [...]string{FP32: "", TF32: "_tf32", BF16: "_bf16"}[b.plan.Options.Precision] + fmt.Sprint("_", t.side)
+	return [...]string{FP32: "", TF32: "_tf32", BF16: "_bf16"}[b.plan.Options.Precision] + fmt.Sprintf("_%dx%d", t.rows, t.cols)
 }
 
 // An epilogue is the inputs of one; null where there are none.
@@ -75,7 +95,7 @@ func (b *builder) epilogue() epilogue {
 func (b *builder) tiled(kernel string, t tiling, aligned int, geometry ...Arg) *Launch {
 	e := b.epilogue()
 	act, alpha := b.act()
-	mTiles, nTiles := ceil(t.m, t.side), ceil(t.n, t.side)
+	mTiles, nTiles := ceil(t.m, t.rows), ceil(t.n, t.cols)
 	part := null()
 	counters := null()
 	if t.parts > 1 {
