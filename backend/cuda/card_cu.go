@@ -40,9 +40,7 @@ func (gpu) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: card %d, %s: %w", c.Index, c.Name, advised(err))
 	}
-	var s backend.Session
-	err = dev.Do(func() (err error) { s, err = open(ctx, job, dev, o); return err })
-	return s, err
+	return open(ctx, job, dev, o)
 }
 
 // Ask returns the cards of this machine. Of all but card only, less is asked,
@@ -171,7 +169,8 @@ func (d *card) start() (err error) {
 // must be called.
 func (d *card) Do(f func() error) error { return d.ctx.Do(f) }
 
-// Close destroys the context and all that belongs to it.
+// Close destroys the context and all that belongs to it. Within Do it would cut
+// off the answer of Do.
 func (d *card) Close() error { return newDriverError(d.ctx.Close()) }
 
 func (d *card) Free() (int64, error) {

@@ -141,7 +141,7 @@ func TestCardOps(t *testing.T) {
 // streaming opens sessions that stream their rows.
 type streaming struct{}
 
-func (streaming) Open(ctx context.Context, job backend.Job) (s backend.Session, err error) {
+func (streaming) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
 	survey, err := Ask(0)
 	if err != nil {
 		return nil, err
@@ -150,14 +150,9 @@ func (streaming) Open(ctx context.Context, job backend.Job) (s backend.Session, 
 	if err != nil {
 		return nil, err
 	}
-	o := optionsFor(&survey.Cards[0], plan.FP32)
-	err = dev.Do(func() (err error) {
-		own := newSession(job, dev)
-		own.streamed = true
-		s, err = own.opened(ctx, o)
-		return err
-	})
-	return s, err
+	own := newSession(job, dev)
+	own.streamed = true
+	return own.opened(ctx, optionsFor(&survey.Cards[0], plan.FP32))
 }
 
 // TestCardSession runs the suite of all backends.

@@ -29,6 +29,7 @@ type fake struct {
 	fail      func(c *command) error
 	closed    int
 	idle      bool // replay nothing
+	inside    bool // of Do
 }
 
 type block struct {
@@ -40,7 +41,11 @@ func newFake(t testing.TB, free int64) *fake {
 	return &fake{t: t, free: free, next: 1 << 20, counts: map[string]int{}}
 }
 
-func (f *fake) Do(do func() error) error { return do() }
+func (f *fake) Do(do func() error) error {
+	f.inside = true
+	defer func() { f.inside = false }()
+	return do()
+}
 
 func (f *fake) Free() (int64, error) { return f.free, nil }
 
@@ -93,6 +98,9 @@ func (f *fake) memory(at address, n int64) []byte {
 func (f *fake) Prepare(string, uint32) error { f.counts["prepare"]++; return nil }
 
 func (f *fake) Close() error {
+	if f.inside {
+		f.t.Error("Close is called within Do")
+	}
 	f.closed++
 	f.blocks = nil
 	return nil

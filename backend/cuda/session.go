@@ -65,7 +65,7 @@ func newSession(job backend.Job, dev device) *session {
 
 // opened is s after it has been opened.
 func (s *session) opened(ctx context.Context, o plan.Options) (backend.Session, error) {
-	if err := s.open(ctx, o); err != nil {
+	if err := s.dev.Do(func() error { return s.open(ctx, o) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("cuda: %w", err), s.dev.Close())
 	}
 	return s, nil
