@@ -51,6 +51,7 @@ func (s Pass) Run(p *ir.Program) {
 var Passes = []Pass{
 	{"bias", fuseBias},
 	{"activation", fuseActivation},
+	{"pooling gradient", fusePoolGrad},
 	{"activation gradient", fuseActGrad},
 }
 

@@ -115,6 +115,31 @@ output %11 n f[2,3,3,3]
 n, %12, %13 = batch_norm image, g, g eps=0.1 : f[3] f[3] ; l
 y = activation %12 act=tanh ; l
 `, ``},
+		{"activation and bias gradient of a pooling", fusePoolGrad, `
+output %10 dx f[2,3,3,3]
+output %11 db f[3]
+
+%12, %13 = max_pool image win=2x2 : f[2,2,2,3] i[2,2,2,3] ; p
+%14 = softmax %12 : f[2,2,2,3] ; p
+%15 = max_pool_grad %13, %14 dims=[2,3,3,3] : f[2,3,3,3] ; p
+%16 = act_grad image, %15 act=relu : f[2,3,3,3] ; l
+db = bias_grad %16 ; l
+dx = add image, %16 ; l
+`, `
+%12, %13 = max_pool image win=2x2 : f[2,2,2,3] i[2,2,2,3] ; p
+%14 = softmax %12 : f[2,2,2,3] ; p
+%20 = act_grad %12, %14 act=relu : f[2,2,2,3] ; l
+%16 = max_pool_grad %13, %20 dims=[2,3,3,3] : f[2,3,3,3] ; p
+db = bias_grad %20 ; l
+dx = add image, %16 ; l
+`},
+		{"activation gradient from the input of a pooling", fusePoolGrad, `
+output %10 dx f[2,3,3,3]
+
+%12, %13 = max_pool image win=2x2 : f[2,2,2,3] i[2,2,2,3] ; p
+%15 = max_pool_grad %13, %12 dims=[2,3,3,3] : f[2,3,3,3] ; p
+dx = act_grad image, %15 act=gelu ; l
+`, ``},
 		{"copy", fuseActivation, `
 output %10 y f[2,4]
 
