@@ -8,6 +8,8 @@
 # make cuda-vet vet, build and link the gpu backend; skipped where there are no headers
 # make gpu-check  all checks and benchmarks that need a card, into bin/gpu-check.json; where
 #               bin/ has been built before, by make gpu gpu-test, it needs only a driver
+# make kernels  compile changed CUDA kernels to kernels/ptx; needs nvcc
+# make kernels-check  ptxas accepts every kernel for every card, without spills
 # make loc      lines of Go per package
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -16,7 +18,7 @@ PYTHON ?= python3
 BASE ?= HEAD~1
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
-  gpu gpu-test cuda-vet gpu-check
+  gpu gpu-test cuda-vet gpu-check kernels kernels-check
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -24,7 +26,7 @@ build:
 test:
 	go test ./...
 
-check: format vet static fresh race cross cuda-vet
+check: format vet static fresh race cross cuda-vet kernels-check
 
 format:
 	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
@@ -88,6 +90,13 @@ cuda-vet:
 gpu-check:
 	@test -x bin/gpu-check -a -x bin/gespann-cuda || $(MAKE) gpu gpu-test
 	bin/gpu-check -test.v -test.run Card -report bin/gpu-check.json -program bin/gespann-cuda
+
+kernels:
+	cd kernels && go run ./generate
+
+kernels-check:
+	@if command -v ptxas >/dev/null; then cd kernels && go run ./generate -check; \
+	else echo "kernels-check: skipped: there is no ptxas"; fi
 
 loc:
 	@for p in $$(go list -f '{{.Dir}}' ./...); do \
