@@ -12,12 +12,13 @@ import (
 func batchNorm(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
 	mean, variance, x := c.out(1), c.out(2), c.in(0)
+	center := make([]float32, fold(cols)*cols)
 	means := c.columnSums(rows, cols, []*columnSum{{out: mean,
-		add: func(sum []float32, lo, hi int) { vec.SumColumns(sum, x[lo*cols:], hi-lo) }}})
+		add: func(sum []float32, at, n int) { addRows(sum, x[at:], n) }}})
 	variances := c.columnSums(rows, cols, []*columnSum{{out: variance,
-		add: func(sum []float32, lo, hi int) {
-			for i := lo * cols; i < hi*cols; i += cols {
-				vec.AddSquares(sum, x[i:], mean)
+		add: func(sum []float32, at, n int) {
+			for i := at; i < at+n*len(sum); i += len(sum) {
+				vec.AddSquares(sum, x[i:], center)
 			}
 		}}})
 	divide := func(sums []float32) step {
@@ -27,7 +28,8 @@ func batchNorm(c *call) step {
 			}
 		}
 	}
-	return sequence(means, divide(mean), variances, divide(variance), c.normalise(mean, variance))
+	return sequence(means, divide(mean), func() { repeat(center, mean) },
+		variances, divide(variance), c.normalise(mean, variance))
 }
 
 // batchNormInfer -- op BatchNormInfer: batchNorm with given mean and variance
@@ -38,19 +40,21 @@ func (c *call) normalise(mean, variance []float32) step {
 	rows, cols := ir.Rows(c.shape(0))
 	y, x, gamma, beta := c.out(0), c.in(0), c.in(1), c.in(2)
 	act, alpha, eps := c.ins.Attrs.Act, float32(c.ins.Attrs.Alpha), c.ins.Attrs.Eps
-	scale := make([]float32, cols)
-	lines := c.rows(rows, cols, func(lo, hi int) {
-		for i := lo * cols; i < hi*cols; i += cols {
-			vec.Normalise(y[i:i+cols], x[i:], mean, scale, beta)
-		}
-		if part := y[lo*cols : hi*cols]; act != ir.NoAct {
-			vec.Act(act, alpha, part, part)
+	wide := fold(cols) * cols
+	center, scale, shift := make([]float32, wide), make([]float32, wide), make([]float32, wide)
+	lines := c.wideRows(rows, cols, func(from, to int) {
+		vec.Normalise(y[from:to], x[from:], center, scale, shift)
+		if act != ir.NoAct {
+			vec.Act(act, alpha, y[from:to], y[from:to])
 		}
 	})
 	return func() {
-		for i := range scale {
+		for i := range cols {
 			scale[i] = float32(float64(gamma[i]) * rstd(variance[i], eps))
 		}
+		repeat(scale[cols:], scale[:cols])
+		repeat(center, mean[:cols])
+		repeat(shift, beta[:cols])
 		lines()
 	}
 }
@@ -67,18 +71,18 @@ func batchNormGrad(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
 	x, gamma, mean, variance, dy := c.in(0), c.in(1), c.in(2), c.in(3), c.in(4)
 	dx, dgamma, dbeta, eps := c.out(0), c.out(1), c.out(2), c.ins.Attrs.Eps
-	sum := &columnSum{add: func(sum []float32, lo, hi int) {
-		vec.SumColumns(sum, dy[lo*cols:], hi-lo)
-	}}
-	dot := &columnSum{add: func(sum []float32, lo, hi int) { // Σ dy·(x−mean)
-		for i := lo * cols; i < hi*cols; i += cols {
-			vec.AddProducts(sum, dy[i:], x[i:], mean)
+	wide := fold(cols) * cols
+	center, scale := make([]float32, wide), make([]float32, wide)
+	a, b := make([]float32, wide), make([]float32, wide)
+	sum := &columnSum{add: func(sum []float32, at, n int) { addRows(sum, dy[at:], n) }}
+	dot := &columnSum{add: func(sum []float32, at, n int) { // Σ dy·(x−mean)
+		for i := at; i < at+n*len(sum); i += len(sum) {
+			vec.AddProducts(sum, dy[i:], x[i:], center)
 		}
 	}}
 	sums := c.columnSums(rows, cols, []*columnSum{sum, dot})
-	scale, a, b := make([]float32, cols), make([]float32, cols), make([]float32, cols)
 	columns := func() {
-		for i := range scale {
+		for i := range cols {
 			s, d, r := float64(sum.part[i]), float64(dot.part[i]), rstd(variance[i], eps)
 			if dbeta != nil {
 				dbeta[i] = float32(s)
@@ -89,13 +93,15 @@ func batchNormGrad(c *call) step {
 			scale[i] = float32(float64(gamma[i]) * r)
 			a[i], b[i] = float32(s/float64(rows)), float32(d*r*r/float64(rows))
 		}
-	}
-	if dx == nil {
-		return sequence(sums, columns)
-	}
-	return sequence(sums, columns, c.rows(rows, cols, func(lo, hi int) {
-		for i := lo * cols; i < hi*cols; i += cols {
-			vec.NormaliseGrad(dx[i:i+cols], dy[i:], x[i:], mean, scale, a, b)
+		for _, v := range [][]float32{scale, a, b} {
+			repeat(v[cols:], v[:cols])
 		}
+	}
+	first := func() { repeat(center, mean[:cols]) }
+	if dx == nil {
+		return sequence(first, sums, columns)
+	}
+	return sequence(first, sums, columns, c.wideRows(rows, cols, func(from, to int) {
+		vec.NormaliseGrad(dx[from:to], dy[from:], x[from:], center, scale, a, b)
 	}))
 }

@@ -9,20 +9,21 @@ import (
 func biasAdd(c *call) step {
 	y, x, b := c.out(0), c.in(0), c.in(1)
 	rows, cols := ir.Rows(c.shape(0))
-	return c.rows(rows, cols, func(lo, hi int) {
-		for i := lo * cols; i < hi*cols; i += cols {
-			vec.Add(y[i:i+cols], x[i:], b)
-		}
-	})
+	bias := make([]float32, fold(cols)*cols)
+	lines := c.wideRows(rows, cols, func(from, to int) { vec.Add(y[from:to], x[from:], bias) })
+	return func() {
+		repeat(bias, b[:cols])
+		lines()
+	}
 }
 
 // biasGrad -- op BiasGrad: db[c] = Σ_r dy[r,c]
-// sums     f32: rows of a chunk in order, then chunks in order
+// sums     f32, as columnSums
 func biasGrad(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
 	dy := c.in(0)
 	return c.columnSums(rows, cols, []*columnSum{{out: c.out(0),
-		add: func(sum []float32, lo, hi int) { vec.SumColumns(sum, dy[lo*cols:], hi-lo) }}})
+		add: func(sum []float32, at, n int) { addRows(sum, dy[at:], n) }}})
 }
 
 // activation -- op Activation: y = act(x)

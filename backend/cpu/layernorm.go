@@ -66,15 +66,16 @@ func (c *call) layerNormParams() step {
 	x, mean, rstd, dy := c.in(0), c.in(2), c.in(3), c.in(4)
 	var sums []*columnSum
 	if dgamma := c.out(1); dgamma != nil {
-		sums = append(sums, &columnSum{out: dgamma, add: func(sum []float32, lo, hi int) {
-			for r := lo; r < hi; r++ {
-				vec.AddMulNormal(sum, dy[r*cols:], x[r*cols:], mean[r], rstd[r])
+		sums = append(sums, &columnSum{out: dgamma, add: func(sum []float32, at, n int) {
+			for i := 0; i < n*len(sum); i += cols {
+				r, to := (at+i)/cols, sum[i%len(sum):][:cols]
+				vec.AddMulNormal(to, dy[at+i:], x[at+i:], mean[r], rstd[r])
 			}
 		}})
 	}
 	if dbeta := c.out(2); dbeta != nil {
-		sums = append(sums, &columnSum{out: dbeta, add: func(sum []float32, lo, hi int) {
-			vec.SumColumns(sum, dy[lo*cols:], hi-lo)
+		sums = append(sums, &columnSum{out: dbeta, add: func(sum []float32, at, n int) {
+			addRows(sum, dy[at:], n)
 		}})
 	}
 	if sums == nil {

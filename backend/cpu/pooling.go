@@ -75,13 +75,23 @@ func (s *images) maxLine(y []float32, arg []int32, x []float32, i int) {
 	}
 }
 
+// channels returns how many elements of output pixel j to compute: with few
+// channels also some of the next pixels, whose turn is later, as far as the line
+// goes. So a pixel of few channels takes one vector.
+func (s *images) channels(j int) int {
+	if n := vec.Whole(s.c); j*s.c+n <= s.ow*s.c {
+		return n
+	}
+	return s.c
+}
+
 // maxLine2x2 is maxLine for blocks of 2x2.
 func (s *images) maxLine2x2(y []float32, arg []int32, x []float32, i int) {
 	o := s.blocks()
 	for j := range s.ow {
-		from := (2*i*s.w + 2*j) * s.c
+		from, n := (2*i*s.w+2*j)*s.c, s.channels(j)
 		block := x[from:]
-		vec.MaxPool4(y[j*s.c:(j+1)*s.c], arg[j*s.c:(j+1)*s.c], block, block[o[0]:], block[o[1]:],
+		vec.MaxPool4(y[j*s.c:j*s.c+n], arg[j*s.c:], block, block[o[0]:], block[o[1]:],
 			block[o[2]:], int32(from), o)
 	}
 }
@@ -133,7 +143,7 @@ func (s *images) maxLine2x2Grad(dx []float32, arg []int32, dy []float32, r int) 
 	for j := range s.ow {
 		at := (2*i*s.w + 2*j) * s.c
 		dst, from := image[at:], (r*s.ow+j)*s.c
-		vec.MaxPool4Grad(dst[:s.c], dst[o[0]:], dst[o[1]:], dst[o[2]:], dy[from:], arg[from:],
+		vec.MaxPool4Grad(dst[:s.channels(j)], dst[o[0]:], dst[o[1]:], dst[o[2]:], dy[from:], arg[from:],
 			int32(at), o)
 	}
 	if s.w > 2*s.ow {
