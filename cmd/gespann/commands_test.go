@@ -204,7 +204,8 @@ func TestNextWithoutTest(t *testing.T) {
 	contains(t, "evaluate", must(t, append([]string{"evaluate"}, strings.Fields(next)...)...), "training rows")
 }
 
-// TestOtherModel checks that nobody is told to delete a good checkpoint.
+// TestOtherModel checks that nobody is told to delete a good checkpoint, and that
+// the refused settings do not stay with the run.
 func TestOtherModel(t *testing.T) {
 	dir := writeTiny(t)
 	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
@@ -214,6 +215,7 @@ func TestOtherModel(t *testing.T) {
 		t.Errorf("exit code %d, want %d\n%s", code, exitRun, stderr)
 	}
 	contains(t, "stderr", stderr, "from another model: variable optimizer.", "hint: a run keeps the model and the optimizer")
+	must(t, "train", "--resume", run, "--epochs", "2")
 }
 
 // TestNaN checks how a run ends whose learning rate is far too high.

@@ -118,9 +118,6 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 	if err != nil {
 		return err
 	}
-	if err := dir.SetSpec(s); err != nil {
-		return err
-	}
 	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir}, sink)
 }
 

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,7 +46,7 @@ func (d *Dir) stepPaths() ([]string, error) {
 		steps[path] = step
 		paths = append(paths, path)
 	}
-	slices.SortFunc(paths, func(a, b string) int { return int(steps[a] - steps[b]) })
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(steps[a], steps[b]) })
 	return paths, nil
 }
 

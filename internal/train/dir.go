@@ -214,15 +214,14 @@ func (d *Dir) describe(s *spec.Spec, prep *data.Prep) error {
 	if err := checkpoint.WriteFile(d.file(prepFile), write(append(text, '\n'))); err != nil {
 		return err
 	}
-	return d.SetSpec(s)
-}
-
-// SetSpec replaces the run's spec.
-func (d *Dir) SetSpec(s *spec.Spec) error {
-	text, err := s.Marshal()
-	if err != nil {
+	if text, err = s.Marshal(); err != nil {
 		return err
 	}
+	return d.setSpec(text)
+}
+
+// setSpec replaces the run's spec.
+func (d *Dir) setSpec(text []byte) error {
 	return checkpoint.WriteFile(d.file(specFile), write(text))
 }
 

@@ -34,7 +34,6 @@ type position struct {
 	Factor  number `json:"factor"`  // of the learning rate, from reduce_on_plateau
 	Best    watch  `json:"best"`    // for early stopping and best.safetensors
 	Plateau watch  `json:"plateau"` // for reduce_on_plateau
-	Stopped bool   `json:"stopped"` // by early stopping
 }
 
 // after reports whether p is further in the run than q.

@@ -44,6 +44,12 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		l.session.Close()
 		return nil, err
 	}
+	// Not before: a spec that does not fit the run must not stay with it.
+	if err = o.Dir.setSpec(l.specText); err != nil {
+		l.log.Close()
+		l.session.Close()
+		return nil, err
+	}
 	l.started()
 	return l, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/model/spec"
 )
 
 // plain is a run of 12 steps per epoch.
@@ -172,6 +173,9 @@ func TestOtherBatches(t *testing.T) {
 	_, err := r.run(context.Background(), 0, nil)
 	if want := "is inside an epoch of 47 rows, 4 per step; they are 47 and 6 now"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want ... %s ...", err, want)
+	}
+	if kept, err := (&Dir{Path: r.path}).Spec(spec.Options{}); err != nil || kept.Data.BatchSize != 4 {
+		t.Errorf("the run keeps %+v, %v, want batch_size 4 as before", kept, err)
 	}
 	r.spec.Data.BatchSize = 4
 	r.must()
