@@ -12,10 +12,11 @@ import (
 )
 
 // guard is the number of elements around each value that no kernel may write, and
-// guardBits what is there: a NaN, and an integer that is no index.
+// guardBits what is there: an integer that is no index, and a signalling NaN, which
+// any arithmetic turns into another.
 const (
 	guard     = 64
-	guardBits = 0x7fc0dead
+	guardBits = 0x7fa0dead
 )
 
 // An Executor runs programs on a device, by the plans for Options. Host memory is
