@@ -152,29 +152,30 @@ func rowBytes(t *data.Table) int64 {
 func scaleBytes(t *data.Table) int64 { return 2 * align(int64(len(t.Scale))*4) }
 
 // streamBytes is the memory of the chunks in flight when rows are streamed.
-func streamBytes(job *backend.Job, batch int) int64 {
+func (pl *planner) streamBytes(batch int) int64 {
+	job := pl.job
 	total := int64(0)
 	for i := range job.Data.Parts {
 		p := &job.Data.Parts[i]
-		total = max(total, stageSize(p, batch*job.Accumulate)*numStages+scaleBytes(&p.X)+scaleBytes(&p.Y))
+		total = max(total, pl.stageSize(p, batch*job.Accumulate)*numStages+scaleBytes(&p.X)+scaleBytes(&p.Y))
 	}
 	return total
 }
 
-// stageSize is the memory of a chunk: stageBytes, but at least one step and not
+// stageSize is the memory of a chunk: pl.stage bytes, but at least one step and not
 // more than all rows.
-func stageSize(p *data.Part, stepRows int) int64 {
-	rows := stageRows(p, stepRows)
+func (pl *planner) stageSize(p *data.Part, stepRows int) int64 {
+	rows := pl.stageRows(p, stepRows)
 	return tableBytes(&p.X, rows) + tableBytes(&p.Y, rows)
 }
 
 // stageRows is the number of rows of a chunk, a multiple of those of a step.
-func stageRows(p *data.Part, stepRows int) int {
+func (pl *planner) stageRows(p *data.Part, stepRows int) int {
 	perRow := rowBytes(&p.X) + rowBytes(&p.Y)
 	if p.Rows == 0 || perRow == 0 {
 		return 0
 	}
-	steps := max(1, int(stageBytes/(perRow*int64(stepRows))))
+	steps := max(1, int(pl.stage/(perRow*int64(stepRows))))
 	return min(steps*stepRows, (p.Rows+stepRows-1)/stepRows*stepRows)
 }
 
@@ -183,6 +184,7 @@ type planner struct {
 	job     *backend.Job
 	vars    []ir.Var
 	options plan.Options
+	stage   int64 // size of a chunk of streamed rows, in bytes
 	plans   map[programKey]*plan.Plan
 	behind  int // elements of the arena that update has; set when it is planned, first
 }
@@ -272,7 +274,7 @@ func (pl *planner) need(batch int, streamed bool) (need, error) {
 	n.control += align(int64(pl.stepsPerEpoch(batch)) * 4)
 	n.data = dataBytes(pl.job.Data)
 	if streamed {
-		n.data = streamBytes(pl.job, batch)
+		n.data = pl.streamBytes(batch)
 	}
 	return n, nil
 }
@@ -320,10 +322,10 @@ func (e *memoryError) Error() string {
 func (pl *planner) tooLarge(n need, have int64) error {
 	e := &memoryError{need: n, have: have, batch: pl.job.BatchSize}
 	fits := func(batch int) (bool, error) {
-		probe := planner{job: pl.job, vars: pl.vars, options: pl.options, plans: map[programKey]*plan.Plan{}}
+		probe := planner{job: pl.job, vars: pl.vars, options: pl.options, stage: pl.stage, plans: map[programKey]*plan.Plan{}}
 		n, err := probe.need(batch, false)
 		if pl.job.Data != nil {
-			n.data = min(n.data, streamBytes(pl.job, batch))
+			n.data = min(n.data, pl.streamBytes(batch))
 		}
 		return n.total() <= have, err
 	}

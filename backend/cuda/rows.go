@@ -42,7 +42,7 @@ func (s *session) loadData() error {
 		if s.parts[i].y, err = s.column(&from.Y, !s.streamed); err != nil {
 			return err
 		}
-		rows := stageRows(from, s.stepRows())
+		rows := s.planner.stageRows(from, s.stepRows())
 		stageX = max(stageX, tableBytes(&from.X, rows))
 		stageY = max(stageY, tableBytes(&from.Y, rows))
 	}

@@ -58,9 +58,11 @@ func open(ctx context.Context, job backend.Job, dev device, o plan.Options) (bac
 }
 
 func newSession(job backend.Job, dev device) *session {
-	return &session{
+	s := &session{
 		job: job, dev: dev, programs: map[programKey]*program{}, runs: map[runKey]*run{}, pace: newPace(time.Now),
 	}
+	s.planner = planner{job: &s.job, stage: stageBytes, plans: map[programKey]*plan.Plan{}}
+	return s
 }
 
 // opened is s after it has been opened.
@@ -77,7 +79,7 @@ func (s *session) open(ctx context.Context, o plan.Options) error {
 			s.job.BatchSize, s.job.Accumulate)
 	}
 	s.vars = s.job.Programs.Vars()
-	s.planner = planner{job: &s.job, vars: s.vars, options: o, plans: map[programKey]*plan.Plan{}}
+	s.planner.vars, s.planner.options = s.vars, o
 	if err := s.checkData(); err != nil {
 		return err
 	}

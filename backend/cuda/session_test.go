@@ -27,6 +27,7 @@ func (b *fakes) Open(ctx context.Context, job backend.Job) (backend.Session, err
 	f := newFake(b.t, plenty)
 	s := newSession(job, f)
 	s.streamed = b.stream
+	s.planner.stage = 2000 // so that an epoch takes several
 	return s.opened(ctx, plan.Options{})
 }
 

@@ -165,7 +165,7 @@ const firstOffset = 76
 // stream brings the rows of the units to the device in chunks, while it works on
 // the chunk before.
 func (s *session) stream(ctx context.Context, p *pass) (ctxErr, err error) {
-	units := max(1, stageRows(&s.job.Data.Parts[p.split], s.stepRows())/p.rows)
+	units := max(1, s.planner.stageRows(&s.job.Data.Parts[p.split], s.stepRows())/p.rows)
 	for first, at := p.first, 0; first < p.last; first, at = first+units, (at+1)%numStages {
 		last := min(first+units, p.last)
 		if ctxErr := ctx.Err(); ctxErr != nil {
