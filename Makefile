@@ -8,6 +8,8 @@
 # make cuda-vet vet, build and link the gpu backend; skipped where there are no headers
 # make gpu-check  all checks and benchmarks that need a card, into bin/gpu-check.json; where
 #               bin/ has been built before, by make gpu gpu-test, it needs only a driver
+# make gpu-emulate  most of gpu-check without a card: a driver runs the kernels on the host;
+#               needs CUDA 12 headers and g++
 # make kernels  compile changed CUDA kernels to kernels/ptx; needs nvcc
 # make kernels-check  ptxas accepts every kernel for every card, without spills
 # make loc      lines of Go per package
@@ -18,7 +20,7 @@ PYTHON ?= python3
 BASE ?= HEAD~1
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
-  gpu gpu-test cuda-vet gpu-check kernels kernels-check
+  gpu gpu-test cuda-vet gpu-check gpu-emulate kernels kernels-check
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -90,6 +92,13 @@ cuda-vet:
 gpu-check:
 	@test -x bin/gpu-check -a -x bin/gespann-cuda || $(MAKE) gpu gpu-test
 	bin/gpu-check -test.v -test.run Card -report bin/gpu-check.json -program bin/gespann-cuda
+
+gpu-emulate: gpu gpu-test
+	@mkdir -p bin/emulated
+	$${CXX:-g++} -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC \
+	  -o bin/emulated/libcuda.so.1 kernels/host/libcuda.cpp
+	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -test.short \
+	  -test.run 'Card(Ops|Session|Process)' -python "" -program bin/gespann-cuda
 
 kernels:
 	cd kernels && go run ./generate
