@@ -259,3 +259,30 @@ test.yaml:8:11: model[0].repeat.layers[2] max_pooling2d "max_pooling2d_4_2": win
 		})
 	}
 }
+
+func TestLogits(t *testing.T) {
+	const binary = "loss: binary_crossentropy\n"
+	pairs := Input{Shape: []int{4}, Classes: 2}
+	tests := []struct {
+		layers string
+		input  Input
+		want   string
+	}{
+		{"[{dense: {units: 2}}]\n" + sparse, pairs, "softmax"},
+		{"[{dense: {units: 2, activation: softmax}}]\n" + sparse, pairs, ""},
+		{"[{dense: {units: 2, activation: softmax}}, flatten]\n" + sparse, pairs, ""},
+		{"[{dense: {units: 2}}]\nloss: categorical_crossentropy\n", numbers, "softmax"},
+		{"[{dense: {units: 1}}]\n" + binary, pairs, "sigmoid"},
+		{"[{dense: {units: 2}}]\n" + binary, numbers, "sigmoid"},
+		{"[{dense: {units: 1, activation: sigmoid}}]\n" + binary, pairs, ""},
+		{"[{dense: {units: 2}}]\n" + squared, numbers, ""},
+	}
+	for _, tt := range tests {
+		m, err := Build(parse(t, "model: "+tt.layers), tt.input)
+		if err != nil {
+			t.Errorf("%s: %v", tt.layers, err)
+		} else if got := m.Logits(); got != tt.want {
+			t.Errorf("%s: Logits() = %q, want %q", tt.layers, got, tt.want)
+		}
+	}
+}

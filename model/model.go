@@ -36,6 +36,7 @@ type Model struct {
 	input   Input
 	head    *head
 	metrics []metric
+	logits  string // see Logits
 	seed    uint64
 	vars    []variable // of the layers, then of the optimiser
 	states  []statistic
@@ -92,6 +93,9 @@ func (m *Model) probe() spec.Errors {
 		if err := m.head.checkOutput(n, m.input); err != nil {
 			errs = append(errs, err)
 		}
+		if _, written := n.acts[n.output()]; !written {
+			m.logits = m.head.lossKind.logits
+		}
 	}
 	trained := slices.ContainsFunc(m.vars, func(v variable) bool { return v.Role == ir.Param })
 	if len(errs) == 0 && !trained {
@@ -118,6 +122,11 @@ func (m *Model) Vars() []ir.Var {
 	}
 	return out
 }
+
+// Logits returns the activation that turns the model's predictions into
+// probabilities, where the model leaves it to its loss: "softmax" over the last
+// axis or "sigmoid"; else "".
+func (m *Model) Logits() string { return m.logits }
 
 // Metrics returns the names of the metrics, in the order of the spec. Forward
 // also computes Confusion where there are classes.

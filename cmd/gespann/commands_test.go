@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/numtest"
 	"github.com/gespann/gespann/internal/train"
 )
 
@@ -70,9 +71,11 @@ func testPredict(t *testing.T, run string) {
 	if err := json.Unmarshal([]byte(out), &row); err != nil || code != exitOK {
 		t.Fatalf("jsonl: exit code %d, %v, got\n%s%s", code, err, out, stderr)
 	}
-	if row.Class != "0" || row.Probability != row.Probabilities[0] || math.Abs(sum(row.Probabilities)-1) > 1e-5 {
+	if row.Class != "0" || row.Probability != row.Probabilities[0] {
 		t.Errorf("jsonl: got %+v", row)
 	}
+	numtest.Close(t, []float64{sum(row.Probabilities)}, []float64{1},
+		numtest.Tol{Abs: 1e-5, Why: "ten probabilities in float32, in digits"})
 	file := filepath.Join(t.TempDir(), "p.npy")
 	if code, out, stderr := gespann(t, digitRow, "predict", run, "-", "-o", file); code != exitOK || out != "" {
 		t.Fatalf("npy: exit code %d, got\n%s%s", code, out, stderr)
@@ -279,18 +282,22 @@ func TestJSONLog(t *testing.T) {
 	}
 }
 
+// TestOutputOfLogits checks that the activation is the loss's, whether or not the
+// classes are known, and goes over the last axis.
 func TestOutputOfLogits(t *testing.T) {
-	o := &output{classes: []string{"a", "b"}, logits: true}
-	row := []float32{1000, 1001}
+	tol := numtest.Tol{Rel: 1e-6, Why: "exp in float64, rounded to float32"}
+	high := 1 / (1 + math.Exp(-1))
+	o := &output{logits: "softmax"}
+	row := o.row([]int{3, 2, 2}) // two positions of two classes
+	copy(row, []float32{1000, 1001, -5, -5})
 	o.toProbabilities(row)
-	if got := float64(row[1]); math.Abs(got-1/(1+math.Exp(-1))) > 1e-6 {
-		t.Errorf("softmax of 1000, 1001 gives %v", row)
-	}
-	one := []float32{0}
-	o.toProbabilities(one)
-	if p := o.probabilities(one); p[0] != 0.5 || p[1] != 0.5 {
-		t.Errorf("sigmoid of 0 gives %v", p)
-	}
+	numtest.Close(t, row, []float64{1 - high, high, 0.5, 0.5}, tol)
+	o = &output{classes: []string{"a", "b"}, logits: "sigmoid"}
+	row = o.row([]int{3, 2})
+	copy(row, []float32{0, 1})
+	o.toProbabilities(row)
+	numtest.Close(t, row, []float64{0.5, high}, tol)
+	numtest.Close(t, o.probabilities([]float32{0.25}), []float64{0.75, 0.25}, tol)
 }
 
 func TestConfusion(t *testing.T) {

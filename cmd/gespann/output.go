@@ -2,23 +2,24 @@ package main
 
 import (
 	"math"
-	"strings"
+	"slices"
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
-	"github.com/gespann/gespann/model/spec"
+	"github.com/gespann/gespann/model"
 )
 
 // An output says what the rows that a model gives mean.
 type output struct {
 	classes []string // of a classification; two for one yes/no probability
 	name    string   // of a number that is predicted
-	logits  bool     // the model ends without the softmax or sigmoid of its loss
+	logits  string   // the softmax or sigmoid that the model leaves to its loss, or ""
+	last    int      // size of a row's last axis, over which softmax goes
 	buf     []float32
 }
 
-func newOutput(s *spec.Spec, p *data.Prep) *output {
-	o := &output{name: "prediction"}
+func newOutput(m *model.Model, p *data.Prep) *output {
+	o := &output{name: "prediction", logits: m.Logits()}
 	if p.CSV != nil && p.CSV.Label != "" {
 		o.name = p.CSV.Label
 	}
@@ -28,43 +29,28 @@ func newOutput(s *spec.Spec, p *data.Prep) *output {
 			o.classes = numbers(p.Classes)
 		}
 	}
-	last := lastActivation(s)
-	o.logits = strings.HasSuffix(s.Loss.Kind, "crossentropy") && last != "softmax" && last != "sigmoid"
 	return o
-}
-
-// lastActivation returns the activation of a model's last layer.
-func lastActivation(s *spec.Spec) string {
-	layers := s.Unroll()
-	switch p := layers[len(layers)-1].Params.(type) {
-	case *spec.Dense:
-		return p.Activation
-	case *spec.Conv2D:
-		return p.Activation
-	case *spec.Activation:
-		return p.Kind
-	}
-	return "linear"
 }
 
 // row returns a buffer for one row of a batch of the given shape.
 func (o *output) row(shape []int) []float32 {
 	if o.buf == nil {
-		o.buf = make([]float32, ir.Size(shape[1:]))
+		o.buf, o.last = make([]float32, ir.Size(shape[1:])), shape[len(shape)-1]
 	}
 	return o.buf
 }
 
-// toProbabilities applies the softmax or sigmoid that the model leaves to its loss.
+// toProbabilities applies the activation that the model leaves to its loss.
 func (o *output) toProbabilities(row []float32) {
-	switch {
-	case !o.logits:
-	case o.classes == nil || len(row) == 1:
+	switch o.logits {
+	case "sigmoid":
 		for i, x := range row {
 			row[i] = float32(1 / (1 + math.Exp(-float64(x))))
 		}
-	default:
-		softmax(row)
+	case "softmax":
+		for position := range slices.Chunk(row, o.last) {
+			softmax(position)
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ func predict(ctx context.Context, s *saved, x *data.Table, out predictions) erro
 		return err
 	}
 	defer session.Close()
-	o := newOutput(s.spec, s.prep)
+	o := newOutput(m, s.prep)
 	begun := false
 	err = session.Predict(ctx, x, func(v []float32, shape []int) error {
 		row := o.row(shape)
