@@ -27,15 +27,18 @@ const (
 )
 
 // When the caller waits lateFactor times as long as its quickest chunk took, some
-// other process has a worker's core. It then works alone for a while, twice as long
-// each time that this happens again soon: two threads that compete with a third for
-// two cores wait for each other most of the time, and are slower than one. The
-// factor leaves room for chunks of unequal size. Estimates.
+// other process has a worker's core; when one of its own chunks takes so long, it had
+// the caller's, while a spinning worker kept the other. The caller then works alone for
+// a while, twice as long each time that this happens again soon: two threads that
+// compete with a third for two cores wait for each other most of the time, and are
+// slower than one. The factor leaves room for chunks of unequal size, and lateMin is
+// less than the time slice of a kernel. Estimates.
 const (
 	aloneMin = 4 * time.Millisecond
-	aloneMax = 250 * time.Millisecond
+	aloneMax = 500 * time.Millisecond
 
 	lateFactor = 8
+	lateMin    = time.Millisecond
 )
 
 // Pool is a fixed set of workers and the scratch memory they share. The caller
@@ -130,7 +133,8 @@ func (p *Pool) Run(chunks int, f func(worker, chunk int)) {
 	epoch := p.ticket.Load()>>32 + 1
 	p.ticket.Store(epoch<<32 | uint64(uint32(chunks)))
 	p.rouse(chunks - 1)
-	p.await(start, p.lead(start))
+	quickest, slowest := p.lead(start)
+	p.settle(start, quickest, slowest)
 	p.f = nil
 	if bad := p.failure.Swap(nil); bad != nil {
 		panic(bad.value)
@@ -168,17 +172,19 @@ func (p *Pool) drain(i int) {
 	}
 }
 
-// lead is drain for the caller, from the given time on; it returns the duration of
-// the quickest chunk, or 0.
-func (p *Pool) lead(start time.Time) (quickest time.Duration) {
+// lead is drain for the caller, from the given time on; it returns the durations of
+// the quickest and the slowest chunk, or 0.
+func (p *Pool) lead(start time.Time) (quickest, slowest time.Duration) {
 	for p.next(0) {
 		now := time.Now()
-		if d := now.Sub(start); quickest == 0 || d < quickest {
+		d := now.Sub(start)
+		if quickest == 0 || d < quickest {
 			quickest = d
 		}
+		slowest = max(slowest, d)
 		start = now
 	}
-	return quickest
+	return quickest, slowest
 }
 
 // next computes one chunk, and reports false when none is left.
@@ -236,24 +242,31 @@ func (p *Pool) wanted() bool { return uint32(p.ticket.Load()) != 0 || p.closed.L
 // done reports whether all chunks have been computed.
 func (p *Pool) done() bool { return p.pending.Load() == 0 }
 
-// await returns when all chunks have been computed, of a region begun at start of
-// which the caller's quickest chunk took so long.
-func (p *Pool) await(start time.Time, quickest time.Duration) {
-	if p.spinUntil(p.done, callerSpin) {
-		if p.alone > 0 && start.Sub(p.aloneUntil) > aloneMax {
-			p.alone = 0
-		}
-		return
+// settle waits until all chunks of a region begun at start have been computed, of
+// which the caller's took so long, and decides whether to go on alone.
+func (p *Pool) settle(start time.Time, quickest, slowest time.Duration) {
+	late := lateFactor * quickest
+	switch waited := p.await(); {
+	case quickest > 0 && (waited > late || slowest > max(late, lateMin)):
+		p.alone = min(max(2*p.alone, aloneMin), aloneMax)
+		p.aloneUntil = time.Now().Add(p.alone)
+	case p.alone > 0 && start.Sub(p.aloneUntil) > aloneMax:
+		p.alone = 0
 	}
-	waiting := time.Now()
+}
+
+// await returns when all chunks have been computed; it returns how long it took
+// beyond callerSpin.
+func (p *Pool) await() (slept time.Duration) {
+	if p.spinUntil(p.done, callerSpin) {
+		return 0
+	}
+	start := time.Now()
 	p.asleep.Store(true)
 	if !p.done() || !p.asleep.CompareAndSwap(true, false) {
 		<-p.finished
 	}
-	if now := time.Now(); quickest > 0 && now.Sub(waiting) > lateFactor*quickest {
-		p.alone = min(max(2*p.alone, aloneMin), aloneMax)
-		p.aloneUntil = now.Add(p.alone)
-	}
+	return time.Since(start)
 }
 
 // spinUntil waits for cond and reports whether it came true within the limit.

@@ -101,6 +101,25 @@ func TestRunAlone(t *testing.T) {
 	}
 }
 
+// TestSlowChunk checks that a chunk of the caller's that takes much longer than
+// another makes it work alone, but not one that a time slice cannot explain.
+func TestSlowChunk(t *testing.T) {
+	for _, c := range []struct {
+		quickest, slowest, want time.Duration
+	}{
+		{10 * time.Microsecond, 5 * time.Millisecond, aloneMin},
+		{10 * time.Microsecond, lateMin, 0},
+		{time.Millisecond, 5 * time.Millisecond, 0},
+	} {
+		p := New(2)
+		p.settle(time.Now(), c.quickest, c.slowest)
+		if p.alone != c.want {
+			t.Errorf("chunks of %v and %v: alone for %v, want %v", c.quickest, c.slowest, p.alone, c.want)
+		}
+		p.Close()
+	}
+}
+
 func TestRunOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := New(3)
