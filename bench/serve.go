@@ -72,6 +72,9 @@ func serve(name string, newEngine func(w *work) (engine, error), in io.Reader, o
 			return err
 		}
 	}
+	if e != nil {
+		e.close()
+	}
 	return scan.Err()
 }
 
