@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,12 +70,12 @@ func openSaved(path string, o spec.Options) (*saved, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &saved{path: file, prep: new(data.Prep), state: state}
+	s := &saved{path: file, state: state}
 	text, prep, err := train.About(state)
 	if err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: err}
 	}
-	if err := json.Unmarshal([]byte(prep), s.prep); err != nil {
+	if s.prep, err = data.ParsePrep([]byte(prep)); err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: fmt.Errorf("metadata: prep: %w", err)}
 	}
 	s.spec, err = spec.Parse(file, []byte(text), o)

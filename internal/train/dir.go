@@ -234,8 +234,8 @@ func (d *Dir) Prep() (*data.Prep, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := new(data.Prep)
-	if err := json.Unmarshal(text, p); err != nil {
+	p, err := data.ParsePrep(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.file(prepFile), err)
 	}
 	return p, nil

@@ -37,6 +37,27 @@ func TestParsePosition(t *testing.T) {
 	}
 }
 
+// FuzzParsePosition checks that what is accepted is kept, and is a place that a
+// run can be at.
+func FuzzParsePosition(f *testing.F) {
+	f.Add(position{Epoch: 1, Step: 2, Steps: 9, Factor: 0.1, Rows: 47, PerStep: 4}.String())
+	f.Add(`{"sums":{"rows":3,"loss":"NaN","metrics":{"accuracy":["1","+Inf"]}},"best":{"best":"-0"}}`)
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := parsePosition(text)
+		if err != nil {
+			return
+		}
+		if p.Epoch < 0 || p.Step < 0 || p.Steps < int64(p.Step) {
+			t.Errorf("accepted %+v", p)
+		}
+		again, err := parsePosition(p.String())
+		if err != nil || again.String() != p.String() {
+			t.Errorf("%s: got %s, %v", p, again, err)
+		}
+	})
+}
+
 func TestWatch(t *testing.T) {
 	nan := number(math.NaN())
 	for name, c := range map[string]struct {
