@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite testdata")
 // TestGolden compares all texts about some models with testdata. Run it with
 // -update after a change, and commit only differences that you can explain.
 func TestGolden(t *testing.T) {
-	written := map[string]bool{"mlp": true, "relu_flatten": true, "normalised": true}
+	written := map[string]bool{"mlp": true, "relu_flatten": true, "normalized": true}
 	forZoo(t, func(t *testing.T, s specimen, m *Model) {
 		if written[s.name] {
 			golden(t, s.name+".txt", describeModel(t, s, m))

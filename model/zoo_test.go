@@ -129,7 +129,7 @@ model:
 loss: categorical_crossentropy
 optimizer: {rmsprop: {}}
 `, Input{Shape: []int{2, 2, 1}, Target: []int{4}}, true},
-	{"normalised", `
+	{"normalized", `
 model:
   - flatten
   - batch_normalization

@@ -17,8 +17,8 @@ import (
 // A Trait is something about a backend that the suite must know.
 type Trait uint8
 
-// Allocates: the backend is a test's stand-in that allocates while it computes,
-// so allocations are not counted.
+// Allocates says that the backend is a test's stand-in that allocates while it
+// computes, so allocations are not counted.
 const Allocates Trait = 1
 
 // Session runs a small model through a backend's sessions.

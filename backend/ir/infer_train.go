@@ -84,9 +84,9 @@ func (c *check) grads(name string) [][]int {
 	return shapes
 }
 
-// optimiser takes rate, step, scale? and gradients, and returns the shapes of
+// optimizer takes rate, step, scale? and gradients, and returns the shapes of
 // copies outputs per gradient: p1..pn, m1..mn and so on.
-func (c *check) optimiser(a *Attrs, copies int) []Value {
+func (c *check) optimizer(a *Attrs, copies int) []Value {
 	c.shaped("rate", Float, 1)
 	c.shaped("step", Int, 1)
 	if a.Scale {
@@ -100,26 +100,26 @@ func (c *check) optimiser(a *Attrs, copies int) []Value {
 func inferSGD(c *check, a *Attrs) []Value {
 	c.float("momentum", a.Momentum, 0, 1, false)
 	c.want(!a.Nesterov || a.Momentum != 0, "nesterov is set, but momentum is 0")
-	return c.optimiser(a, 1+count(a.Momentum != 0))
+	return c.optimizer(a, 1+count(a.Momentum != 0))
 }
 
 func inferAdam(c *check, a *Attrs) []Value {
 	c.float("beta1", a.Beta1, 0, 1, false)
 	c.float("beta2", a.Beta2, 0, 1, false)
 	c.eps(a)
-	return c.optimiser(a, 3+count(a.AMSGrad))
+	return c.optimizer(a, 3+count(a.AMSGrad))
 }
 
 func inferRMSProp(c *check, a *Attrs) []Value {
 	c.float("beta2", a.Beta2, 0, 1, false)
 	c.float("momentum", a.Momentum, 0, 1, false)
 	c.eps(a)
-	return c.optimiser(a, 2+count(a.Centered)+count(a.Momentum != 0))
+	return c.optimizer(a, 2+count(a.Centered)+count(a.Momentum != 0))
 }
 
 func inferAdagrad(c *check, a *Attrs) []Value {
 	c.eps(a)
-	return c.optimiser(a, 2)
+	return c.optimizer(a, 2)
 }
 
 func inferEMA(c *check, a *Attrs) []Value {

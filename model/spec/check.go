@@ -99,7 +99,7 @@ func (d *decoder) metrics() {
 // train checks the settings of training.
 func (d *decoder) train() {
 	t := &d.spec.Train
-	if _, err := ParseInterval(t.CheckpointEvery); err != nil {
+	if _, err := parseInterval(t.CheckpointEvery); err != nil {
 		d.report("train.checkpoint_every", "", "%v", err)
 	}
 	stop := t.EarlyStopping

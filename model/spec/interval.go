@@ -12,8 +12,8 @@ type Interval struct {
 	Epochs, Steps int
 }
 
-// ParseInterval reads "2 epochs", "500 steps" or "never".
-func ParseInterval(text string) (Interval, error) {
+// parseInterval reads "2 epochs", "500 steps" or "never".
+func parseInterval(text string) (Interval, error) {
 	if text == "never" {
 		return Interval{}, nil
 	}
@@ -32,6 +32,6 @@ func ParseInterval(text string) (Interval, error) {
 
 // CheckpointInterval returns CheckpointEvery in numbers.
 func (t *Train) CheckpointInterval() Interval {
-	i, _ := ParseInterval(t.CheckpointEvery) // validated by Parse
+	i, _ := parseInterval(t.CheckpointEvery) // validated by Parse
 	return i
 }

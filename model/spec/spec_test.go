@@ -85,13 +85,13 @@ func TestParseInterval(t *testing.T) {
 		"never": {}, "1 epoch": {Epochs: 1}, "2 epochs": {Epochs: 2}, "500 steps": {Steps: 500}, "1 step": {Steps: 1},
 	}
 	for text, want := range cases {
-		if got, err := ParseInterval(text); got != want || err != nil {
-			t.Errorf("ParseInterval(%q) = %v, %v, want %v", text, got, err, want)
+		if got, err := parseInterval(text); got != want || err != nil {
+			t.Errorf("parseInterval(%q) = %v, %v, want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "2", "epochs", "0 epochs", "-1 steps", "2  steps", "2 steps ", "1e3 steps", "99999999999999999999 steps"} {
-		if got, err := ParseInterval(text); err == nil {
-			t.Errorf("ParseInterval(%q) = %v, want an error", text, got)
+		if got, err := parseInterval(text); err == nil {
+			t.Errorf("parseInterval(%q) = %v, want an error", text, got)
 		}
 	}
 }
