@@ -98,7 +98,7 @@ gpu-emulate: gpu gpu-test
 	$${CXX:-g++} -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC \
 	  -o bin/emulated/libcuda.so.1 kernels/host/libcuda.cpp
 	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -test.short \
-	  -test.run 'Card(Ops|Session|Process)' -python "" -program bin/gespann-cuda
+	  -test.run 'Card(Ops|Session|Process|Bench)' -small -python "" -program bin/gespann-cuda
 
 kernels:
 	cd kernels && go run ./generate

@@ -70,6 +70,9 @@ var workloads = []workload{
 // session opens the workload on the card.
 func (w workload) session(t *testing.T, precision string) (backend.Session, int) {
 	t.Helper()
+	if *small {
+		w.rows, w.batch, w.model = 5, 2, "[flatten, {dense: {units: 10}}]"
+	}
 	yaml := fmt.Sprintf("data: {source: mnist, batch_size: %d}\nmodel: %s\nloss: sparse_categorical_crossentropy\noptimizer: %s\n",
 		w.batch, w.model, w.train)
 	s, err := spec.Parse("bench.yaml", []byte(yaml), spec.Options{})
@@ -111,9 +114,6 @@ func randomRows(n int) *data.Set {
 // TestCardBench times training steps, products and kernels that memory bounds.
 func TestCardBench(t *testing.T) {
 	c := checked(t)
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
 	torch := torchTimes(t)
 	for _, precision := range precisions(c) {
 		for _, w := range workloads {
@@ -126,7 +126,11 @@ func TestCardBench(t *testing.T) {
 		}
 	}
 	dev := openCard(t, c)
-	for _, n := range []int{4096, 8192} {
+	sizes := []int{4096, 8192}
+	if *small {
+		sizes = []int{96}
+	}
+	for _, n := range sizes {
 		for _, name := range precisions(c) {
 			p, err := precision(name, c)
 			if err != nil {
@@ -144,11 +148,14 @@ func TestCardBench(t *testing.T) {
 	timeMemory(t, c, dev)
 }
 
-func precisions(c *Card) []string {
-	if c.Major < tensorMajor {
-		return []string{"fp32"}
+// precisions lists those that are wanted and that the card has.
+func precisions(c *Card) (names []string) {
+	for _, name := range strings.Split(*only, ",") {
+		if _, err := precision(name, c); err == nil {
+			names = append(names, name)
+		}
 	}
-	return []string{"fp32", "tf32", "bf16"}
+	return names
 }
 
 // time returns the median milliseconds of a step and of an epoch.
@@ -231,8 +238,11 @@ func timeProduct(t *testing.T, e *executor, n int) float64 {
 
 // timeMemory measures kernels that memory bounds against a copy.
 func timeMemory(t *testing.T, c *Card, dev *card) {
-	const n = 1 << 26
-	peak := copySpeed(t, &lent{card: dev}, n*4)
+	n := 1 << 26
+	if *small {
+		n = 1 << 11
+	}
+	peak := copySpeed(t, &lent{card: dev}, int64(n)*4)
 	results.Benchmarks = append(results.Benchmarks, measurement{Name: "copy", Unit: "GB/s", Value: peak})
 	note := func(name string, elements int, b *backendtest.Builder) {
 		e := &executor{t, &lent{card: dev}, optionsFor(c, plan.FP32)}
@@ -335,7 +345,7 @@ func torchTimes(t *testing.T) map[string]torchTime {
 		results.Torch = "not importable here"
 		return times
 	}
-	cmd := exec.CommandContext(t.Context(), *python, "-")
+	cmd := exec.CommandContext(t.Context(), *python, "-", *only)
 	cmd.Stdin = strings.NewReader(torchBench)
 	var words bytes.Buffer
 	cmd.Stderr = &words

@@ -25,6 +25,8 @@ import (
 var (
 	reportFile = flag.String("report", "", "`file` to write the results to, as JSON")
 	programAt  = flag.String("program", "", "`path` of gespann-cuda, for tests of whole processes")
+	small      = flag.Bool("small", false, "tiny sizes for the benchmarks, to try them on no card")
+	only       = flag.String("precisions", "fp32,tf32,bf16", "what to time; PyTorch takes minutes for each")
 	python     = flag.String("python", "python3", "interpreter with PyTorch; \"\" leaves the comparison out")
 )
 

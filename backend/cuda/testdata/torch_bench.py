@@ -3,6 +3,7 @@
 # step, or TFLOP/s of a product; the names are those in card_bench_test.go.
 import json
 import statistics
+import sys
 import time
 
 import torch
@@ -95,7 +96,7 @@ def say(**what):
 
 
 say(version=torch.__version__)
-for precision in ["fp32", "tf32", "bf16"]:
+for precision in sys.argv[1].split(","):
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
     for name, batch, build, optimizer in WORK:
