@@ -79,6 +79,10 @@ struct Divisor {
   DEVICE int div(int n) const { return d == 1 ? n : int(__umulhi(u32(n), u32(factor)) >> shift); }
 };
 
+// quotient returns n/d for numbers that are not negative, quickly where 32 bits
+// will do.
+DEVICE i64 quotient(i64 n, i64 d) { return (n | d) >> 32 == 0 ? i64(u32(n) / u32(d)) : n / d; }
+
 // warp_sum returns the sum of v over the lanes of a warp, to all of them, in one
 // order: halves are added until one is left.
 template <class T>
@@ -125,6 +129,7 @@ DEVICE bool last_block(u32* counter, u32 blocks) {
   if (threadIdx.x == 0) {
     last = atomicAdd(counter, 1u) == blocks - 1;
     if (last) *counter = 0;
+    __threadfence();
   }
   __syncthreads();
   bool result = last;
@@ -166,4 +171,20 @@ DEVICE void map2(float* y, const float* a, const float* b, i64 n, F f) {
             make_float4(f(v.x, w.x, 4 * i), f(v.y, w.y, 4 * i + 1), f(v.z, w.z, 4 * i + 2), f(v.w, w.w, 4 * i + 3));
       },
       [&](i64 i) { y[i] = f(a[i], b[i], i); });
+}
+
+// columns1 computes y[i] = f(x[i], i, i % cols).
+template <class F>
+DEVICE void columns1(float* y, const float* x, i64 n, int cols, F f) {
+  for_each4(
+      n,
+      [&](i64 i) {
+        float4 v = ((const float4*)x)[i];
+        int c = int(4 * i - quotient(4 * i, cols) * cols), k[4];
+        for (int e = 0; e < 4; e++, c = c + 1 == cols ? 0 : c + 1) k[e] = c;
+        i *= 4;
+        ((float4*)y)[i / 4] =
+            make_float4(f(v.x, i, k[0]), f(v.y, i + 1, k[1]), f(v.z, i + 2, k[2]), f(v.w, i + 3, k[3]));
+      },
+      [&](i64 i) { y[i] = f(x[i], i, int(i % cols)); });
 }

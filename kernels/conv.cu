@@ -43,10 +43,10 @@ KERNEL(conv2d_direct, threads, float* y, const float* x, const float* w, const f
        i64 n, int act, float alpha) {
   Output out = {y, bias, ref, g.o, act, alpha};
   each_output(n, [&](i64 at) {
-    int o = int(at % g.o);
-    i64 pixel = at / g.o, line = pixel / g.ow;
-    int top = int(line % g.oh) * g.sh - g.pt, left = int(pixel % g.ow) * g.sw - g.pl;
-    const float* image = x + line / g.oh * g.h * g.w * g.c + o / g.og * g.cg;
+    i64 pixel = quotient(at, g.o), line = quotient(pixel, g.ow), b = quotient(line, g.oh);
+    int o = int(at - pixel * g.o);
+    int top = int(line - b * g.oh) * g.sh - g.pt, left = int(pixel - line * g.ow) * g.sw - g.pl;
+    const float* image = x + b * g.h * g.w * g.c + g.by_og.div(o) * g.cg;
     float sum = 0;
     for (int p = 0; p < g.kh; p++)
       for (int q = 0; q < g.kw; q++) {
@@ -74,10 +74,10 @@ KERNEL(conv2d_dx_direct, threads, float* dx, const float* w, const float* dy, co
        Conv g, i64 n, int act, float alpha) {
   Output out = {dx, bias, ref, g.c, act, alpha};
   each_output(n, [&](i64 at) {
-    int c = int(at % g.c), group = c / g.cg;
-    i64 pixel = at / g.c, line = pixel / g.w;
-    int top = int(line % g.h) + g.pt, left = int(pixel % g.w) + g.pl;
-    const float* image = dy + line / g.h * g.oh * g.ow * g.o + group * g.og;
+    i64 pixel = quotient(at, g.c), line = quotient(pixel, g.w), b = quotient(line, g.h);
+    int c = int(at - pixel * g.c), group = g.by_cg.div(c);
+    int top = int(line - b * g.h) + g.pt, left = int(pixel - line * g.w) + g.pl;
+    const float* image = dy + b * g.oh * g.ow * g.o + group * g.og;
     float sum = 0;
     for (int p = 0; p < g.kh; p++)
       for (int q = 0; q < g.kw; q++) {
@@ -86,7 +86,7 @@ KERNEL(conv2d_dx_direct, threads, float* dx, const float* w, const float* dy, co
         int i = g.by_sh.div(h), j = g.by_sw.div(v);
         if (i * g.sh != h || j * g.sw != v || i >= g.oh || j >= g.ow) continue;
         const float* from = image + (i64(i) * g.ow + j) * g.o;
-        const float* by = w + (i64(p * g.kw + q) * g.cg + c % g.cg) * g.o + group * g.og;
+        const float* by = w + (i64(p * g.kw + q) * g.cg + (c - group * g.cg)) * g.o + group * g.og;
         for (int o = 0; o < g.og; o++) sum = fmaf(from[o], by[o], sum);
       }
     out.put(pixel, c, sum);
@@ -98,12 +98,12 @@ struct WeightSums : Sums<1> {
   const float *x, *dy;
   const Conv& g;
   DEVICE void add(i64 row, int weight) {
-    int o = weight % g.o, tap_c = weight / g.o, tap = g.by_cg.div(tap_c), c = tap_c - tap * g.cg;
+    int tap_c = int(quotient(weight, g.o)), o = weight - tap_c * g.o, tap = g.by_cg.div(tap_c), c = tap_c - tap * g.cg;
     int p = g.by_kw.div(tap), q = tap - p * g.kw;
     int pixel = int(row), b = g.by_out.div(pixel), rest = pixel - b * g.by_out.d, i = g.by_ow.div(rest);
     int h = i * g.sh + p * g.dh - g.pt, u = (rest - i * g.ow) * g.sw + q * g.dw - g.pl;
     if (u32(h) >= u32(g.h) || u32(u) >= u32(g.w)) return;
-    v[0] = fmaf(x[((i64(b) * g.h + h) * g.w + u) * g.c + o / g.og * g.cg + c], dy[row * g.o + o], v[0]);
+    v[0] = fmaf(x[((i64(b) * g.h + h) * g.w + u) * g.c + g.by_og.div(o) * g.cg + c], dy[row * g.o + o], v[0]);
   }
   DEVICE void finish(int weight) { dw[weight] = v[0]; }
 };

@@ -60,7 +60,7 @@ KERNEL(accumulate, threads, float* acc, const float* g, i64 n) {
 // cost     8n bytes: memory bound
 // source   as ir.BiasAdd
 KERNEL(bias_add, threads, float* y, const float* x, const float* b, i64 n, int cols) {
-  map1(y, x, n, [&](float v, i64 i) { return v + b[i % cols]; });
+  columns1(y, x, n, cols, [&](float v, i64, int c) { return v + b[c]; });
 }
 
 // epilogue -- what follows a product that another library has computed
@@ -72,8 +72,8 @@ KERNEL(bias_add, threads, float* y, const float* x, const float* b, i64 n, int c
 // cost     8n to 12n bytes: memory bound
 // source   as ir.MatMul
 KERNEL(epilogue, threads, float* y, const float* bias, const float* ref, i64 n, int cols, int act, float alpha) {
-  map1(y, y, n, [&](float v, i64 i) {
-    if (bias) v += bias[i % cols];
+  columns1(y, y, n, cols, [&](float v, i64 i, int c) {
+    if (bias) v += bias[c];
     return ref ? v * derivative(act, alpha, ref[i]) : activate(act, alpha, v);
   });
 }
@@ -117,7 +117,7 @@ KERNEL(dropout, threads, float* y, const float* x, const int* tick, i64 n, u64 s
 KERNEL(copy_rows, threads, u32* to, const u32* from, i64 outer, i64 inner, i64 to_stride, i64 from_stride) {
   i64 stride = i64(gridDim.x) * blockDim.x;
   for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < outer * inner; i += stride) {
-    i64 r = i / inner, c = i - r * inner;
+    i64 r = quotient(i, inner), c = i - r * inner;
     to[r * to_stride + c] = from[r * from_stride + c];
   }
 }

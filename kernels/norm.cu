@@ -78,8 +78,7 @@ KERNEL(batch_norm_stats, threads, float* mean, float* variance, const float* x, 
 // source   as ir.BatchNormInfer
 KERNEL(batch_norm_apply, threads, float* y, const float* x, const float* gamma, const float* beta, const float* mean,
        const float* variance, i64 n, int cols, float eps, int act, float alpha) {
-  map1(y, x, n, [&](float v, i64 i) {
-    int c = int(i % cols);
+  columns1(y, x, n, cols, [&](float v, i64, int c) {
     return activate(act, alpha, gamma[c] * ((v - mean[c]) * (1.0f / sqrtf(variance[c] + eps))) + beta[c]);
   });
 }
@@ -128,9 +127,8 @@ KERNEL(batch_norm_sums, threads, float* dgamma, float* dbeta, const float* x, co
 KERNEL(batch_norm_dx, threads, float* dx, const float* x, const float* gamma, const float* mean, const float* variance,
        const float* dy, const float* dgamma, const float* dbeta, i64 rows, int cols, float eps) {
   float scale = 1.0f / float(rows);
-  map2(dx, x, dy, rows * cols, [&](float v, float d, i64 i) {
-    int c = int(i % cols);
-    float rstd = 1.0f / sqrtf(variance[c] + eps);
+  columns1(dx, x, rows * cols, cols, [&](float v, i64 i, int c) {
+    float d = dy[i], rstd = 1.0f / sqrtf(variance[c] + eps);
     return gamma[c] * rstd * (d - dbeta[c] * scale - (v - mean[c]) * rstd * dgamma[c] * scale);
   });
 }
@@ -247,7 +245,7 @@ KERNEL(layer_norm_sums, threads, float* dgamma, float* dbeta, const float* x, co
 KERNEL(embedding, threads, float* y, const float* table, const int* ids, i64 n, int vocabulary, int dim) {
   i64 stride = i64(gridDim.x) * blockDim.x;
   for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < n * dim; i += stride) {
-    i64 row = i / dim;
+    i64 row = quotient(i, dim);
     int id = ids[row];
     y[i] = id >= 0 && id < vocabulary ? table[i64(id) * dim + (i - row * dim)] : 0.0f;
   }

@@ -1,9 +1,11 @@
 // Poolings of images.
 #include "common.cuh"
 
-// Pool is the geometry: x [B,h,w,c], y [B,oh,ow,c], window, strides, padding.
+// Pool is the geometry: x [B,h,w,c], y [B,oh,ow,c], window, strides, padding; see
+// poolArg in backend/cuda/plan. The divisors are h, w, c, oh, ow, sh, sw.
 struct Pool {
   int h, w, c, oh, ow, kh, kw, sh, sw, pt, pl;
+  Divisor by_h, by_w, by_c, by_oh, by_ow, by_sh, by_sw;
 };
 
 // Span is a range of indices, first <= i < last.
@@ -18,9 +20,9 @@ DEVICE Span inside(int i, int stride, int pad, int kernel, int size) {
 }
 
 // covering returns the output positions whose windows have input position h.
-DEVICE Span covering(int h, int stride, int pad, int kernel, int size) {
+DEVICE Span covering(int h, Divisor stride, int pad, int kernel, int size) {
   int low = h + pad - kernel + 1;  // i*stride >= low
-  return {low <= 0 ? 0 : (low + stride - 1) / stride, min((h + pad) / stride + 1, size)};
+  return {low <= 0 ? 0 : stride.div(low + stride.d - 1), min(stride.div(h + pad) + 1, size)};
 }
 
 // Place is where an element of an image [B,h,w,c] is.
@@ -28,9 +30,13 @@ struct Place {
   i64 b;
   int h, w, c;
 };
-DEVICE Place place(i64 i, int h, int w, int c) {
-  i64 pixel = i / c, line = pixel / w;
-  return {line / h, int(line % h), int(pixel % w), int(i % c)};
+DEVICE Place place(i64 i, Divisor h, Divisor w, Divisor c) {
+  if (i >> 31 == 0) {
+    int at = int(i), pixel = c.div(at), line = w.div(pixel), b = h.div(line);
+    return {b, line - b * h.d, pixel - line * w.d, at - pixel * c.d};
+  }
+  i64 pixel = i / c.d, line = pixel / w.d;
+  return {line / h.d, int(line % h.d), int(pixel % w.d), int(i % c.d)};
 }
 
 // each_element calls f(i) for every i < n, over all threads of the grid.
@@ -53,7 +59,7 @@ DEVICE void each_element(i64 n, F f) {
 // source   as ir.MaxPool
 KERNEL(max_pool, threads, float* y, int* arg, const float* x, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
-    Place p = place(i, s.oh, s.ow, s.c);
+    Place p = place(i, s.by_oh, s.by_ow, s.by_c);
     Span rows = inside(p.h, s.sh, s.pt, s.kh, s.h), cols = inside(p.w, s.sw, s.pl, s.kw, s.w);
     const float* image = x + p.b * s.h * s.w * s.c;
     int at = (rows.first * s.w + cols.first) * s.c + p.c;
@@ -81,8 +87,8 @@ KERNEL(max_pool, threads, float* y, int* arg, const float* x, Pool s, i64 n) {
 // source   as ir.MaxPoolGrad
 KERNEL(max_pool_grad, threads, float* dx, const int* arg, const float* dy, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
-    Place p = place(i, s.h, s.w, s.c);
-    Span rows = covering(p.h, s.sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.sw, s.pl, s.kw, s.ow);
+    Place p = place(i, s.by_h, s.by_w, s.by_c);
+    Span rows = covering(p.h, s.by_sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.by_sw, s.pl, s.kw, s.ow);
     int here = (p.h * s.w + p.w) * s.c + p.c;
     float sum = 0;
     for (int r = rows.first; r < rows.last; r++)
@@ -125,7 +131,7 @@ KERNEL(max_pool_grad_scan, threads, float* dx, const int* arg, const float* dy, 
 // source   as ir.AvgPool
 KERNEL(avg_pool, threads, float* y, const float* x, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
-    Place p = place(i, s.oh, s.ow, s.c);
+    Place p = place(i, s.by_oh, s.by_ow, s.by_c);
     Span rows = inside(p.h, s.sh, s.pt, s.kh, s.h), cols = inside(p.w, s.sw, s.pl, s.kw, s.w);
     float sum = 0;
     for (int h = rows.first; h < rows.last; h++)
@@ -146,8 +152,8 @@ KERNEL(avg_pool, threads, float* y, const float* x, Pool s, i64 n) {
 // source   as ir.AvgPoolGrad
 KERNEL(avg_pool_grad, threads, float* dx, const float* dy, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
-    Place p = place(i, s.h, s.w, s.c);
-    Span rows = covering(p.h, s.sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.sw, s.pl, s.kw, s.ow);
+    Place p = place(i, s.by_h, s.by_w, s.by_c);
+    Span rows = covering(p.h, s.by_sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.by_sw, s.pl, s.kw, s.ow);
     float sum = 0;
     for (int r = rows.first; r < rows.last; r++)
       for (int q = cols.first; q < cols.last; q++) {

@@ -25,7 +25,8 @@ func Build(dir string) (string, error) {
 	if err != nil {
 		return "", ErrNoCompiler
 	}
-	flags := []string{"-std=c++17", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-w"}
+	flags := []string{"-std=c++17", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-w",
+		"-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"} // float4 at 4 bytes is a fault on a device
 	hash, err := sourceHash(dir, append(flags, compiler))
 	if err != nil {
 		return "", err

@@ -38,6 +38,11 @@ func (b *builder) poolWindow() (ir.Window, bool) {
 
 // poolArg is struct Pool in pool.cu.
 func poolArg(x, y []int, w ir.Window) Arg {
-	return ints(int32(x[1]), int32(x[2]), int32(x[3]), int32(y[1]), int32(y[2]),
-		int32(w.KH), int32(w.KW), int32(max(w.SH, 1)), int32(max(w.SW, 1)), int32(w.PT), int32(w.PL))
+	sh, sw := max(w.SH, 1), max(w.SW, 1)
+	v := []int32{int32(x[1]), int32(x[2]), int32(x[3]), int32(y[1]), int32(y[2]),
+		int32(w.KH), int32(w.KW), int32(sh), int32(sw), int32(w.PT), int32(w.PL)}
+	for _, d := range []int{x[1], x[2], x[3], y[1], y[2], sh, sw} {
+		v = append(v, divisor(d)...)
+	}
+	return ints(v...)
 }
