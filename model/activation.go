@@ -13,23 +13,22 @@ var activations = map[string]ir.Act{
 	"sigmoid": ir.Sigmoid, "tanh": ir.Tanh, "softplus": ir.Softplus, "silu": ir.SiLU,
 }
 
-// defaultAlpha holds the alpha of the activations that have one, as in Keras.
-var defaultAlpha = map[string]float64{"leaky_relu": 0.2, "elu": 1}
-
 func buildActivation(c *construction, in []*G.Node) *G.Node {
 	p := c.params.(*spec.Activation)
-	return c.activate(in[0], p.Kind, p.Alpha)
+	alpha := 0.0
+	if p.Alpha != nil {
+		alpha = *p.Alpha
+	}
+	return c.activateBy(in[0], p.Kind, alpha)
 }
 
-// activate applies an activation by name. Alpha may be nil.
-func (c *construction) activate(x *G.Node, name string, alpha *float64) *G.Node {
-	a, ok := defaultAlpha[name]
-	switch {
-	case alpha != nil && !ok:
-		c.fail("alpha is set, but %s has none", name)
-	case alpha != nil:
-		a = *alpha
-	}
+// activate applies an activation by name.
+func (c *construction) activate(x *G.Node, name string) *G.Node {
+	return c.activateBy(x, name, spec.DefaultAlpha[name])
+}
+
+// activateBy is activate with an alpha, 0 where the activation has none.
+func (c *construction) activateBy(x *G.Node, name string, alpha float64) *G.Node {
 	y := x
 	switch act, known := activations[name]; {
 	case name == "linear":
@@ -37,7 +36,7 @@ func (c *construction) activate(x *G.Node, name string, alpha *float64) *G.Node 
 	case name == "softmax":
 		y = c.apply(ir.Softmax, ir.Attrs{}, x)
 	case known:
-		y = c.apply(ir.Activation, ir.Attrs{Act: act, Alpha: a}, x)
+		y = c.apply(ir.Activation, ir.Attrs{Act: act, Alpha: alpha}, x)
 	default:
 		c.fail("there is no activation %q", name)
 	}

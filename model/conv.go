@@ -16,13 +16,8 @@ func buildConv2D(c *construction, in []*G.Node) *G.Node {
 		return in[0]
 	}
 	channels := row[2]
-	switch {
-	case channels%p.Groups != 0:
+	if channels%p.Groups != 0 {
 		c.fail("groups is %d, which does not divide the %d channels from %s", p.Groups, channels, c.from(0))
-	case p.Filters%p.Groups != 0:
-		c.fail("groups is %d, which does not divide the %d filters", p.Groups, p.Filters)
-	}
-	if c.err != nil {
 		return in[0]
 	}
 	kernel := c.param("kernel", p.KernelInitializer, w.KH, w.KW, channels/p.Groups, p.Filters)
@@ -30,7 +25,7 @@ func buildConv2D(c *construction, in []*G.Node) *G.Node {
 	if p.UseBias {
 		y = c.apply(ir.BiasAdd, ir.Attrs{}, y, c.param("bias", p.BiasInitializer, p.Filters))
 	}
-	return c.activate(y, p.Activation, nil)
+	return c.activate(y, p.Activation)
 }
 
 // image returns the shape of a row, which must have height, width and channels.

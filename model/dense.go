@@ -21,5 +21,5 @@ func buildDense(c *construction, in []*G.Node) *G.Node {
 		y = c.apply(ir.BiasAdd, ir.Attrs{}, y, c.param("bias", p.BiasInitializer, p.Units))
 	}
 	y = c.reshape(y, append(slices.Clone(row[:len(row)-1]), p.Units)...)
-	return c.activate(y, p.Activation, nil)
+	return c.activate(y, p.Activation)
 }

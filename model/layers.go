@@ -7,7 +7,6 @@ import G "gorgonia.org/gorgonia"
 type layerKind struct {
 	build func(c *construction, in []*G.Node) *G.Node
 	takes inputType
-	many  bool // takes two or more inputs, instead of one
 }
 
 // An inputType says which type of input a layer takes.
@@ -34,6 +33,6 @@ var builders = map[string]layerKind{
 	"batch_normalization":      {build: buildBatchNormalization},
 	"layer_normalization":      {build: buildLayerNormalization},
 	"embedding":                {build: buildEmbedding, takes: integers},
-	"add":                      {build: buildAdd, many: true},
-	"concatenate":              {build: buildConcatenate, many: true},
+	"add":                      {build: buildAdd},
+	"concatenate":              {build: buildConcatenate},
 }

@@ -118,14 +118,8 @@ type construction struct {
 	err *spec.Error
 }
 
-// checkInputs checks number and type of the inputs.
+// checkInputs checks the type of the inputs; their number is in the spec.
 func (c *construction) checkInputs(k layerKind, in []*G.Node) {
-	switch {
-	case k.many && len(in) < 2:
-		c.fail("got 1 input, want at least 2: name them with inputs")
-	case !k.many && len(in) != 1:
-		c.fail("got %d inputs, want 1", len(in))
-	}
 	for i, n := range in {
 		integer := op.Value(n).Type == ir.Int
 		if k.takes == anyType || integer == (k.takes == integers) {

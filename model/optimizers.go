@@ -49,7 +49,7 @@ func newOptimizerOf(kind ir.Op, rate float64, c spec.Common, a ir.Attrs, slots .
 }
 
 func sgd(p *spec.SGD) optimizer {
-	a := ir.Attrs{Momentum: p.Momentum, Nesterov: p.Nesterov && p.Momentum > 0}
+	a := ir.Attrs{Momentum: p.Momentum, Nesterov: p.Nesterov}
 	var slots []slotKind
 	if p.Momentum > 0 {
 		slots = []slotKind{{name: "m"}}
@@ -89,20 +89,8 @@ type updater struct {
 // newUpdater checks the optimiser and names its variables.
 func newUpdater(s *spec.Spec, vars []variable, states []statistic) (*updater, spec.Errors) {
 	o, ok := newOptimizer(s.Optimizer.Params)
-	fail := func(format string, args ...any) (*updater, spec.Errors) {
-		return nil, spec.Errors{s.Errorf("optimizer", format, args...)}
-	}
 	if !ok {
-		return fail("there is no optimizer %q", s.Optimizer.Kind)
-	}
-	set := 0
-	for _, v := range []float64{o.clip.Clipnorm, o.clip.GlobalClipnorm, o.clip.Clipvalue} {
-		if v > 0 {
-			set++
-		}
-	}
-	if set > 1 {
-		return fail("%s: got %d of clipnorm, global_clipnorm and clipvalue, want at most one", s.Optimizer.Kind, set)
+		return nil, spec.Errors{s.Errorf("optimizer", "there is no optimizer %q", s.Optimizer.Kind)}
 	}
 	u := &updater{optimizer: o, layerVars: len(vars), states: states}
 	for _, slot := range o.slots {

@@ -10,11 +10,7 @@ import (
 // buildPool2D builds max_pooling2d and average_pooling2d.
 func buildPool2D(c *construction, in []*G.Node) *G.Node {
 	p := c.params.(*spec.Pool2D)
-	stride := p.Strides
-	if stride == (spec.Pair{}) {
-		stride = p.PoolSize
-	}
-	w := c.window(c.image(in[0]), p.PoolSize, stride, spec.Pair{1, 1}, p.Padding)
+	w := c.window(c.image(in[0]), p.PoolSize, p.Strides, spec.Pair{1, 1}, p.Padding)
 	kind := ir.MaxPool
 	if c.kind == "average_pooling2d" {
 		kind = ir.AvgPool

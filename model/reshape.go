@@ -20,13 +20,9 @@ func buildReshape(c *construction, in []*G.Node) *G.Node {
 	row, target := c.row(in[0]), slices.Clone(p.TargetShape)
 	size, rest, open := ir.Size(row), 1, -1
 	for i, d := range target {
-		switch {
-		case d == -1 && open < 0:
+		if d == -1 {
 			open = i
-		case d < 1:
-			c.fail("target_shape %v: got %d, want dims >= 1 and at most one -1", p.TargetShape, d)
-			return in[0]
-		default:
+		} else {
 			rest *= d
 		}
 	}

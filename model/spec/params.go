@@ -14,19 +14,13 @@ func (p *Pool2D) complete() {
 
 // complete sets the alpha that the kind defaults to.
 func (a *Activation) complete() {
-	if a.Alpha != nil {
-		return
-	}
-	switch a.Kind {
-	case "leaky_relu":
-		a.Alpha = new(0.2)
-	case "elu":
-		a.Alpha = new(1.0)
+	if alpha, ok := DefaultAlpha[a.Kind]; ok && a.Alpha == nil {
+		a.Alpha = &alpha
 	}
 }
 
 func (a *Activation) check(fail func(key, hint, format string, args ...any)) {
-	if a.Alpha != nil && a.Kind != "leaky_relu" && a.Kind != "elu" {
+	if _, ok := DefaultAlpha[a.Kind]; a.Alpha != nil && !ok {
 		fail("alpha", "", "has no effect: kind is %s, not leaky_relu or elu", a.Kind)
 	}
 }

@@ -19,6 +19,9 @@ var Activations = []Word{
 	{"softmax", "eˣ divided by its sum over the last axis"},
 }
 
+// DefaultAlpha holds the alpha of the activations that have one, as in Keras.
+var DefaultAlpha = map[string]float64{"leaky_relu": 0.2, "elu": 1}
+
 // Initializers lists how weights can start. The fans are the numbers of inputs
 // and outputs that one output and one input are connected with.
 var Initializers = []Word{
