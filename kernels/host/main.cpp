@@ -121,17 +121,14 @@ void resume(unsigned t) {
   swap(scheduler, fibers[t]);
 }
 
-// release makes the threads from first on ready if all of them wait for `what`, or
-// have ended where that is allowed. It reports whether any was.
-bool release(unsigned first, unsigned n, Wait what, bool done_allowed) {
-  bool any = false;
-  for (unsigned t = first; t < first + n; t++) {
-    if (fibers[t].state == what) any = true;
-    else if (fibers[t].state != DONE || !done_allowed) return false;
-  }
-  for (unsigned t = first; t < first + n && any; t++)
-    if (fibers[t].state == what) fibers[t].state = READY;
-  return any;
+// release makes the threads from first on ready if all of them wait for `what`, and
+// reports whether they do. Those that have ended can no longer come: kernels let all
+// threads of a block, or of a warp, reach its barriers.
+bool release(unsigned first, unsigned n, Wait what) {
+  for (unsigned t = first; t < first + n; t++)
+    if (fibers[t].state != what) return false;
+  for (unsigned t = first; t < first + n; t++) fibers[t].state = READY;
+  return true;
 }
 
 // run_warp runs a warp until all its threads wait for the block, have ended, or are
@@ -142,7 +139,7 @@ void run_warp(unsigned first, unsigned n, bool backwards) {
       unsigned t = first + (backwards ? n - 1 - i : i);
       if (fibers[t].state == READY) resume(t);
     }
-  } while (release(first, n, IN_WARP, false));
+  } while (release(first, n, IN_WARP));
 }
 
 std::string run_block(unsigned n, bool backwards) {
@@ -153,7 +150,7 @@ std::string run_block(unsigned n, bool backwards) {
       unsigned first = 32 * (backwards ? warps - 1 - i : i);
       run_warp(first, std::min(32u, n - first), backwards);
     }
-  } while (release(0, n, AT_BARRIER, false));
+  } while (release(0, n, AT_BARRIER));
   for (unsigned t = 0; t < n; t++)
     if (fibers[t].state != DONE)
       return "thread " + std::to_string(t) + " waits for " + (fibers[t].state == IN_WARP ? "its warp" : "its block") +
