@@ -205,6 +205,12 @@ metrics: [mean_absolute_error]
 ` + sparse, digits, `
 test.yaml:5:11: metrics[0]: mean_absolute_error is for numbers, but the targets are class labels
 `},
+		{"shape that overflows", `
+  - reshape: [4294967296, 4294967296, -1]
+  - dense: {units: 2}
+` + squared, numbers, `
+test.yaml:3:5: model[0] reshape: target_shape [4294967296 4294967296 -1] does not hold the 4 elements of its input 4 from the data
+`},
 		{"nothing to train", `
   - activation: relu
 ` + squared, Input{Shape: []int{4}, Target: []int{4}}, `

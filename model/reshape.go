@@ -20,16 +20,19 @@ func buildReshape(c *construction, in []*G.Node) *G.Node {
 	row, target := c.row(in[0]), slices.Clone(p.TargetShape)
 	size, rest, open := ir.Size(row), 1, -1
 	for i, d := range target {
-		if d == -1 {
+		switch {
+		case d == -1:
 			open = i
-		} else {
+		case d > size/rest:
+			rest = size + 1 // does not fit; nor may the product overflow
+		default:
 			rest *= d
 		}
 	}
-	if open >= 0 && size%rest == 0 {
+	if open >= 0 {
 		target[open] = size / rest
 	}
-	if slices.Contains(target, -1) || ir.Size(target) != size {
+	if size%rest != 0 || open < 0 && rest != size {
 		c.fail("target_shape %v does not hold the %d elements of its input %s from %s",
 			p.TargetShape, size, shapeText(row), c.from(0))
 		return in[0]
