@@ -75,25 +75,11 @@ func (s *images) maxLine(y []float32, arg []int32, x []float32, i int) {
 	}
 }
 
-// channels returns how many elements of output pixel j to compute: with few
-// channels also some of the next pixels, whose turn is later, as far as the line
-// goes. So a pixel of few channels takes one vector.
-func (s *images) channels(j int) int {
-	if n := vec.Whole(s.c); j*s.c+n <= s.ow*s.c {
-		return n
-	}
-	return s.c
-}
-
 // maxLine2x2 is maxLine for blocks of 2x2.
 func (s *images) maxLine2x2(y []float32, arg []int32, x []float32, i int) {
-	o := s.blocks()
-	for j := range s.ow {
-		from, n := (2*i*s.w+2*j)*s.c, s.channels(j)
-		block := x[from:]
-		vec.MaxPool4(y[j*s.c:j*s.c+n], arg[j*s.c:], block, block[o[0]:], block[o[1]:],
-			block[o[2]:], int32(from), o)
-	}
+	o, from := s.blocks(), 2*i*s.w*s.c
+	line := x[from:]
+	vec.MaxPool4(s.c, s.ow, y, arg, line, line[o[0]:], line[o[1]:], line[o[2]:], int32(from), o)
 }
 
 // maxPoolGrad -- op MaxPoolGrad: dx[arg] += dy, from zeros
@@ -140,12 +126,10 @@ func (c *call) poolWindow() ir.Window {
 func (s *images) maxLine2x2Grad(dx []float32, arg []int32, dy []float32, r int) {
 	b, i := r/s.oh, r%s.oh
 	image, o := dx[b*s.in():(b+1)*s.in()], s.blocks()
-	for j := range s.ow {
-		at := (2*i*s.w + 2*j) * s.c
-		dst, from := image[at:], (r*s.ow+j)*s.c
-		vec.MaxPool4Grad(dst[:s.channels(j)], dst[o[0]:], dst[o[1]:], dst[o[2]:], dy[from:], arg[from:],
-			int32(at), o)
-	}
+	at, from := 2*i*s.w*s.c, r*s.ow*s.c
+	dst := image[at:]
+	vec.MaxPool4Grad(s.c, s.ow, dst, dst[o[0]:], dst[o[1]:], dst[o[2]:], dy[from:], arg[from:],
+		int32(at), o)
 	if s.w > 2*s.ow {
 		clear(image[((2*i+1)*s.w-1)*s.c : (2*i+1)*s.w*s.c])
 		clear(image[((2*i+2)*s.w-1)*s.c : (2*i+2)*s.w*s.c])

@@ -561,20 +561,20 @@ func dropoutAsm(y []float32, x []float32, s float32, key0 uint32, key1 uint32, t
 // maxPool4AVX2 is y = the first maximum, or NaN, of four and arg its index.
 //
 //go:noescape
-func maxPool4AVX2(n int, y *float32, x0 *float32, x1 *float32, x2 *float32, x3 *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
+func maxPool4AVX2(n, pixels, step int, y *float32, x0 *float32, x1 *float32, x2 *float32, x3 *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
 
-func maxPool4Asm(y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
-	n := len(y) &^ 7
-	if n == 0 || !useAsm {
-		return 0
+func maxPool4Asm(n, pixels, step int, y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) bool {
+	if !useAsm {
+		return false
 	}
-	_ = x0[n-1]
-	_ = x1[n-1]
-	_ = x2[n-1]
-	_ = x3[n-1]
-	_ = arg[n-1]
-	maxPool4AVX2(n, &y[0], &x0[0], &x1[0], &x2[0], &x3[0], &arg[0], o1, o2, o3, base)
-	return n
+	_ = y[(pixels-1)*1*step+n-1]
+	_ = x0[(pixels-1)*2*step+n-1]
+	_ = x1[(pixels-1)*2*step+n-1]
+	_ = x2[(pixels-1)*2*step+n-1]
+	_ = x3[(pixels-1)*2*step+n-1]
+	_ = arg[(pixels-1)*1*step+n-1]
+	maxPool4AVX2(n, pixels, step, &y[0], &x0[0], &x1[0], &x2[0], &x3[0], &arg[0], o1, o2, o3, base)
+	return true
 }
 
 // maxIntoAVX2 puts x and its index where x is above y, or NaN.
@@ -596,20 +596,20 @@ func maxIntoAsm(y []float32, x []float32, arg []int32, base int32) int {
 // maxPool4GradAVX2 puts dy where arg points to and 0 into the other three.
 //
 //go:noescape
-func maxPool4GradAVX2(n int, dx0 *float32, dx1 *float32, dx2 *float32, dx3 *float32, dy *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
+func maxPool4GradAVX2(n, pixels, step int, dx0 *float32, dx1 *float32, dx2 *float32, dx3 *float32, dy *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
 
-func maxPool4GradAsm(dx0 []float32, dx1 []float32, dx2 []float32, dx3 []float32, dy []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
-	n := len(dx0) &^ 7
-	if n == 0 || !useAsm {
-		return 0
+func maxPool4GradAsm(n, pixels, step int, dx0 []float32, dx1 []float32, dx2 []float32, dx3 []float32, dy []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) bool {
+	if !useAsm {
+		return false
 	}
-	_ = dx1[n-1]
-	_ = dx2[n-1]
-	_ = dx3[n-1]
-	_ = dy[n-1]
-	_ = arg[n-1]
-	maxPool4GradAVX2(n, &dx0[0], &dx1[0], &dx2[0], &dx3[0], &dy[0], &arg[0], o1, o2, o3, base)
-	return n
+	_ = dx0[(pixels-1)*2*step+n-1]
+	_ = dx1[(pixels-1)*2*step+n-1]
+	_ = dx2[(pixels-1)*2*step+n-1]
+	_ = dx3[(pixels-1)*2*step+n-1]
+	_ = dy[(pixels-1)*1*step+n-1]
+	_ = arg[(pixels-1)*1*step+n-1]
+	maxPool4GradAVX2(n, pixels, step, &dx0[0], &dx1[0], &dx2[0], &dx3[0], &dy[0], &arg[0], o1, o2, o3, base)
+	return true
 }
 
 // sgdAVX2 is p = decay·p − rate·g.

@@ -1597,19 +1597,23 @@ loop:
 	VZEROUPPER
 	RET
 
-// func maxPool4AVX2(n int, y *float32, x0 *float32, x1 *float32, x2 *float32, x3 *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
-TEXT ·maxPool4AVX2(SB), NOSPLIT, $0-72
+// func maxPool4AVX2(n, pixels, step int, y *float32, x0 *float32, x1 *float32, x2 *float32, x3 *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
+TEXT ·maxPool4AVX2(SB), NOSPLIT, $0-88
 	MOVQ n+0(FP), CX
-	MOVQ y+8(FP), DI
-	MOVQ x0+16(FP), SI
-	MOVQ x1+24(FP), R8
-	MOVQ x2+32(FP), R9
-	MOVQ x3+40(FP), R10
-	MOVQ arg+48(FP), R11
-	VBROADCASTSS o1+56(FP), Y0
-	VBROADCASTSS o2+60(FP), Y1
-	VBROADCASTSS o3+64(FP), Y2
-	MOVL base+68(FP), DX
+	MOVQ y+24(FP), DI
+	MOVQ x0+32(FP), SI
+	MOVQ x1+40(FP), R8
+	MOVQ x2+48(FP), R9
+	MOVQ x3+56(FP), R10
+	MOVQ arg+64(FP), R11
+	VBROADCASTSS o1+72(FP), Y0
+	VBROADCASTSS o2+76(FP), Y1
+	VBROADCASTSS o3+80(FP), Y2
+	MOVL base+84(FP), DX
+	MOVQ pixels+8(FP), R13
+	MOVQ step+16(FP), R15
+
+pixel:
 	XORQ AX, AX
 	PCALIGN $32
 
@@ -1645,6 +1649,15 @@ loop:
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop
+	LEAQ (DI)(R15*4), DI
+	LEAQ (SI)(R15*8), SI
+	LEAQ (R8)(R15*8), R8
+	LEAQ (R9)(R15*8), R9
+	LEAQ (R10)(R15*8), R10
+	LEAQ (R11)(R15*4), R11
+	LEAL (DX)(R15*2), DX
+	DECQ R13
+	JNZ  pixel
 	VZEROUPPER
 	RET
 
@@ -1679,19 +1692,23 @@ loop:
 	VZEROUPPER
 	RET
 
-// func maxPool4GradAVX2(n int, dx0 *float32, dx1 *float32, dx2 *float32, dx3 *float32, dy *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
-TEXT ·maxPool4GradAVX2(SB), NOSPLIT, $0-72
+// func maxPool4GradAVX2(n, pixels, step int, dx0 *float32, dx1 *float32, dx2 *float32, dx3 *float32, dy *float32, arg *int32, o1 int32, o2 int32, o3 int32, base int32)
+TEXT ·maxPool4GradAVX2(SB), NOSPLIT, $0-88
 	MOVQ n+0(FP), CX
-	MOVQ dx0+8(FP), DI
-	MOVQ dx1+16(FP), SI
-	MOVQ dx2+24(FP), R8
-	MOVQ dx3+32(FP), R9
-	MOVQ dy+40(FP), R10
-	MOVQ arg+48(FP), R11
-	VBROADCASTSS o1+56(FP), Y0
-	VBROADCASTSS o2+60(FP), Y1
-	VBROADCASTSS o3+64(FP), Y2
-	MOVL base+68(FP), DX
+	MOVQ dx0+24(FP), DI
+	MOVQ dx1+32(FP), SI
+	MOVQ dx2+40(FP), R8
+	MOVQ dx3+48(FP), R9
+	MOVQ dy+56(FP), R10
+	MOVQ arg+64(FP), R11
+	VBROADCASTSS o1+72(FP), Y0
+	VBROADCASTSS o2+76(FP), Y1
+	VBROADCASTSS o3+80(FP), Y2
+	MOVL base+84(FP), DX
+	MOVQ pixels+8(FP), R13
+	MOVQ step+16(FP), R15
+
+pixel:
 	XORQ AX, AX
 	PCALIGN $32
 
@@ -1720,6 +1737,15 @@ loop:
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop
+	LEAQ (DI)(R15*8), DI
+	LEAQ (SI)(R15*8), SI
+	LEAQ (R8)(R15*8), R8
+	LEAQ (R9)(R15*8), R9
+	LEAQ (R10)(R15*4), R10
+	LEAQ (R11)(R15*4), R11
+	LEAL (DX)(R15*2), DX
+	DECQ R13
+	JNZ  pixel
 	VZEROUPPER
 	RET
 

@@ -86,14 +86,14 @@ func dropoutAsm(y []float32, x []float32, s float32, key0 uint32, key1 uint32, t
 	return 0
 }
 
-func maxPool4Asm(y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
-	return 0
+func maxPool4Asm(n, pixels, step int, y []float32, x0 []float32, x1 []float32, x2 []float32, x3 []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) bool {
+	return false
 }
 
 func maxIntoAsm(y []float32, x []float32, arg []int32, base int32) int { return 0 }
 
-func maxPool4GradAsm(dx0 []float32, dx1 []float32, dx2 []float32, dx3 []float32, dy []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) int {
-	return 0
+func maxPool4GradAsm(n, pixels, step int, dx0 []float32, dx1 []float32, dx2 []float32, dx3 []float32, dy []float32, arg []int32, o1 int32, o2 int32, o3 int32, base int32) bool {
+	return false
 }
 
 func sgdAsm(p []float32, grad []float32, clip float32, scale float32, decay float32, rate float32) int {

@@ -7,15 +7,6 @@ import "golang.org/x/sys/cpu"
 // useAsm is false on CPUs without AVX2; tests clear it to see the Go loops.
 var useAsm = cpu.X86.HasAVX2
 
-// Whole returns how many elements ≥ n an elementwise loop handles at no more cost,
-// reading all of them before it writes any; n itself where there is no such loop.
-func Whole(n int) int {
-	if useAsm && n < 8 {
-		return 8
-	}
-	return n
-}
-
 //go:noescape
 func sumLanes32(lanes *[width]float32, x *float32, n int)
 

@@ -13,6 +13,3 @@ func maxLanes(*[width]float32, []float32) int { return 0 }
 func sumColumns32(_, _ []float32, _, _ int) bool { return false }
 
 func sumColumns8(_, _ []float32, _, _ int) bool { return false }
-
-// Whole returns n: there are no vectors.
-func Whole(n int) int { return n }

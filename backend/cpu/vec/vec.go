@@ -74,37 +74,71 @@ func Dropout(y, x []float32, s float32, key [2]uint32, threshold, base uint32) {
 
 // MaxPool4 computes y = max(x0, x1, x2, x3) and arg = base+i of the first
 // maximum, plus o1, o2 or o3 for those of the other operands. A NaN wins.
-func MaxPool4(y []float32, arg []int32, x0, x1, x2, x3 []float32, base int32, o [3]int32) {
-	i := maxPool4Asm(y, x0, x1, x2, x3, arg, o[0], o[1], o[2], base)
-	for ; i < len(y); i++ {
-		best, at := x0[i], base+int32(i)
-		first := at
-		for n, x := range [3]float32{x1[i], x2[i], x3[i]} {
-			if x > best || x != x {
-				best, at = x, first+o[n]
+//
+// It does so for pixels of c elements each. From one to the next, y and arg move on
+// by c elements, the operands and base by 2c.
+func MaxPool4(c, pixels int, y []float32, arg []int32, x0, x1, x2, x3 []float32, base int32, o [3]int32) {
+	n, whole := wholePixels(c, pixels)
+	if whole > 0 && !maxPool4Asm(n, whole, c, y, x0, x1, x2, x3, arg, o[0], o[1], o[2], base) {
+		whole = 0
+	}
+	for p := range pixels {
+		for i := done(p, whole, n); i < c; i++ {
+			from := 2*p*c + i
+			best, at := x0[from], base+int32(from)
+			start := at
+			for n, x := range [3]float32{x1[from], x2[from], x3[from]} {
+				if x > best || x != x {
+					best, at = x, start+o[n]
+				}
 			}
+			y[p*c+i], arg[p*c+i] = best, at
 		}
-		y[i], arg[i] = best, at
 	}
 }
 
 // MaxPool4Grad computes the gradients of the operands of MaxPool4: dy for the
-// one that arg names, 0 for the others.
-func MaxPool4Grad(dx0, dx1, dx2, dx3, dy []float32, arg []int32, base int32, o [3]int32) {
-	i := maxPool4GradAsm(dx0, dx1, dx2, dx3, dy, arg, o[0], o[1], o[2], base)
-	for ; i < len(dx0); i++ {
-		dx0[i], dx1[i], dx2[i], dx3[i] = 0, 0, 0, 0
-		switch arg[i] - base - int32(i) {
-		case 0:
-			dx0[i] = dy[i]
-		case o[0]:
-			dx1[i] = dy[i]
-		case o[1]:
-			dx2[i] = dy[i]
-		case o[2]:
-			dx3[i] = dy[i]
+// one that arg names, 0 for the others. It may spoil what lies behind each pixel's
+// gradients, but not behind the last pixel's.
+func MaxPool4Grad(c, pixels int, dx0, dx1, dx2, dx3, dy []float32, arg []int32, base int32, o [3]int32) {
+	n, whole := wholePixels(c, pixels)
+	if whole > 0 && !maxPool4GradAsm(n, whole, c, dx0, dx1, dx2, dx3, dy, arg, o[0], o[1], o[2], base) {
+		whole = 0
+	}
+	for p := range pixels {
+		for i := done(p, whole, n); i < c; i++ {
+			to := 2*p*c + i
+			dx0[to], dx1[to], dx2[to], dx3[to] = 0, 0, 0, 0
+			switch d := dy[p*c+i]; arg[p*c+i] - base - int32(to) {
+			case 0:
+				dx0[to] = d
+			case o[0]:
+				dx1[to] = d
+			case o[1]:
+				dx2[to] = d
+			case o[2]:
+				dx3[to] = d
+			}
 		}
 	}
+}
+
+// wholePixels returns how many pixels of c elements vectors can handle, and how many
+// elements of each. Fewer than 8 take a whole vector all the same, of which the rest
+// belongs to pixels whose turn is later; so the last ones are left out.
+func wholePixels(c, pixels int) (n, whole int) {
+	if c >= 8 || c == 0 {
+		return c &^ 7, pixels * min(c, 1)
+	}
+	return 8, max(pixels-(8-1)/c, 0)
+}
+
+// done returns how many elements of pixel p vectors have handled.
+func done(p, whole, n int) int {
+	if p < whole {
+		return n
+	}
+	return 0
 }
 
 // MaxInto puts x[i] into y[i], and base+i into arg[i], where x[i] is greater or

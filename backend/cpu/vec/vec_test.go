@@ -84,7 +84,7 @@ func loops() (all []loop) {
 			Dropout(o[0], in[0], 2, ir.KeepKey(7, 3), ir.KeepThreshold(0.5), 1<<32-20)
 		}},
 		{"MaxPool4", 4, 1, func(o, in [][]float32) {
-			MaxPool4(o[0], make([]int32, len(o[0])), in[0], in[1], in[2], in[3], 5, [3]int32{4, 90, 94})
+			MaxPool4(len(o[0]), 1, o[0], make([]int32, len(o[0])), in[0], in[1], in[2], in[3], 5, [3]int32{4, 90, 94})
 		}},
 		{"ScaledDiff", 2, 1, func(o, in [][]float32) { ScaledDiff(o[0], in[0], in[1], 0.7, 0.3) }},
 		{"LogTail", 1, 1, func(o, in [][]float32) { LogTail(o[0], in[0]) }},
@@ -179,6 +179,39 @@ func TestTwins(t *testing.T) {
 	}
 }
 
+// TestMaxPool4Pixels compares lines of several pixels with one pixel at a time.
+func TestMaxPool4Pixels(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []int{1, 3, 6, 7, 8, 20} {
+		for pixels := range 20 {
+			pixels++
+			row := 2 * pixels * c
+			o := [3]int32{int32(c), int32(row), int32(row + c)}
+			x := values(rng, 2*row)
+			dy := values(rng, pixels*c)
+			wantY, wantArg, wantDX := make([]float32, pixels*c), make([]int32, pixels*c), make([]float32, 2*row)
+			for p := range pixels {
+				at, from := 2*p*c, p*c
+				MaxPool4(c, 1, wantY[from:], wantArg[from:], x[at:], x[at+c:], x[at+row:], x[at+row+c:], int32(at), o)
+				for i := from; i < from+c; i++ {
+					wantDX[wantArg[i]] = dy[i]
+				}
+			}
+			both(func(bool) {
+				y, checkY := guarded(t, pixels*c)
+				dx, checkDX := guarded(t, 2*row)
+				arg := make([]int32, pixels*c)
+				MaxPool4(c, pixels, y, arg, x, x[c:], x[row:], x[row+c:], 0, o)
+				MaxPool4Grad(c, pixels, dx, dx[c:], dx[row:], dx[row+c:], dy, arg, 0, o)
+				checkY("MaxPool4")
+				checkDX("MaxPool4Grad")
+				sameBits(t, "MaxPool4", y, wantY)
+				sameBits(t, "MaxPool4Grad", dx, wantDX)
+			})
+		}
+	}
+}
+
 // pick computes what MaxPool4 must: the first maximum of four, a NaN winning.
 func pick(x [4][]float32, i int) (operand int) {
 	for k := 1; k < 4; k++ {
@@ -204,7 +237,7 @@ func TestMaxPool4(t *testing.T) {
 		both(func(asm bool) {
 			y, check := guarded(t, n)
 			arg, into := make([]int32, n), make([]int32, n)
-			MaxPool4(y, arg, x[0], x[1], x[2], x[3], 5, [3]int32(offsets[1:]))
+			MaxPool4(n, 1, y, arg, x[0], x[1], x[2], x[3], 5, [3]int32(offsets[1:]))
 			check("MaxPool4")
 			most := append([]float32(nil), x[0]...)
 			for i := range into {
@@ -214,7 +247,7 @@ func TestMaxPool4(t *testing.T) {
 				MaxInto(most, into, x[k], 5+offsets[k])
 			}
 			sameBits(t, "MaxInto", most, y)
-			MaxPool4Grad(dx[0], dx[1], dx[2], dx[3], dy, arg, 5, [3]int32(offsets[1:]))
+			MaxPool4Grad(n, 1, dx[0], dx[1], dx[2], dx[3], dy, arg, 5, [3]int32(offsets[1:]))
 			for i := range n {
 				want := pick(x, i)
 				if got := arg[i] - 5 - int32(i); got != offsets[want] || into[i] != arg[i] {

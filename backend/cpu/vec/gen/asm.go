@@ -26,7 +26,11 @@ type kernel struct {
 	params []param
 	insts  []inst
 	consts map[val]string // vals that are constants, by symbol
-	asm    *assembly
+	// moves makes the loop one of two: around it goes one over pixels, of n elements
+	// each, from one to the next of which slice i moves on by moves[i]·step elements
+	// and an index by indexMove·step.
+	moves []int
+	asm   *assembly
 }
 
 type slice struct {
@@ -144,6 +148,17 @@ func (k *kernel) body(reg []int) (prologue, loop string) {
 	return prologue, loop
 }
 
+// indexMove is how far an index moves from pixel to pixel, in steps.
+const indexMove = 2
+
+// head is the size of the arguments before the slices.
+func (k *kernel) head() int {
+	if k.moves != nil {
+		return 3 * 8
+	}
+	return 8
+}
+
 var pointerRegs = []string{"DI", "SI", "R8", "R9", "R10", "R11", "R12"}
 
 // text is the assembly of the kernel.
@@ -151,15 +166,26 @@ func (k *kernel) text() string {
 	reg := k.registers()
 	prologue, loop := k.body(reg)
 	var b strings.Builder
-	size := 8 * (1 + len(k.slices))
+	size := k.head() + 8*len(k.slices)
 	fmt.Fprintf(&b, "// func %s\nTEXT ·%sAVX2(SB), NOSPLIT, $0-%d\n",
 		k.signature(), k.name, size+4*len(k.params))
 	b.WriteString("\tMOVQ n+0(FP), CX\n")
 	for i, s := range k.slices {
-		fmt.Fprintf(&b, "\tMOVQ %s+%d(FP), %s\n", s.name, 8*(i+1), pointerRegs[i])
+		fmt.Fprintf(&b, "\tMOVQ %s+%d(FP), %s\n", s.name, k.head()+8*i, pointerRegs[i])
 	}
-	b.WriteString(prologue + "\tXORQ AX, AX\n\tPCALIGN $32\n\nloop:\n" + loop)
-	b.WriteString("\tADDQ $8, AX\n\tCMPQ AX, CX\n\tJLT  loop\n\tVZEROUPPER\n\tRET\n\n")
+	b.WriteString(prologue)
+	if k.moves != nil {
+		b.WriteString("\tMOVQ pixels+8(FP), R13\n\tMOVQ step+16(FP), R15\n\npixel:\n")
+	}
+	b.WriteString("\tXORQ AX, AX\n\tPCALIGN $32\n\nloop:\n" + loop)
+	b.WriteString("\tADDQ $8, AX\n\tCMPQ AX, CX\n\tJLT  loop\n")
+	if k.moves != nil {
+		for i, m := range k.moves {
+			fmt.Fprintf(&b, "\tLEAQ (%[1]s)(R15*%[2]d), %[1]s\n", pointerRegs[i], 4*m)
+		}
+		fmt.Fprintf(&b, "\tLEAL (DX)(R15*%d), DX\n\tDECQ R13\n\tJNZ  pixel\n", indexMove)
+	}
+	b.WriteString("\tVZEROUPPER\n\tRET\n\n")
 	return b.String()
 }
 
@@ -171,12 +197,19 @@ func (k *kernel) signature() string {
 	for _, p := range k.params {
 		names = append(names, p.name+" "+p.typ)
 	}
-	return fmt.Sprintf("%sAVX2(n int, %s)", k.name, strings.Join(names, ", "))
+	n := "n"
+	if k.moves != nil {
+		n = "n, pixels, step"
+	}
+	return fmt.Sprintf("%sAVX2(%s int, %s)", k.name, n, strings.Join(names, ", "))
 }
 
 // wrapper is the Go function in front of the kernel, or its twin that does
 // nothing where there is no assembly.
 func (k *kernel) wrapper(asm bool) string {
+	if k.moves != nil {
+		return k.pixelWrapper(asm)
+	}
 	var params, args []string
 	for _, s := range k.slices {
 		params = append(params, s.name+" []"+s.typ)
@@ -198,4 +231,26 @@ func (k *kernel) wrapper(asm bool) string {
 		s += fmt.Sprintf("\t_ = %s[n-1]\n", sl.name)
 	}
 	return s + fmt.Sprintf("\t%sAVX2(n, %s)\n\treturn n\n}\n\n", k.name, strings.Join(args, ", "))
+}
+
+// pixelWrapper is the wrapper of a kernel over pixels, which reports whether there
+// is such a kernel.
+func (k *kernel) pixelWrapper(asm bool) string {
+	var params, args, checks []string
+	for i, s := range k.slices {
+		params = append(params, s.name+" []"+s.typ)
+		args = append(args, "&"+s.name+"[0]")
+		checks = append(checks, fmt.Sprintf("\t_ = %s[(pixels-1)*%d*step+n-1]\n", s.name, k.moves[i]))
+	}
+	for _, p := range k.params {
+		params = append(params, p.name+" "+p.typ)
+		args = append(args, p.name)
+	}
+	head := fmt.Sprintf("func %sAsm(n, pixels, step int, %s) bool ", k.name, strings.Join(params, ", "))
+	if !asm {
+		return head + "{ return false }\n\n"
+	}
+	return fmt.Sprintf("// %sAVX2 %s\n//\n//go:noescape\nfunc %s\n\n%s{\n", k.name, k.doc, k.signature(), head) +
+		"\tif !useAsm {\n\t\treturn false\n\t}\n" + strings.Join(checks, "") +
+		fmt.Sprintf("\t%sAVX2(n, pixels, step, %s)\n\treturn true\n}\n\n", k.name, strings.Join(args, ", "))
 }

@@ -123,6 +123,7 @@ func (k *kernel) mix(x val) val {
 func pooling(a *assembly) {
 	k := a.kernel("maxPool4", "is y = the first maximum, or NaN, of four and arg its index.",
 		append(f("y", "x0", "x1", "x2", "x3"), slice{"arg", "int32"})...)
+	k.moves = []int{1, 2, 2, 2, 2, 1}
 	o1, o2, o3 := k.iparam("o1", "int32"), k.iparam("o2", "int32"), k.iparam("o3", "int32")
 	i := k.index("base", "int32")
 	best, arg := k.load("x0"), i
@@ -145,6 +146,7 @@ func pooling(a *assembly) {
 
 	k = a.kernel("maxPool4Grad", "puts dy where arg points to and 0 into the other three.",
 		append(f("dx0", "dx1", "dx2", "dx3", "dy"), slice{"arg", "int32"})...)
+	k.moves = []int{2, 2, 2, 2, 1, 1}
 	o1, o2, o3 = k.iparam("o1", "int32"), k.iparam("o2", "int32"), k.iparam("o3", "int32")
 	i = k.index("base", "int32")
 	dy, arg := k.load("dy"), k.load("arg")

@@ -30,7 +30,7 @@ func (k *kernel) reg(v val) val {
 	return k.add("VMOVUPS %0, %d", false, v)
 }
 
-func (k *kernel) offset() int { return 8*(1+len(k.slices)) + 4*len(k.params) }
+func (k *kernel) offset() int { return k.head() + 8*len(k.slices) + 4*len(k.params) }
 
 // param is a float parameter of the kernel, the same in every lane.
 func (k *kernel) param(name string) val {
