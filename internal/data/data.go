@@ -37,12 +37,10 @@ type Part struct {
 
 // A Set is a data set ready for training.
 type Set struct {
-	Parts   [3]Part  // by Split; Validation and Test may have 0 rows
-	Classes int      // number of classes of integer labels; 0 for other targets
-	Labels  []string // class names, when the source names them
-	Columns []string // names of the feature columns, when the source names them
-	Source  string   // what was read, in words, for the log
-	Prep    Prep     // how other data gets the same form
+	Parts   [3]Part // by Split; Validation and Test may have 0 rows
+	Classes int     // number of classes of integer labels; 0 for other targets
+	Source  string  // what was read, in words, for the log
+	Prep    Prep    // how other data gets the same form
 }
 
 // Only returns the set with the rows of one split and none of the others.

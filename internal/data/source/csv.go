@@ -74,7 +74,7 @@ func readCSV(ctx context.Context, d spec.CSV, opt Options) (*raw, error) {
 	if lay.classes != nil {
 		r.labels, r.classes = lay.classes.words, len(lay.classes.words)
 	}
-	r.columns, r.asIs = lay.names()
+	r.asIs = lay.oneHot()
 	for split, part := range rows {
 		if part == nil {
 			continue

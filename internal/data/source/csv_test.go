@@ -44,11 +44,8 @@ func TestCSV(t *testing.T) {
 			if !slices.Equal(p.X.F32, want) || !slices.Equal(p.X.Shape, []int{4}) {
 				t.Errorf("x = %v %v, want %v", p.X.Shape, p.X.F32, want)
 			}
-			if want := []string{"age", "city=Aachen", "city=Bonn", "height"}; !slices.Equal(set.Columns, want) {
-				t.Errorf("columns = %q, want %q", set.Columns, want)
-			}
-			if want := []int32{1, 0, 1}; !slices.Equal(p.Y.I32, want) || !slices.Equal(set.Labels, []string{"no", "yes"}) {
-				t.Errorf("y = %v of %q, want %v of no, yes", p.Y.I32, set.Labels, want)
+			if want := []int32{1, 0, 1}; !slices.Equal(p.Y.I32, want) || !slices.Equal(set.Prep.Labels, []string{"no", "yes"}) {
+				t.Errorf("y = %v of %q, want %v of no, yes", p.Y.I32, set.Prep.Labels, want)
 			}
 		})
 	}
@@ -87,7 +84,7 @@ func TestCSVForms(t *testing.T) {
 			if got := values(&p.Y); got != test.y {
 				t.Errorf("y = %s, want %s", got, test.y)
 			}
-			if got := fmt.Sprint(set.Labels); got != test.labels {
+			if got := fmt.Sprint(set.Prep.Labels); got != test.labels {
 				t.Errorf("labels = %s, want %s", got, test.labels)
 			}
 		})

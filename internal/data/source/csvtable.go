@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gespann/gespann/internal/data"
 )
@@ -35,19 +36,18 @@ func (lay *layout) settle(rows *csvRows) {
 	}
 }
 
-// names returns the names of the columns of the table, and which of them are
-// one-hot and so not to be normalised.
-func (lay *layout) names() (names []string, oneHot []bool) {
+// oneHot returns which columns of the table are one-hot, and so not to be
+// normalised.
+func (lay *layout) oneHot() []bool {
+	var is []bool
 	for _, c := range lay.columns {
 		if c.dict == nil || lay.ids {
-			names, oneHot = append(names, c.name), append(oneHot, false)
-			continue
-		}
-		for _, w := range c.dict.words {
-			names, oneHot = append(names, c.name+"="+w), append(oneHot, true)
+			is = append(is, false)
+		} else {
+			is = append(is, slices.Repeat([]bool{true}, len(c.dict.words))...)
 		}
 	}
-	return names, oneHot
+	return is
 }
 
 // part makes tables of rows.

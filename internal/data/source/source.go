@@ -38,7 +38,6 @@ type raw struct {
 	classes int          // number of classes, if the source fixes it
 	isClass bool         // integers in y are classes, never numbers
 	labels  []string     // class names
-	columns []string     // feature names
 	asIs    []bool       // by feature column: not to be normalised; nil: none
 	byteMax float32      // greatest byte that the source can hold
 	csv     *data.CSV
@@ -77,8 +76,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 		}
 	}
 	set := &data.Set{
-		Parts: r.parts, Classes: prep.Classes, Labels: prep.Labels, Columns: r.columns,
-		Source: r.source, Prep: prep,
+		Parts: r.parts, Classes: prep.Classes, Source: r.source, Prep: prep,
 	}
 	for i := range set.Parts {
 		if err := finish(&set.Parts[i], &prep); err != nil {
