@@ -17,9 +17,13 @@ import (
 // A Trait is something about a backend that the suite must know.
 type Trait uint8
 
-// Allocates says that the backend is a test's stand-in that allocates while it
-// computes, so allocations are not counted.
-const Allocates Trait = 1
+const (
+	// Allocates says that the backend is a test's stand-in that allocates while
+	// it computes, so allocations are not counted.
+	Allocates Trait = 1 + iota
+	// NoThreads says that the backend has none to choose the number of.
+	NoThreads
+)
 
 // Session runs a small model through a backend's sessions.
 func Session(t *testing.T, b backend.Backend, traits ...Trait) {
@@ -29,7 +33,8 @@ func Session(t *testing.T, b backend.Backend, traits ...Trait) {
 		"restore": testRestore, "allocations": testAllocations, "evaluate": testEvaluate,
 		"predict": testPredict,
 	} {
-		if name == "allocations" && slices.Contains(traits, Allocates) {
+		if name == "allocations" && slices.Contains(traits, Allocates) ||
+			name == "threads" && slices.Contains(traits, NoThreads) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) { test(t, b) })

@@ -101,5 +101,5 @@ func TestEmulatedSession(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	backendtest.Session(t, emulations{t}, backendtest.Allocates)
+	backendtest.Session(t, emulations{t}, backendtest.Allocates, backendtest.NoThreads)
 }
