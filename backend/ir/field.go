@@ -144,8 +144,7 @@ func seedField(name string) field {
 		}}
 }
 
-// floatField prints a negative zero too, so that text keeps every bit that ==
-// can see and most that it cannot.
+// floatField leaves out zeros of either sign: text keeps all that == can see.
 func floatField(name string, of func(*Attrs) *float64) field {
 	return field{name,
 		func(a *Attrs) string {
