@@ -205,6 +205,13 @@ metrics: [mean_absolute_error]
 ` + sparse, digits, `
 test.yaml:5:11: metrics[0]: mean_absolute_error is for numbers, but the targets are class labels
 `},
+		{"dropout after softmax", `
+  - flatten
+  - dense: {units: 10, activation: softmax}
+  - dropout: 0.5
+` + sparse, digits, `
+test.yaml:5:5: model[2] dropout: dropout between the last activation and sparse_categorical_crossentropy, which needs what comes before the activation
+`},
 		{"shape that overflows", `
   - reshape: [4294967296, 4294967296, -1]
   - dense: {units: 2}

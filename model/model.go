@@ -96,12 +96,24 @@ func (m *Model) probe() spec.Errors {
 		if _, written := n.acts[n.output()]; !written {
 			m.logits = m.head.lossKind.logits
 		}
+		if m.logits != "" && m.endsInActivation(rows) {
+			errs = append(errs, m.layers[len(m.layers)-1].errorf(
+				"dropout between the last activation and %s, which needs what comes before the activation", m.head.choice.Kind))
+		}
 	}
 	trained := slices.ContainsFunc(m.vars, func(v variable) bool { return v.Role == ir.Param })
 	if len(errs) == 0 && !trained {
 		errs = append(errs, m.layers[0].errorf("the model has nothing to train"))
 	}
 	return errs
+}
+
+// endsInActivation reports whether the model's output is an activation at
+// inference, where dropout does nothing.
+func (m *Model) endsInActivation(rows int) bool {
+	n, _ := newNetwork(m.layers, m.input, rows, false, m.seed)
+	_, ok := n.acts[n.output()]
+	return ok
 }
 
 // sortUnique sorts errors and drops repetitions, which the copies of repeated
