@@ -35,7 +35,7 @@ const (
 // less than the time slice of a kernel. Estimates.
 const (
 	aloneMin = 4 * time.Millisecond
-	aloneMax = 500 * time.Millisecond
+	aloneMax = 250 * time.Millisecond
 
 	lateFactor = 8
 	lateMin    = time.Millisecond
