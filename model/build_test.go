@@ -201,9 +201,10 @@ test.yaml:4:21: metrics[1]: top_k_accuracy is for classes, but mean_squared_erro
 		{"metric of labels", `
   - flatten
   - dense: {units: 10}
-metrics: [mean_absolute_error]
+metrics: [mean_absolute_error, top_10_accuracy]
 ` + sparse, digits, `
 test.yaml:5:11: metrics[0]: mean_absolute_error is for numbers, but the targets are class labels
+test.yaml:5:32: metrics[1]: top_10_accuracy is always 1: the true class is always among the 10 largest of 10 outputs
 `},
 		{"dropout after softmax", `
   - flatten

@@ -15,9 +15,6 @@ import (
 // class), row-major.
 const Confusion = "confusion"
 
-// topK is the K of top_k_accuracy.
-const topK = 5
-
 // A metric is one number, or matrix, summed over the rows.
 type metric struct {
 	name  string
@@ -43,6 +40,10 @@ func (h *head) newMetrics(s *spec.Spec, in Input) ([]metric, spec.Errors) {
 
 func (h *head) newMetric(name string, in Input) (metric, error) {
 	m := metric{name: name}
+	if k, ok := spec.TopK(name); ok {
+		m.attrs.Metric, m.attrs.K = ir.TopK, k
+		return m, h.checkTopK(k, in)
+	}
 	switch name {
 	case "accuracy":
 		switch {
@@ -53,11 +54,6 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 		default:
 			return m, fmt.Errorf("is for classes, but %s compares numbers", h.choice.Kind)
 		}
-	case "top_k_accuracy":
-		if !h.oneOfMany(in) {
-			return m, fmt.Errorf("is for classes, but %s compares numbers", h.choice.Kind)
-		}
-		m.attrs.Metric, m.attrs.K = ir.TopK, min(topK, h.classes(in))
 	case "mean_absolute_error":
 		if h.integer() {
 			return m, fmt.Errorf("is for numbers, but the targets are class labels")
@@ -67,6 +63,17 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 		return m, fmt.Errorf("is no metric")
 	}
 	return m, nil
+}
+
+// checkTopK reports a k that says nothing about the model.
+func (h *head) checkTopK(k int, in Input) error {
+	if !h.oneOfMany(in) {
+		return fmt.Errorf("is for classes, but %s compares numbers", h.choice.Kind)
+	}
+	if n := h.classes(in); k >= n {
+		return fmt.Errorf("is always 1: the true class is always among the %d largest of %d outputs", k, n)
+	}
+	return nil
 }
 
 // oneOfMany reports whether the targets say which of several classes it is, by

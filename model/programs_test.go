@@ -123,7 +123,7 @@ func TestMetrics(t *testing.T) {
 		want               string
 	}{
 		{9, "softmax", "sparse_categorical_crossentropy", "top_k_accuracy, accuracy", Input{Classes: 9}, "top_k(5) accuracy confusion"},
-		{3, "linear", "sparse_categorical_crossentropy", "top_k_accuracy", Input{Classes: 3}, "top_k(3) confusion"},
+		{3, "linear", "sparse_categorical_crossentropy", "top_2_accuracy", Input{Classes: 3}, "top_k(2) confusion"},
 		{3, "softmax", "categorical_crossentropy", "accuracy, mean_absolute_error", Input{Classes: 3, Target: []int{3}}, "accuracy mae confusion"},
 		{3, "softmax", "mean_squared_error", "accuracy", Input{Classes: 3, Target: []int{3}}, "accuracy confusion"},
 		{3, "softmax", "mean_squared_error", "", Input{Target: []int{3}}, ""},

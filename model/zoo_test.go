@@ -28,7 +28,7 @@ model:
   - dense: {units: 4, activation: softmax}
 loss: sparse_categorical_crossentropy
 optimizer: {adam: {amsgrad: true, weight_decay: 0.1}}
-metrics: [accuracy, top_k_accuracy]
+metrics: [accuracy, top_2_accuracy]
 `, Input{Shape: []int{3, 2, 1}, Classes: 4}, true},
 	{"cnn", `
 model:
@@ -71,7 +71,7 @@ model:
   - dense: {units: 3, activation: softmax}
 loss: categorical_crossentropy
 optimizer: {rmsprop: {centered: true, momentum: 0.5, global_clipnorm: 0.1}}
-metrics: [accuracy, top_k_accuracy, mean_absolute_error]
+metrics: [accuracy, top_2_accuracy, mean_absolute_error]
 `, Input{Shape: []int{4, 4, 1}, Classes: 3, Target: []int{3}}, false},
 	{"embedding", `
 model:

@@ -88,7 +88,7 @@ func (d *decoder) metrics() {
 	for i, name := range d.spec.Metrics {
 		path := fmt.Sprintf("metrics[%d]", i)
 		switch {
-		case Metrics[name] == "":
+		case !isMetric(name):
 			d.report(path, didYouMean(name, known), "unknown metric %q", clip(name))
 		case slices.Contains(d.spec.Metrics[:i], name):
 			d.report(path, "", "%q is given twice", name)
@@ -139,9 +139,8 @@ func (d *decoder) monitor(path, name string) {
 	for _, k := range known[:len(known):len(known)] {
 		known = append(known, "val_"+k)
 	}
-	_, isMetric := Metrics[base]
 	switch {
-	case !slices.Contains(known, name) && isMetric:
+	case !slices.Contains(known, name) && isMetric(base):
 		d.report(path, "", "got %q, but metrics does not list %s", name, base)
 	case !slices.Contains(known, name):
 		d.report(path, suggestion(name, known), "got %q, want one of %s", clip(name), strings.Join(known, ", "))

@@ -53,7 +53,7 @@ var Schedules = map[string]Kind{
 // Metrics lists the metrics and what each reports.
 var Metrics = map[string]string{
 	"accuracy":            "Fraction of rows whose largest output is the labelled class; for one sigmoid output, split at one half.",
-	"top_k_accuracy":      "Fraction of rows whose class is among the five largest outputs.",
+	"top_k_accuracy":      "Fraction of rows whose class is among the k largest outputs: five, or as many as a number in place of k says, such as top_3_accuracy.",
 	"mean_absolute_error": "Mean of |y - target|.",
 }
 

@@ -83,7 +83,7 @@ func TestMarshal(t *testing.T) {
 		"large seed":       base + end + "train: {seed: 18446744073709551615}\n",
 		"small numbers":    base + end + "optimizer: {adam: {learning_rate: 1e-30, epsilon: 1.1754943508222875e-38}}\n",
 		"empty lists":      base + end + "metrics: []\n",
-		"metrics":          base + end + "metrics: [top_k_accuracy, accuracy]\n",
+		"metrics":          base + end + "metrics: [top_k_accuracy, top_3_accuracy, accuracy]\n",
 		"early stopping":   base + end + "train: {early_stopping: {patience: 3, min_delta: 0.001}, checkpoint_every: 500 steps}\n",
 		"plateau":          base + end + "train: {schedule: {reduce_on_plateau: {monitor: loss, patience: 0}}}\n",
 		"branches": base + "loss: huber\nmodel:\n" +

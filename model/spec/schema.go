@@ -98,7 +98,10 @@ func typeSchema(f field) object {
 // elemSchema describes the elements of a list.
 func elemSchema(f field) object {
 	if f.key == "metrics" {
-		return object{{"enum", sortedKeys(Metrics)}}
+		return object{{"anyOf", []any{
+			object{{"enum", sortedKeys(Metrics)}},
+			object{{"pattern", "^top_[1-9][0-9]*_accuracy$"}},
+		}}}
 	}
 	return typeSchema(f)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +122,10 @@ func (v *validator) keyword(x any, schema map[string]any, keyword string, arg an
 	case "enum":
 		if !slices.Contains(arg.([]any), x) {
 			return fmt.Errorf("%s: %v is none of %v", path, x, arg)
+		}
+	case "pattern":
+		if text, ok := x.(string); !ok || !regexp.MustCompile(arg.(string)).MatchString(text) {
+			return fmt.Errorf("%s: %v does not match %v", path, x, arg)
 		}
 	case "minimum":
 		return bound(func(l float64) bool { return number >= l })
