@@ -18,6 +18,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 20s
 PYTHON ?= python3
 BASE ?= HEAD~1
+WORKS ?=
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
   gpu gpu-test cuda-vet gpu-check gpu-emulate kernels kernels-check
@@ -58,14 +59,14 @@ cross:
 	GOARCH=386 CGO_ENABLED=0 go build -o /dev/null ./cmd/gespann
 
 bench:
-	go run ./bench -python $(PYTHON) -write bench/README.md
+	go run ./bench -python $(PYTHON) -works "$(WORKS)" -write bench/README.md
 
 # BASE must have this check itself.
 bench-check:
 	@dir="$$(mktemp -d)"; trap 'git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT; \
 	git worktree add --quiet --detach "$$dir/base" $(BASE) && \
 	(cd "$$dir/base" && go build -o "$$dir/bench-base" ./bench) && \
-	go build -o "$$dir/bench" ./bench && "$$dir/bench" -against "$$dir/bench-base" -rounds 15
+	go build -o "$$dir/bench" ./bench && "$$dir/bench" -against "$$dir/bench-base" -works "$(WORKS)" -rounds 15
 
 fuzz:
 	@for p in $$(go list ./...); do \
