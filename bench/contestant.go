@@ -19,7 +19,6 @@ type contestant struct {
 	in    io.WriteCloser
 	out   *bufio.Scanner
 	name  string
-	modes []string
 }
 
 // enter starts a contestant with additional environment variables.
