@@ -1,10 +1,10 @@
 # gespann for the CPU: one static program and the certificates for downloads.
 #
 #   docker build -t gespann --build-arg VERSION=$(git describe --always --tags) .
-#   docker run --rm -u $(id -u):$(id -g) -v "$PWD:/work" gespann train configs/digits-mlp.yaml
+#   docker run --rm -u $(id -u):$(id -g) -v "$PWD:/data" gespann train configs/digits-mlp.yaml
 #
-# Paths are below /work, where the container starts; what is downloaded stays in
-# /work/.cache. For NVIDIA cards see Dockerfile.cuda.
+# Paths are below /data, where the container starts; what is downloaded stays in
+# /data/.cache. For NVIDIA cards see Dockerfile.cuda.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -13,15 +13,15 @@ COPY . .
 ARG VERSION=""
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=$VERSION" -o /out/gespann ./cmd/gespann \
- && mkdir -m 0777 /out/work /out/tmp
+ && mkdir -m 0777 /out/data /out/tmp
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/gespann /usr/local/bin/gespann
-COPY --from=build --chown=65534:65534 /out/work /work
+COPY --from=build --chown=65534:65534 /out/data /data
 COPY --from=build --chown=65534:65534 /out/tmp /tmp
-ENV PATH=/usr/local/bin HOME=/work
+ENV PATH=/usr/local/bin HOME=/data
 USER 65534:65534
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["gespann"]
 CMD ["--help"]
