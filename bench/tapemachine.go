@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -23,6 +24,7 @@ func newTapeEngine(w *work) (engine, error) {
 	if w.Optimizer != "sgd" || len(w.Input) != 1 {
 		return nil, fmt.Errorf("the TapeMachine only runs dense layers with SGD")
 	}
+	runtime.GOMAXPROCS(w.Threads) // its matrix products take all that there are
 	g := G.NewGraph()
 	t := &tapeEngine{
 		x: G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(w.Batch, w.Input[0])),
