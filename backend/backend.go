@@ -39,6 +39,29 @@ type Job struct {
 	Threads               int    // of the CPU; 0: all
 	Device                int    // index of the card
 	Precision             string // of products on a card: "fp32", "tf32" or "bf16"; "" is fp32
+	// Shards, if not 0, makes training deterministic across backends and workers:
+	// each step's rows are cut into so many shards (see Shard), a power of two and
+	// at least Accumulate, whose gradients are added in the order of a balanced
+	// binary tree.
+	Shards  int
+	Cluster *Cluster // for backend cluster; nil for others
+}
+
+// A Cluster says who trains a job, and how they work together.
+type Cluster struct {
+	Coordinator string // host:port or unix:path; "": start workers on this machine
+	// Workers is how many to start, or with a coordinator to wait for.
+	Workers  int
+	Strategy string             // "sync", "adag", ...: package dist/strategy has them
+	Params   map[string]float64 // of the strategy: "window", "rho", ...
+	Wire     string             // between workers: "fp32" or "bf16"
+	// Data says where workers get the rows: "local", from their own disks; "stream",
+	// from this process; "auto", the first if the same rows are there.
+	Data      string
+	Probe     bool   // measure one worker alone before the run
+	Certs     string // folder made by gespann certs; "": the default one
+	Insecure  bool   // without TLS
+	Dashboard string // address of the page of a cluster on this machine; "": none
 }
 
 // Programs builds the programs of a model. Sessions cache what they get.
@@ -65,6 +88,12 @@ type Span struct {
 	// step to them in turn, so that an epoch's sums have the same bits however
 	// it is cut into spans.
 	Sums Stats
+	// Tick is added to the number of each gradient run, for dropout: replicas that
+	// take different steps at the same time use different masks.
+	Tick int64
+	// Report, if not nil, may be called by Train, from its goroutine, with the sums
+	// and steps so far, in spans that take long.
+	Report func(sums Stats, steps int)
 }
 
 // Stats sums up what a span or an evaluation saw.

@@ -1,0 +1,100 @@
+package backend
+
+import "context"
+
+// A Replica is a session that is one of several that train the same model: its
+// steps can be taken apart. Sessions of cpu, ref and gpu are Replicas.
+//
+// A step on n replicas is
+//
+//	for each part of the step that is this replica's: Gradient
+//	sum Gradients() over all replicas, in place
+//	Update
+//
+// and leaves equal variables on all of them, if they were equal before.
+type Replica interface {
+	Session
+	// Gradients returns the memory of all gradients and batch statistics as one
+	// vector, which Gradient writes and Update reads. Its layout depends on the
+	// programs only. Parts of the vector that no gradient uses hold zeros.
+	Gradients() []float32
+	// Gradient computes the gradient of part, times part.Weight, and writes it to
+	// Gradients, or adds it to what is there. It calls ready, if that is not nil,
+	// whenever a longer piece Gradients()[:end] has its final value, lastly with
+	// the whole length; ready must be quick. A loss that is not finite is no error
+	// here: see Trace.
+	Gradient(ctx context.Context, at StepAt, part Part, add bool, ready func(end int)) (Outcome, error)
+	// Update applies Gradients to the variables, as optimiser step at.Done+1.
+	Update(ctx context.Context, at StepAt, rate float32) error
+	// Trace returns the *NotFiniteError of a part whose loss was not finite.
+	Trace(ctx context.Context, at StepAt, part Part, loss float32) error
+	// Outcomes describes the metrics of an Outcome.
+	Outcomes() Layout
+}
+
+// A StepAt says which optimiser step.
+type StepAt struct {
+	Epoch int
+	Index int   // of the step in the epoch
+	Done  int64 // optimiser steps before it, since the start of the run
+}
+
+// A Part is the rows of a step that one gradient run takes.
+type Part struct {
+	First, Rows int // positions in the epoch's order of rows
+	// Weight is the part's share of the step's rows, so that weighted gradients of
+	// all parts add up to the gradient of the mean loss.
+	Weight float32
+	Tick   int32 // for dropout: unique among the parts of a run, until it wraps
+}
+
+// An Outcome is what a gradient run measured: its mean loss, and the metrics as
+// sums over its rows, in the order of Layout.
+type Outcome struct {
+	Rows    int
+	Loss    float32
+	Metrics []float32
+}
+
+// A Layout names the metrics of an Outcome, one after the other.
+type Layout struct {
+	Names []string
+	Sizes []int // numbers of each
+}
+
+// Len returns how many numbers the metrics of an Outcome have.
+func (l Layout) Len() int {
+	n := 0
+	for _, size := range l.Sizes {
+		n += size
+	}
+	return n
+}
+
+// AddTo adds an outcome to stats. Outcomes of the parts of a step are added in
+// the order of their rows, whoever computed them.
+func (l Layout) AddTo(stats *Stats, o Outcome) {
+	stats.Rows += int64(o.Rows)
+	stats.Loss += float64(o.Loss) * float64(o.Rows)
+	at := 0
+	for i, name := range l.Names {
+		if stats.Metrics == nil {
+			stats.Metrics = map[string][]float64{}
+		}
+		sums := stats.Metrics[name]
+		if sums == nil {
+			sums = make([]float64, l.Sizes[i])
+			stats.Metrics[name] = sums
+		}
+		for k := range sums {
+			sums[k] += float64(o.Metrics[at+k])
+		}
+		at += l.Sizes[i]
+	}
+}
+
+// A Granular session trains best in spans whose number of steps is a multiple of
+// its granule: between those, its workers wait for one another.
+type Granular interface {
+	Granule() int
+}
