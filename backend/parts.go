@@ -27,7 +27,8 @@ func Shard(at StepAt, first, rows, i, n int) Part {
 }
 
 // Share returns the rows lo ≤ r < hi of a step that member i of a group takes,
-// when the step has so many rows and the members' speeds are as weights.
+// when the step has so many rows and the members' speeds are as weights, none
+// negative and not all 0.
 func Share(rows int, weights []int, i int) (lo, hi int) {
 	total, before := 0, 0
 	for k, w := range weights {

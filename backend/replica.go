@@ -15,18 +15,22 @@ import "context"
 type Replica interface {
 	Session
 	// Gradients returns the memory of all gradients and batch statistics as one
-	// vector, which Gradient writes and Update reads. Its layout depends on the
-	// programs only. Parts of the vector that no gradient uses hold zeros.
+	// vector, which Gradient writes and Update reads. It stays the same slice until
+	// Close. Its layout depends on the programs and Job.BatchSize only. What no
+	// gradient uses holds zeros. A replica that has no part of a step clears it. It
+	// is nil for a model that has no gradient program.
 	Gradients() []float32
-	// Gradient computes the gradient of part, times part.Weight, and writes it to
-	// Gradients, or adds it to what is there. It calls ready, if that is not nil,
-	// whenever a longer piece Gradients()[:end] has its final value, lastly with
-	// the whole length; ready must be quick. A loss that is not finite is no error
-	// here: see Trace.
+	// Gradient computes the gradient of part, of at most Job.BatchSize rows, times
+	// part.Weight, and writes it to Gradients, or adds it to what is there. It
+	// calls ready, if that is not nil, from its goroutine, whenever a longer piece
+	// Gradients()[:end] has its final value, lastly with the whole length; from then
+	// on it neither reads nor writes that piece. ready must be quick. A loss that is
+	// not finite is no error here: see Trace.
 	Gradient(ctx context.Context, at StepAt, part Part, add bool, ready func(end int)) (Outcome, error)
 	// Update applies Gradients to the variables, as optimiser step at.Done+1.
 	Update(ctx context.Context, at StepAt, rate float32) error
-	// Trace returns the *NotFiniteError of a part whose loss was not finite.
+	// Trace returns the *NotFiniteError of a part whose loss was not finite. It
+	// computes the part again, and so spoils Gradients.
 	Trace(ctx context.Context, at StepAt, part Part, loss float32) error
 	// Outcomes describes the metrics of an Outcome.
 	Outcomes() Layout
@@ -71,8 +75,20 @@ func (l Layout) Len() int {
 	return n
 }
 
-// AddTo adds an outcome to stats. Outcomes of the parts of a step are added in
-// the order of their rows, whoever computed them.
+// AddStep adds the outcomes of all parts of a step, in the order of their rows, to
+// stats. Like Session.Train it sums up the step first, so that whoever computed
+// the parts, the sums of an epoch have the same bits.
+func (l Layout) AddStep(stats *Stats, parts []Outcome) {
+	var step Stats
+	for _, o := range parts {
+		if o.Rows > 0 {
+			l.AddTo(&step, o)
+		}
+	}
+	stats.Add(step)
+}
+
+// AddTo adds the outcome of one part to the sums of its step: see AddStep.
 func (l Layout) AddTo(stats *Stats, o Outcome) {
 	stats.Rows += int64(o.Rows)
 	stats.Loss += float64(o.Loss) * float64(o.Rows)

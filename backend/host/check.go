@@ -27,20 +27,19 @@ func (s *session) checkPart(part *data.Part, split data.Split) error {
 	if x, y := part.X.Rows(), part.Y.Rows(); x != part.Rows || y != part.Rows {
 		return fmt.Errorf("got %d rows of features and %d of targets, want %d", x, y, part.Rows)
 	}
-	rows := min(part.Rows, s.job.BatchSize)
-	kinds := []programKind{forward}
+	keys := []programKey{{forward, min(part.Rows, s.job.BatchSize), true}}
 	if split == data.Train {
-		kinds = append(kinds, gradient)
+		keys = append(keys, s.gradientKeys()[0])
 	}
-	for _, kind := range kinds {
-		pr, err := s.program(kind, rows, kind == forward)
+	for _, key := range keys {
+		pr, err := s.program(key.kind, key.rows, key.variant)
 		if err != nil {
 			return err
 		}
-		if err := CheckInput(pr.p, ir.InX, &part.X, rows); err != nil {
+		if err := CheckInput(pr.p, ir.InX, &part.X, key.rows); err != nil {
 			return err
 		}
-		if err := CheckInput(pr.p, ir.InY, &part.Y, rows); err != nil {
+		if err := CheckInput(pr.p, ir.InY, &part.Y, key.rows); err != nil {
 			return err
 		}
 	}

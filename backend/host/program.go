@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/gespann/gespann/backend/ir"
@@ -24,10 +25,16 @@ type programKey struct {
 	variant bool
 }
 
+// maxPrograms bounds the programs that a session keeps: two for each of 64 sizes
+// of parts, which change with the shares of the workers of a cluster.
+const maxPrograms = 128
+
 // A program is compiled, with the memory that the session reads and writes.
 type program struct {
 	Runner
+	used       int64 // session.clock at its last use
 	p          *ir.Program
+	marks      []mark // of a gradient program
 	slots      Slots
 	x, y       input
 	seed, rate []float32 // [1], or nil
@@ -52,16 +59,36 @@ type metric struct {
 // program returns the compiled program of that name.
 func (s *session) program(kind programKind, rows int, variant bool) (*program, error) {
 	key := programKey{kind, rows, variant}
-	if pr := s.programs[key]; pr != nil {
-		return pr, nil
-	}
 	if s.ex == nil {
 		return nil, errClosed
 	}
-	if err := s.compileAll([]programKey{key}); err != nil {
-		return nil, err
+	if s.programs[key] == nil {
+		if err := s.compileAll([]programKey{key}); err != nil {
+			return nil, err
+		}
 	}
-	return s.programs[key], nil
+	pr := s.programs[key]
+	s.clock++
+	pr.used = s.clock
+	return pr, nil
+}
+
+// keep remembers a compiled program, and forgets the one that was not used for
+// the longest time when there are too many.
+func (s *session) keep(key programKey, pr *program) {
+	if len(s.programs) >= maxPrograms {
+		var oldest programKey
+		least := int64(math.MaxInt64)
+		for k, p := range s.programs {
+			if p.used < least {
+				oldest, least = k, p.used
+			}
+		}
+		delete(s.programs, oldest)
+	}
+	s.clock++
+	pr.used = s.clock
+	s.programs[key] = pr
 }
 
 // build gets a program from the job and verifies it.
@@ -84,7 +111,7 @@ func (s *session) build(key programKey) (p *ir.Program, err error) {
 }
 
 // compile lays out a program's memory and finds its inputs and outputs.
-func (s *session) compile(p *ir.Program) (*program, error) {
+func (s *session) compile(kind programKind, p *ir.Program) (*program, error) {
 	plan := ir.PlanMemory(p)
 	s.reserve(plan.Size)
 	pr := &program{p: p, slots: s.slots(p, plan)}
@@ -93,6 +120,9 @@ func (s *session) compile(p *ir.Program) (*program, error) {
 		if err := pr.bind(v, ir.Slot(i)); err != nil {
 			return nil, fmt.Errorf("program %s: %v %s: %w", p.Name, v.Kind, v.Name, err)
 		}
+	}
+	if kind == gradient {
+		pr.marks = s.layout.marks(p)
 	}
 	var err error
 	pr.Runner, err = s.ex.Compile(p, pr.slots)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
-	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/backend/sumtree"
 )
 
 type session struct {
@@ -16,11 +16,15 @@ type session struct {
 	ex       Executor
 	vars     []ir.Var
 	values   [][]float32 // by variable
-	grads    [][]float32 // by variable; nil for optimiser state
+	layout   *layout     // nil until a program needs the gradients
+	flat     []float32   // all gradients
+	grads    [][]float32 // by variable, in flat; nil for optimiser state
 	arena    []float32   // shared by all programs, of which one runs at a time
 	programs map[programKey]*program
+	clock    int64         // counts uses of programs
 	rows     []uint32      // of the batch being gathered, [BatchSize]
 	sums     backend.Stats // of the step being taken; kept for its memory
+	tree     *sumtree.Tree // of the shards' gradients, if the job has shards
 }
 
 // Open prepares a job on an executor, which it owns from then on, also when it
@@ -40,32 +44,35 @@ func (s *session) open() error {
 		return fmt.Errorf("batch size is %d and accumulation %d, want >= 1",
 			s.job.BatchSize, s.job.Accumulate)
 	}
+	if n := s.job.Shards; n != 0 {
+		if n < s.job.Accumulate {
+			return fmt.Errorf("got %d shards, want at least the accumulation, %d", n, s.job.Accumulate)
+		}
+		var err error
+		if s.tree, err = sumtree.New(n, nil); err != nil {
+			return err
+		}
+	}
 	s.rows = make([]uint32, s.job.BatchSize)
 	s.vars = s.job.Programs.Vars()
 	s.values = make([][]float32, len(s.vars))
-	s.grads = make([][]float32, len(s.vars))
 	for i, v := range s.vars {
 		s.values[i] = Alloc(ir.Size(v.Shape))
-		if v.Role != ir.OptState {
-			s.grads[i] = Alloc(ir.Size(v.Shape))
-		}
 	}
 	return s.prepare()
 }
 
-// prepare builds the programs of a whole batch, so that the arena is as large as
-// the largest from the start, and checks the data against them.
+// prepare builds the programs of whole batches, or of the shards of a whole step,
+// so that the arena is as large as the largest from the start, and checks the data
+// against them.
 func (s *session) prepare() error {
 	if s.job.Data == nil {
 		return nil
 	}
 	var keys []programKey
-	if n := s.job.Data.Parts[data.Train].Rows; n > 0 {
-		rows := min(n, s.job.BatchSize)
-		keys = append(keys, programKey{update, 0, false}, programKey{gradient, rows, false})
-		if s.job.Accumulate > 1 && n > rows {
-			keys = append(keys, programKey{gradient, rows, true})
-		}
+	if s.trainRows() > 0 {
+		keys = append(keys, programKey{update, 0, false})
+		keys = append(keys, s.gradientKeys()...)
 	}
 	for split := range s.job.Data.Parts {
 		if n := s.job.Data.Parts[split].Rows; n > 0 {
@@ -78,7 +85,33 @@ func (s *session) prepare() error {
 	return s.checkData()
 }
 
+// gradientKeys names the gradient programs of the first step.
+func (s *session) gradientKeys() []programKey {
+	rows := s.stepRows(0)
+	n := s.parts(rows)
+	part := func(i int) int { return s.part(backend.StepAt{}, rows, i).Rows }
+	if s.tree != nil {
+		keys := []programKey{{gradient, part(n - 1), false}} // as large as any
+		if least := part(0); least > 0 && least < keys[0].rows {
+			keys = append(keys, programKey{gradient, least, false})
+		}
+		return keys
+	}
+	keys := []programKey{{gradient, part(0), false}}
+	if n > 1 {
+		keys = append(keys, programKey{gradient, part(1), true})
+	}
+	return keys
+}
+
 func (s *session) compileAll(keys []programKey) error {
+	for _, key := range keys {
+		if key.kind != forward {
+			if err := s.layOut(); err != nil {
+				return err
+			}
+		}
+	}
 	built := make([]*ir.Program, len(keys))
 	size := 0
 	for i, key := range keys {
@@ -93,11 +126,11 @@ func (s *session) compileAll(keys []programKey) error {
 		if s.programs[key] != nil {
 			continue
 		}
-		pr, err := s.compile(built[i])
+		pr, err := s.compile(key.kind, built[i])
 		if err != nil {
 			return err
 		}
-		s.programs[key] = pr
+		s.keep(key, pr)
 	}
 	return nil
 }
@@ -140,5 +173,8 @@ func (s *session) Close() error {
 	return nil
 }
 
-// errClosed is what methods return after Close.
-var errClosed = errors.New("session is closed")
+var (
+	// errClosed is what methods return after Close.
+	errClosed = errors.New("session is closed")
+	errNoData = errors.New("the job has no data")
+)

@@ -15,22 +15,18 @@ import (
 func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
 	stats := cloneStats(span.Sums)
 	if s.job.Data == nil {
-		return stats, 0, fmt.Errorf("train: the job has no data")
+		return stats, 0, fmt.Errorf("train: %w", errNoData)
 	}
 	if len(span.Rates) < span.Last-span.First {
 		return stats, 0, fmt.Errorf("train: got %d rates for %d steps",
 			len(span.Rates), span.Last-span.First)
 	}
-	order := data.InOrder(s.job.Data.Parts[data.Train].Rows)
-	if s.job.Shuffle {
-		order = data.NewPerm(order.Len(), s.job.Seed, span.Epoch)
-	}
 	for i := span.First; i < span.Last; i++ {
 		if err := ctx.Err(); err != nil {
 			return stats, i - span.First, err
 		}
-		at := step{order: order, index: i, done: span.Step + int64(i-span.First)}
-		err := s.step(at, span.Rates[i-span.First], &stats)
+		at := backend.StepAt{Epoch: span.Epoch, Index: i, Done: span.Step + int64(i-span.First)}
+		err := s.step(at, span.Rates[i-span.First], int32(span.Tick), &stats)
 		if err != nil {
 			return stats, i - span.First, err
 		}
@@ -38,23 +34,11 @@ func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, 
 	return stats, max(span.Last-span.First, 0), nil
 }
 
-// A step is one optimiser step.
-type step struct {
-	order data.Perm
-	index int   // in the epoch
-	done  int64 // steps before it, since the start of the run
-}
-
-// step runs the gradients of one step's batches, then the update. The weight of
-// a batch is its share of the step's rows, so the gradient is the mean over all
-// rows whatever their number.
-func (s *session) step(at step, rate float32, stats *backend.Stats) error {
-	part := &s.job.Data.Parts[data.Train]
-	size := s.job.BatchSize * s.job.Accumulate
-	first := at.index * size
-	last := min(first+size, part.Rows)
-	if at.index < 0 || first >= last {
-		return fmt.Errorf("train: step %d of an epoch of %d rows", at.index, part.Rows)
+// step takes one optimiser step: the gradients of its parts, then the update.
+func (s *session) step(at backend.StepAt, rate float32, tick int32, stats *backend.Stats) error {
+	rows := s.stepRows(at.Index)
+	if rows < 1 {
+		return fmt.Errorf("train: step %d of an epoch of %d rows", at.Index, s.trainRows())
 	}
 	up, err := s.program(update, 0, false)
 	if err != nil {
@@ -62,36 +46,81 @@ func (s *session) step(at step, rate float32, stats *backend.Stats) error {
 	}
 	clearSums(s.sums.Metrics)
 	s.sums.Rows, s.sums.Loss = 0, 0
-	for micro := 0; first < last; micro++ {
-		rows := s.rows[:min(s.job.BatchSize, last-first)]
-		at.order.Fill(rows, first)
-		pr, err := s.program(gradient, len(rows), micro > 0)
-		if err != nil {
+	if s.tree != nil {
+		s.tree.Reset()
+	}
+	for i := range s.parts(rows) {
+		part := s.part(at, rows, i)
+		// int32 wraps after 2³¹ runs; dropout masks then repeat.
+		part.Tick += tick
+		if err := s.add(at, part, i); err != nil {
 			return err
 		}
-		in := batch{
-			x: &part.X, y: &part.Y, rows: rows,
-			seed: float32(len(rows)) / float32(last-at.index*size),
-			// int32 wraps after 2³¹ batches; dropout masks then repeat.
-			tick: int32(at.done*int64(s.job.Accumulate) + int64(micro)),
-		}
-		pr.fill(in)
-		pr.Run()
-		if pr.loss != nil && !finite(pr.loss[0]) {
-			return s.trace(pr, in, at.done+1, pr.loss[0])
-		}
-		pr.addTo(&s.sums, len(rows))
-		first += len(rows)
 	}
-	if up.rate != nil {
-		up.rate[0] = rate
+	if s.tree != nil {
+		sum, _ := s.tree.Root()
+		copy(s.flat, sum)
 	}
-	if up.step != nil {
-		up.step[0] = int32(at.done + 1)
-	}
-	up.Run()
+	up.update(at, rate)
 	stats.Add(s.sums)
 	return nil
+}
+
+// add adds part i of a step to the step's gradient and sums.
+func (s *session) add(at backend.StepAt, part backend.Part, i int) error {
+	if part.Rows == 0 {
+		return s.tree.Push(i, i+1, nil)
+	}
+	pr, in, err := s.load(at, part, s.tree == nil && i > 0)
+	if err != nil {
+		return err
+	}
+	pr.fill(in)
+	pr.Run()
+	if pr.loss != nil && !finite(pr.loss[0]) {
+		return s.trace(pr, in, at.Done+1, pr.loss[0])
+	}
+	pr.addTo(&s.sums, part.Rows)
+	if s.tree != nil {
+		return s.tree.Push(i, i+1, s.flat)
+	}
+	return nil
+}
+
+// trainRows returns the number of rows of an epoch.
+func (s *session) trainRows() int { return s.job.Data.Parts[data.Train].Rows }
+
+// stepRows returns the number of rows of a step, 0 or less for one that no epoch
+// has.
+func (s *session) stepRows(index int) int {
+	size := s.job.BatchSize * s.job.Accumulate
+	if index < 0 {
+		return 0
+	}
+	return min(size, s.trainRows()-index*size)
+}
+
+// parts returns the number of parts of a step of so many rows.
+func (s *session) parts(rows int) int {
+	if s.tree != nil {
+		return s.job.Shards
+	}
+	return (rows + s.job.BatchSize - 1) / s.job.BatchSize
+}
+
+// part returns part i of a step of so many rows: a shard, or one of
+// backend.Batches.
+func (s *session) part(at backend.StepAt, rows, i int) backend.Part {
+	first := at.Index * s.job.BatchSize * s.job.Accumulate
+	if s.tree != nil {
+		return backend.Shard(at, first, rows, i, s.job.Shards)
+	}
+	lo := i * s.job.BatchSize
+	n := min(s.job.BatchSize, rows-lo)
+	return backend.Part{
+		First: first + lo, Rows: n, Weight: float32(n) / float32(rows),
+		Tick: int32(at.Done*int64(s.job.Accumulate) + int64(i)),
+	}
 }
 
 // A batch is what a run reads.
