@@ -7,28 +7,33 @@ type Accountant interface {
 
 // An Account says where the time of a run on several workers went.
 type Account struct {
-	Strategy string
-	Workers  []WorkerAccount
-	Rows     int64   // trained on, by all
-	Seconds  float64 // of training, from span to span; validation and checkpoints are not in it
+	Strategy string          `json:"strategy"`
+	Workers  []WorkerAccount `json:"workers"`
+	Rows     int64           `json:"rows"` // trained on, by all
+	// Seconds of training, from span to span; validation and checkpoints are not in
+	// it.
+	Seconds float64 `json:"seconds"`
 	// OneWorker is the speed of one worker alone, in rows per second, measured
 	// before the run; 0: not measured.
-	OneWorker float64
+	OneWorker float64 `json:"one_worker"`
 	// SameMachine: all workers share one machine.
-	SameMachine bool
+	SameMachine bool `json:"same_machine"`
 }
 
 // A WorkerAccount is the share of one worker. The seconds add up to the time
 // that it was a member of the run.
 type WorkerAccount struct {
-	Name    string // host or --name
-	Backend string // cpu, gpu
-	Rows    int64
+	Name    string `json:"name"`    // host or --name
+	Backend string `json:"backend"` // cpu, gpu
+	Rows    int64  `json:"rows"`
 	// Compute is spent on gradients and updates, Wait on others, Comm on moving
 	// tensors while there was nothing to compute.
-	Compute, Wait, Comm float64
-	Sent, Received      int64 // bytes of tensors
-	Lost                bool  // was a member, and is no more
+	Compute  float64 `json:"compute"`
+	Wait     float64 `json:"wait"`
+	Comm     float64 `json:"comm"`
+	Sent     int64   `json:"sent"` // bytes of tensors
+	Received int64   `json:"received"`
+	Lost     bool    `json:"lost"` // was a member, and is no more
 }
 
 // RowsPerSecond returns the speed of all workers together.
