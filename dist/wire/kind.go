@@ -1,0 +1,298 @@
+package wire
+
+import "fmt"
+
+// kinds makes an empty message of every kind. A kind travels as its index: rows
+// are added at the end, and none is removed while Protocol stays the same.
+var kinds = []func() Message{
+	func() Message { return new(Hello) },
+	func() Message { return new(Opened) },
+	func() Message { return new(NeedData) },
+	func() Message { return new(Loaded) },
+	func() Message { return new(State) },
+	func() Message { return new(Ran) },
+	func() Message { return new(Broken) },
+	func() Message { return new(Aborted) },
+	func() Message { return new(Failed) },
+	func() Message { return new(Commit) },
+	func() Message { return new(Evaluated) },
+	func() Message { return new(Beat) },
+	func() Message { return new(Welcome) },
+	func() Message { return new(Open) },
+	func() Message { return new(Rows) },
+	func() Message { return new(Load) },
+	func() Message { return new(Fetch) },
+	func() Message { return new(Form) },
+	func() Message { return new(Run) },
+	func() Message { return new(Stop) },
+	func() Message { return new(Abort) },
+	func() Message { return new(Lease) },
+	func() Message { return new(Merged) },
+	func() Message { return new(Evaluate) },
+	func() Message { return new(Close) },
+	func() Message { return new(Ping) },
+	func() Message { return new(Dismiss) },
+	func() Message { return new(Attach) },
+	func() Message { return new(Queued) },
+	func() Message { return new(Attached) },
+	func() Message { return new(Restore) },
+	func() Message { return new(Restored) },
+	func() Message { return new(Probe) },
+	func() Message { return new(Probed) },
+	func() Message { return new(Train) },
+	func() Message { return new(Progress) },
+	func() Message { return new(Trained) },
+	func() Message { return new(Lost) },
+	func() Message { return new(Fault) },
+	func() Message { return new(Snapshot) },
+	func() Message { return new(Variables) },
+	func() Message { return new(Test) },
+	func() Message { return new(Tested) },
+	func() Message { return new(WantRows) },
+	func() Message { return new(Bill) },
+	func() Message { return new(Billed) },
+	func() Message { return new(Detach) },
+	func() Message { return new(Visit) },
+	func() Message { return new(Submit) },
+	func() Message { return new(List) },
+	func() Message { return new(Show) },
+	func() Message { return new(Logs) },
+	func() Message { return new(CancelJob) },
+	func() Message { return new(FetchFiles) },
+	func() Message { return new(Prune) },
+	func() Message { return new(Visited) },
+	func() Message { return new(Submitted) },
+	func() Message { return new(Listed) },
+	func() Message { return new(Shown) },
+	func() Message { return new(Log) },
+	func() Message { return new(Cancelled) },
+	func() Message { return new(File) },
+	func() Message { return new(FilesEnd) },
+	func() Message { return new(Pruned) },
+	func() Message { return new(Refused) },
+}
+
+// numbers are the indices in kinds, by kind.
+var numbers = func() map[string]uint16 {
+	m := make(map[string]uint16, len(kinds))
+	for i, empty := range kinds {
+		m[empty().Kind()] = uint16(i)
+	}
+	if len(m) != len(kinds) {
+		panic(fmt.Sprintf("wire: invariant: %d names for %d kinds", len(m), len(kinds)))
+	}
+	return m
+}()
+
+// Kinds returns the names of all kinds, in the order of their numbers.
+func Kinds() []string {
+	names := make([]string, len(kinds))
+	for i, empty := range kinds {
+		names[i] = empty().Kind()
+	}
+	return names
+}
+
+// New returns an empty message of a kind, or nil when there is no such kind.
+func New(kind string) Message {
+	i, ok := numbers[kind]
+	if !ok {
+		return nil
+	}
+	return kinds[i]()
+}
+
+// Kind returns "hello".
+func (*Hello) Kind() string { return "hello" }
+
+// Kind returns "opened".
+func (*Opened) Kind() string { return "opened" }
+
+// Kind returns "need_data".
+func (*NeedData) Kind() string { return "need_data" }
+
+// Kind returns "loaded".
+func (*Loaded) Kind() string { return "loaded" }
+
+// Kind returns "state".
+func (*State) Kind() string { return "state" }
+
+// Kind returns "ran".
+func (*Ran) Kind() string { return "ran" }
+
+// Kind returns "broken".
+func (*Broken) Kind() string { return "broken" }
+
+// Kind returns "aborted".
+func (*Aborted) Kind() string { return "aborted" }
+
+// Kind returns "failed".
+func (*Failed) Kind() string { return "failed" }
+
+// Kind returns "commit".
+func (*Commit) Kind() string { return "commit" }
+
+// Kind returns "evaluated".
+func (*Evaluated) Kind() string { return "evaluated" }
+
+// Kind returns "beat".
+func (*Beat) Kind() string { return "beat" }
+
+// Kind returns "welcome".
+func (*Welcome) Kind() string { return "welcome" }
+
+// Kind returns "open".
+func (*Open) Kind() string { return "open" }
+
+// Kind returns "rows".
+func (*Rows) Kind() string { return "rows" }
+
+// Kind returns "load".
+func (*Load) Kind() string { return "load" }
+
+// Kind returns "fetch".
+func (*Fetch) Kind() string { return "fetch" }
+
+// Kind returns "form".
+func (*Form) Kind() string { return "form" }
+
+// Kind returns "run".
+func (*Run) Kind() string { return "run" }
+
+// Kind returns "stop".
+func (*Stop) Kind() string { return "stop" }
+
+// Kind returns "abort".
+func (*Abort) Kind() string { return "abort" }
+
+// Kind returns "lease".
+func (*Lease) Kind() string { return "lease" }
+
+// Kind returns "merged".
+func (*Merged) Kind() string { return "merged" }
+
+// Kind returns "evaluate".
+func (*Evaluate) Kind() string { return "evaluate" }
+
+// Kind returns "close".
+func (*Close) Kind() string { return "close" }
+
+// Kind returns "ping".
+func (*Ping) Kind() string { return "ping" }
+
+// Kind returns "dismiss".
+func (*Dismiss) Kind() string { return "dismiss" }
+
+// Kind returns "attach".
+func (*Attach) Kind() string { return "attach" }
+
+// Kind returns "queued".
+func (*Queued) Kind() string { return "queued" }
+
+// Kind returns "attached".
+func (*Attached) Kind() string { return "attached" }
+
+// Kind returns "restore".
+func (*Restore) Kind() string { return "restore" }
+
+// Kind returns "restored".
+func (*Restored) Kind() string { return "restored" }
+
+// Kind returns "probe".
+func (*Probe) Kind() string { return "probe" }
+
+// Kind returns "probed".
+func (*Probed) Kind() string { return "probed" }
+
+// Kind returns "train".
+func (*Train) Kind() string { return "train" }
+
+// Kind returns "progress".
+func (*Progress) Kind() string { return "progress" }
+
+// Kind returns "trained".
+func (*Trained) Kind() string { return "trained" }
+
+// Kind returns "lost".
+func (*Lost) Kind() string { return "lost" }
+
+// Kind returns "fault".
+func (*Fault) Kind() string { return "fault" }
+
+// Kind returns "snapshot".
+func (*Snapshot) Kind() string { return "snapshot" }
+
+// Kind returns "variables".
+func (*Variables) Kind() string { return "variables" }
+
+// Kind returns "test".
+func (*Test) Kind() string { return "test" }
+
+// Kind returns "tested".
+func (*Tested) Kind() string { return "tested" }
+
+// Kind returns "want_rows".
+func (*WantRows) Kind() string { return "want_rows" }
+
+// Kind returns "bill".
+func (*Bill) Kind() string { return "bill" }
+
+// Kind returns "billed".
+func (*Billed) Kind() string { return "billed" }
+
+// Kind returns "detach".
+func (*Detach) Kind() string { return "detach" }
+
+// Kind returns "visit".
+func (*Visit) Kind() string { return "visit" }
+
+// Kind returns "submit".
+func (*Submit) Kind() string { return "submit" }
+
+// Kind returns "list".
+func (*List) Kind() string { return "list" }
+
+// Kind returns "show".
+func (*Show) Kind() string { return "show" }
+
+// Kind returns "logs".
+func (*Logs) Kind() string { return "logs" }
+
+// Kind returns "cancel_job".
+func (*CancelJob) Kind() string { return "cancel_job" }
+
+// Kind returns "fetch_files".
+func (*FetchFiles) Kind() string { return "fetch_files" }
+
+// Kind returns "prune".
+func (*Prune) Kind() string { return "prune" }
+
+// Kind returns "visited".
+func (*Visited) Kind() string { return "visited" }
+
+// Kind returns "submitted".
+func (*Submitted) Kind() string { return "submitted" }
+
+// Kind returns "listed".
+func (*Listed) Kind() string { return "listed" }
+
+// Kind returns "shown".
+func (*Shown) Kind() string { return "shown" }
+
+// Kind returns "log".
+func (*Log) Kind() string { return "log" }
+
+// Kind returns "cancelled".
+func (*Cancelled) Kind() string { return "cancelled" }
+
+// Kind returns "file".
+func (*File) Kind() string { return "file" }
+
+// Kind returns "files_end".
+func (*FilesEnd) Kind() string { return "files_end" }
+
+// Kind returns "pruned".
+func (*Pruned) Kind() string { return "pruned" }
+
+// Kind returns "refused".
+func (*Refused) Kind() string { return "refused" }
