@@ -25,6 +25,7 @@ func groups() []group {
 		{"Losses", "loss", Losses},
 		{"Optimizers", "optimizer", Optimizers},
 		{"Schedules", "schedule", Schedules},
+		{"Strategies", "strategy", Strategies},
 		{"Metrics", "metric", metrics},
 		{"Activations", "activation", wordKinds(Activations)},
 		{"Initializers", "initializer", wordKinds(Initializers)},
@@ -40,7 +41,7 @@ func wordKinds(words []Word) map[string]Kind {
 }
 
 // Describe writes what a kind is and what it can be told, or, for an empty
-// kind, lists all layers, losses, optimizers, schedules, metrics, activations
+// kind, lists all layers, losses, optimizers, schedules, strategies, metrics, activations
 // and initializers. It returns an *Error for a kind that does not exist.
 func Describe(w io.Writer, kind string) error {
 	if kind == "" {

@@ -119,6 +119,8 @@ func kindsOf(key string) map[string]Kind {
 		return Optimizers
 	case "schedule":
 		return Schedules
+	case "strategy":
+		return Strategies
 	default:
 		panic("spec: invariant: no kinds for " + key)
 	}

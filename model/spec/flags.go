@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,6 +24,12 @@ func shortcuts() []shortcut {
 		{"name", "train.name"},
 		{"runs", "train.dir"},
 		{"data-dir", "data.dir"},
+		{"workers", "cluster.workers"},
+		{"strategy", "cluster.strategy"},
+		{"coordinator", "cluster.coordinator"},
+		{"certs", "cluster.certs"},
+		{"insecure", "cluster.insecure"},
+		{"dashboard", "cluster.dashboard"},
 	}
 }
 
@@ -37,6 +44,9 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 		}
 		i := slices.IndexFunc(all, func(x setting) bool { return x.key == s.key })
 		fs.Var(&flagText{typ: flagType(all[i].field)}, s.flag, usage(all[i]))
+		if all[i].typ.Kind() == reflect.Bool {
+			fs.Lookup(s.flag).NoOptDefVal = "true"
+		}
 	}
 	if wanted("set") {
 		fs.Var(&flagList{}, "set", "any other setting, such as optimizer.adam.learning_rate=0.01; repeatable")
@@ -66,6 +76,8 @@ func flagType(f field) string {
 		return "int"
 	case "a number":
 		return "float"
+	case "true or false":
+		return "bool"
 	default:
 		return "string"
 	}

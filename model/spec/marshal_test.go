@@ -13,7 +13,9 @@ import (
 func plainSpec(s *Spec) *Spec {
 	c := *s
 	c.File, c.places = "", nil
-	c.Loss.Pos, c.Optimizer.Pos, c.Train.Schedule.Pos = Pos{}, Pos{}, Pos{}
+	for _, choice := range []*Choice{&c.Loss, &c.Optimizer, &c.Train.Schedule, &c.Cluster.Strategy} {
+		choice.Pos = Pos{}
+	}
 	c.Model = plainLayers(c.Model)
 	return &c
 }
@@ -146,6 +148,13 @@ func TestMarshalKinds(t *testing.T) {
 	}
 	for name, k := range Schedules {
 		check(name, base+"model: [flatten]\nloss: huber\ntrain: {schedule: {"+name+": "+params(k)+"}}\n")
+	}
+	for name, k := range Strategies {
+		text := base + "model: [flatten]\nloss: huber\ncluster: {strategy: {" + name + ": " + params(k) + "}}\n"
+		if name == "eamsgd" {
+			text += "optimizer: {sgd: {momentum: 0.9, nesterov: true}}\n"
+		}
+		check(name, text)
 	}
 }
 

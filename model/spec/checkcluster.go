@@ -1,0 +1,119 @@
+package spec
+
+import (
+	"net"
+	"strings"
+)
+
+// cluster checks the settings of a cluster, and that those which flags give have
+// an effect. A file may have them for every backend.
+func (d *decoder) cluster() {
+	c := &d.spec.Cluster
+	d.uselessFlags()
+	if c.Coordinator != "" && !isAddress(c.Coordinator) {
+		d.report("cluster.coordinator", "such as "+addressHint(c.Coordinator),
+			"got %q, want host:port or unix:path", clip(c.Coordinator))
+	}
+	if c.Dashboard != "" && !isAddress(c.Dashboard) {
+		d.report("cluster.dashboard", "such as :8080", "got %q, want host:port", clip(c.Dashboard))
+	}
+	if d.failed("cluster.strategy") {
+		return
+	}
+	if !d.failed("optimizer") {
+		d.elastic()
+	}
+	if d.spec.Train.Deterministic {
+		d.sameBits()
+	}
+}
+
+// sameBits checks that a deterministic run asks for nothing that cannot be.
+func (d *decoder) sameBits() {
+	c := &d.spec.Cluster
+	if c.Strategy.Kind != "sync" {
+		d.report("cluster.strategy", "use sync, or leave train.deterministic out",
+			"got %s, whose result depends on the workers, but train.deterministic is set", c.Strategy.Kind)
+	}
+	if c.Wire == "bf16" {
+		d.report("cluster.wire", "use fp32, or leave train.deterministic out",
+			"got bf16, whose result depends on the workers, but train.deterministic is set")
+	}
+}
+
+// isAddress reports whether one can listen on or connect to an address.
+func isAddress(text string) bool {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return path != ""
+	}
+	_, port, err := net.SplitHostPort(text)
+	return err == nil && port != "" && !strings.Contains(text, "/")
+}
+
+// addressHint completes an address that lacks its port.
+func addressHint(text string) string {
+	if text != "" && !strings.ContainsAny(text, ":/") {
+		return clip(text) + ":7077"
+	}
+	return "host:7077"
+}
+
+// uselessFlags reports flags for a cluster that has no part in the run.
+func (d *decoder) uselessFlags() {
+	c, kind := &d.spec.Cluster, d.spec.Backend.Kind
+	for _, key := range sortedKeys(d.layers.origin) {
+		flag := d.layers.origin[key]
+		name, below := strings.CutPrefix(key, "cluster.")
+		if !below || !strings.HasPrefix(flag, "--") || d.failed(key) {
+			continue
+		}
+		local := c.Coordinator == ""
+		hint, msg := "", ""
+		switch {
+		case kind == "auto" && local:
+			hint, msg = "set cluster.coordinator, or backend.kind to cluster",
+				"has no effect: kind is auto, and no coordinator is set"
+		case kind != "cluster" && kind != "auto":
+			hint, msg = "add --backend=cluster", "has no effect: backend is "+clip(kind)
+		case local && (name == "certs" || name == "insecure"):
+			msg = "has no effect: without a coordinator everything stays on this machine"
+		case !local && name == "dashboard":
+			msg = "has no effect: the coordinator has a page of its own"
+		default:
+			continue
+		}
+		d.fail(Pos{File: flag}, key, hint, "%s", msg)
+	}
+}
+
+// elastic checks that elastic averaging fits the optimizer.
+func (d *decoder) elastic() {
+	s := d.spec
+	var rho float64
+	switch p := s.Cluster.Strategy.Params.(type) {
+	case *AEASGD:
+		rho = p.Rho
+	case *EAMSGD:
+		rho = p.Rho
+		if sgd, ok := s.Optimizer.Params.(*SGD); !ok || !sgd.Nesterov {
+			d.report("cluster.strategy", "set optimizer to sgd: {momentum: 0.9, nesterov: true}, or use aeasgd",
+				"eamsgd is for sgd with Nesterov momentum, but optimizer is %s", withoutMomentum(s.Optimizer))
+		}
+	default:
+		return
+	}
+	if rate := s.LearningRate(); !(rho*rate < 1) {
+		path := "cluster.strategy." + s.Cluster.Strategy.Kind + ".rho"
+		d.report(path, "", "got %v, want less than 1/learning_rate, which is %.4g", rho, 1/rate)
+	}
+}
+
+// withoutMomentum names an optimizer that is not sgd with Nesterov momentum.
+func withoutMomentum(c Choice) string {
+	if p, ok := c.Params.(*SGD); ok && p.Momentum > 0 {
+		return "sgd without nesterov"
+	} else if ok {
+		return "sgd without momentum"
+	}
+	return c.Kind
+}

@@ -1,0 +1,116 @@
+package spec
+
+// Cluster says how several workers train together. It counts where backend.kind
+// is cluster; a file may have it for others too, so that one file trains anywhere.
+type Cluster struct {
+	Coordinator string `yaml:"coordinator" doc:"Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine."`
+	Workers     int    `yaml:"workers" doc:"Workers to start on this machine, or with a coordinator to wait for. More may join later." default:"2" min:"1" max:"1024"`
+	Strategy    Choice `yaml:"strategy" doc:"How the workers make one model." default:"sync"`
+	Wire        string `yaml:"wire" doc:"How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the bytes with 7 bits of mantissa." default:"fp32" enum:"fp32,bf16"`
+	Data        string `yaml:"data" doc:"Where workers get the rows: local, each from its own disk; stream, from the process that trains; auto, local where the same rows are there, else stream." default:"auto" enum:"auto,local,stream"`
+	Probe       bool   `yaml:"probe" doc:"Measure one worker alone for a fifth of a second before the run, to say at its end what the others were worth." default:"true"`
+	Certs       string `yaml:"certs" doc:"Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs in the user's configuration directory."`
+	Insecure    bool   `yaml:"insecure" doc:"Talk to a coordinator on another machine without TLS and without a token." default:"false"`
+	Dashboard   string `yaml:"dashboard" doc:"Address of a page that shows the workers and the run, such as :8080. Only without a coordinator, which has its own. Default: none."`
+}
+
+// Strategies lists how workers make one model. In their descriptions w are a
+// worker's weights, c those that all share, p what w was when the worker last got
+// c, and k the window in steps.
+var Strategies = map[string]Kind{
+	"sync":      {func() any { return new(NoParams) }, "Every step is taken together: each worker has a share of its rows, gradients are summed. The same training as on one machine."},
+	"local_sgd": {func() any { return new(LocalSGD) }, "Workers take k steps alone, then c is the mean of their weights: Stich, 2019."},
+	"diloco":    {func() any { return new(DiLoCo) }, "As local_sgd with a long window; c takes a Nesterov step along the mean change of the weights: Douillard et al., 2023."},
+	"averaging": {func() any { return new(NoParams) }, "Workers share the rows of an epoch, then c is the mean of their weights: McDonald et al., 2010."},
+	"single":    {func() any { return new(NoParams) }, "One worker takes all steps; others stand by in case it is lost."},
+	"ensemble":  {func() any { return new(Ensemble) }, "Several models are trained, each by one worker on all rows; the prediction is the mean of theirs: Hansen and Salamon, 1990."},
+	"downpour":  {func() any { return new(Downpour) }, "After k steps a worker sends w - p, which c adds: Dean et al., 2012. Diverges with many workers; see adag."},
+	"adag":      {func() any { return new(ADAG) }, "After k steps a worker sends (w - p)/k, which c adds: Hermans et al., 2017."},
+	"dynsgd":    {func() any { return new(DynSGD) }, "As downpour, but c divides what it adds by one more than the number of updates since the worker last got c: Jiang et al., 2017."},
+	"aeasgd":    {func() any { return new(AEASGD) }, "After k steps worker and c move towards each other by rho·learning_rate·(w - c): Zhang et al., 2015."},
+	"eamsgd":    {func() any { return new(EAMSGD) }, "As aeasgd, with Nesterov momentum on the workers: Zhang et al., 2015."},
+}
+
+type (
+	// LocalSGD averages weights after some steps.
+	LocalSGD struct {
+		Window int `yaml:"window" doc:"Steps that a worker takes alone, k." default:"8" min:"1" max:"1048576"`
+	}
+	// DiLoCo lets an outer optimiser follow the mean change of the weights.
+	DiLoCo struct {
+		Window            int     `yaml:"window" doc:"Steps that a worker takes alone, k." default:"500" min:"1" max:"1048576"`
+		OuterLearningRate float64 `yaml:"outer_learning_rate" doc:"Of the step that c takes." default:"0.7" gt:"0"`
+		OuterMomentum     float64 `yaml:"outer_momentum" doc:"Of the step that c takes." default:"0.9" min:"0" lt:"1"`
+	}
+	// Ensemble trains several models.
+	Ensemble struct {
+		Members int `yaml:"members" doc:"How many models. Default: as many as cluster.workers." min:"1" max:"1024"`
+	}
+	// Downpour adds what workers learnt.
+	Downpour struct {
+		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"5" min:"1" max:"1048576"`
+	}
+	// ADAG adds what workers learnt, per step.
+	ADAG struct {
+		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"12" min:"1" max:"1048576"`
+	}
+	// DynSGD adds what workers learnt, less of it the staler it is.
+	DynSGD struct {
+		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"10" min:"1" max:"1048576"`
+	}
+	// AEASGD pulls workers and the center together.
+	AEASGD struct {
+		Window int     `yaml:"window" doc:"Steps between two meetings of a worker with c, k." default:"32" min:"1" max:"1048576"`
+		Rho    float64 `yaml:"rho" doc:"Elasticity: worker and c move by rho·learning_rate of what is between them." default:"5" gt:"0"`
+	}
+	// EAMSGD is AEASGD with momentum.
+	EAMSGD struct {
+		Window int     `yaml:"window" doc:"Steps between two meetings of a worker with c, k." default:"32" min:"1" max:"1048576"`
+		Rho    float64 `yaml:"rho" doc:"Elasticity: worker and c move by rho·learning_rate of what is between them." default:"5" gt:"0"`
+	}
+)
+
+// StrategyParams returns the numbers that the strategy is told, by key.
+func (c *Cluster) StrategyParams() map[string]float64 {
+	switch p := c.Strategy.Params.(type) {
+	case *LocalSGD:
+		return map[string]float64{"window": float64(p.Window)}
+	case *DiLoCo:
+		return map[string]float64{"window": float64(p.Window),
+			"outer_learning_rate": p.OuterLearningRate, "outer_momentum": p.OuterMomentum}
+	case *Ensemble:
+		members := p.Members
+		if members == 0 {
+			members = c.Workers
+		}
+		return map[string]float64{"members": float64(members)}
+	case *Downpour:
+		return map[string]float64{"window": float64(p.Window)}
+	case *ADAG:
+		return map[string]float64{"window": float64(p.Window)}
+	case *DynSGD:
+		return map[string]float64{"window": float64(p.Window)}
+	case *AEASGD:
+		return map[string]float64{"window": float64(p.Window), "rho": p.Rho}
+	case *EAMSGD:
+		return map[string]float64{"window": float64(p.Window), "rho": p.Rho}
+	}
+	return map[string]float64{}
+}
+
+// LearningRate returns the rate of the optimizer, before any schedule.
+func (s *Spec) LearningRate() float64 {
+	switch p := s.Optimizer.Params.(type) {
+	case *SGD:
+		return p.LearningRate
+	case *Adam:
+		return p.LearningRate
+	case *AdamW:
+		return p.LearningRate
+	case *RMSProp:
+		return p.LearningRate
+	case *Adagrad:
+		return p.LearningRate
+	}
+	return 0
+}
