@@ -4,11 +4,14 @@ package backend
 // a step: enough for a few workers to share, few enough for large products.
 const MinShards = 8
 
+// maxShards is more than a step can use.
+const maxShards = 1 << 30
+
 // ShardsFor returns the number of shards of a deterministic step that
 // accumulates so many batches: the least power of two that is at least both.
 func ShardsFor(accumulate int) int {
 	n := MinShards
-	for n < accumulate {
+	for n < accumulate && n < maxShards {
 		n *= 2
 	}
 	return n

@@ -32,6 +32,11 @@ model: [{dense: {units: 5, activation: gelu}}, {dropout: 0.5}, {dense: {units: 3
 optimizer: {rmsprop: {momentum: 0.5, centered: true}}
 train: {epochs: 2, checkpoint_every: never, early_stopping: {patience: 1, monitor: val_accuracy}}
 `,
+	// 3 steps per epoch of 8 shards, one of which is empty in the last step.
+	"deterministic": `
+model: [{dense: {units: 7, activation: relu}}, batch_normalization, {dropout: 0.3}, {dense: {units: 3}}]
+train: {epochs: 4, accumulate: 5, deterministic: true, checkpoint_every: 2 steps}
+`,
 }
 
 // TestResume interrupts runs after every single step, and once after each.
@@ -84,6 +89,22 @@ func TestSpans(t *testing.T) {
 			}
 			same(t, fmt.Sprintf("%s: refresh %v, %d threads", name, c.refresh, c.threads), r.outcome(result), want)
 		}
+	}
+}
+
+// TestDeterministic checks that the setting reaches the backend, and that threads
+// do not matter, with layers that are large enough to be cut up.
+func TestDeterministic(t *testing.T) {
+	yaml := strings.Replace(resumeSpecs["deterministic"], "units: 7", "units: 7000", 1)
+	run := func(deterministic bool, threads int) outcome {
+		r := newTestRun(t, yaml)
+		r.spec.Train.Epochs, r.spec.Train.Deterministic, r.spec.Backend.Threads = 1, deterministic, threads
+		return r.outcome(r.must())
+	}
+	want := run(true, 1)
+	same(t, "2 threads", run(true, 2), want)
+	if plain := run(false, 1); plain.Metrics == want.Metrics {
+		t.Error("without deterministic the metrics are the same, want others: batches are not shards")
 	}
 }
 

@@ -201,8 +201,12 @@ func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Se
 	if err != nil {
 		return nil, err
 	}
+	shards := 0
+	if s.Train.Deterministic {
+		shards = backend.ShardsFor(s.Train.Accumulate)
+	}
 	return b.Open(ctx, backend.Job{
-		Spec: text, Programs: m, Data: set, Seed: s.Train.Seed,
+		Spec: text, Shards: shards, Programs: m, Data: set, Seed: s.Train.Seed,
 		BatchSize: s.Data.BatchSize, Accumulate: s.Train.Accumulate,
 		Shuffle: s.Data.Shuffle, Threads: s.Backend.Threads,
 		Device: s.Backend.Device, Precision: s.Backend.Precision,
