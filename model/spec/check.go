@@ -20,11 +20,13 @@ func (d *decoder) check() {
 	d.choiceParams(s.Loss, "loss")
 	d.choiceParams(s.Optimizer, "optimizer")
 	d.choiceParams(s.Train.Schedule, "train.schedule")
+	d.choiceParams(s.Cluster.Strategy, "cluster.strategy")
 	d.otherKinds()
 	d.data()
 	d.metrics()
 	d.train()
 	d.backend()
+	d.cluster()
 }
 
 // A checker is a kind's parameters that depend on each other.
@@ -56,7 +58,7 @@ func (d *decoder) choiceParams(c Choice, path string) {
 // otherKinds reports flags and variables for a kind that is not chosen.
 func (d *decoder) otherKinds() {
 	chosen := map[string]string{"loss": d.spec.Loss.Kind, "optimizer": d.spec.Optimizer.Kind,
-		"train.schedule": d.spec.Train.Schedule.Kind}
+		"train.schedule": d.spec.Train.Schedule.Kind, "cluster.strategy": d.spec.Cluster.Strategy.Kind}
 	for _, key := range sortedKeys(d.layers.origin) {
 		for choice, kind := range chosen {
 			rest, ok := strings.CutPrefix(key, choice+".")
@@ -169,6 +171,13 @@ func (d *decoder) backend() {
 	case "gpu":
 		if b.Threads != 0 {
 			d.report("backend.threads", "leave it out", "has no effect: kind is gpu, not cpu")
+		}
+	case "cluster":
+		if b.Device != 0 {
+			d.report("backend.device", "gespann worker --device chooses a card", "has no effect: kind is cluster, not gpu")
+		}
+		if b.Threads != 0 && d.spec.Cluster.Coordinator != "" {
+			d.report("backend.threads", "gespann worker --threads sets them", "has no effect: the workers of a coordinator have their own")
 		}
 	}
 }

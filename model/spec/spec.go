@@ -1,5 +1,5 @@
 // Package spec reads the YAML file that defines a run: data, model, loss,
-// optimizer, metrics, train, backend.
+// optimizer, metrics, train, backend, cluster.
 //
 // The structs of this package are the one definition of what a file may say.
 // Their tags give the defaults, bounds and documentation from which the strict
@@ -22,6 +22,7 @@ type Spec struct {
 	Metrics   []string `yaml:"metrics" doc:"What else to report."`
 	Train     Train    `yaml:"train" doc:"How long, and what to keep."`
 	Backend   Backend  `yaml:"backend" doc:"What to run on."`
+	Cluster   Cluster  `yaml:"cluster" doc:"How several workers train together, where backend.kind is cluster."`
 	File      string   `yaml:"-"`
 
 	places map[string]Pos // by path, where settings were given, for messages
@@ -111,9 +112,9 @@ type EarlyStopping struct {
 
 // Backend says what to run on.
 type Backend struct {
-	Kind      string `yaml:"kind" doc:"Backend to use. cpu; gpu, an NVIDIA card; auto, the card if there is one to use, else the CPU; or ref, slow and plain." default:"cpu"`
-	Threads   int    `yaml:"threads" doc:"CPU threads; 0 takes all. Results do not depend on it. Not for gpu." default:"0" min:"0" max:"1024"`
+	Kind      string `yaml:"kind" doc:"Backend to use. cpu; gpu, an NVIDIA card; cluster, several workers; auto, the card if there is one to use, else the cluster if cluster.coordinator is set, else the CPU; or ref, slow and plain." default:"cpu"`
+	Threads   int    `yaml:"threads" doc:"CPU threads; 0 takes all. Results do not depend on it. The workers that cluster starts share them. Not for gpu." default:"0" min:"0" max:"1024"`
 	Device    int    `yaml:"device" doc:"Which card, as gespann devices numbers them. Only for gpu and auto." default:"0" min:"0" max:"1023"`
-	Precision string `yaml:"precision" doc:"What matrix products and convolutions multiply in: fp32; or, on cards of compute capability 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all three. Only for gpu and auto; the CPU computes in fp32." default:"fp32" enum:"fp32,tf32,bf16"`
+	Precision string `yaml:"precision" doc:"What matrix products and convolutions multiply in: fp32; or, on cards of compute capability 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all three. Only for gpu, auto, and workers with a card; the CPU computes in fp32." default:"fp32" enum:"fp32,tf32,bf16"`
 	Use       string `yaml:"-"` // the backend that auto has come to mean on this machine; "": Kind
 }
