@@ -49,11 +49,13 @@ type Job struct {
 
 // A Cluster says who trains a job, and how they work together.
 type Cluster struct {
+	Name        string // of the run, for people
 	Coordinator string // host:port or unix:path; "": start workers on this machine
 	// Workers is how many to start, or with a coordinator to wait for.
 	Workers  int
 	Strategy string             // "sync", "adag", ...: package dist/strategy has them
 	Params   map[string]float64 // of the strategy: "window", "rho", ...
+	Rate     float64            // learning rate of the optimiser, which elastic averaging scales with
 	Wire     string             // between workers: "fp32" or "bf16"
 	// Data says where workers get the rows: "local", from their own disks; "stream",
 	// from this process; "auto", the first if the same rows are there.

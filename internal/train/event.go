@@ -7,7 +7,7 @@ import (
 )
 
 // An Event is what a run tells while it goes: one of Started, Progress, EpochEnd,
-// Saved and *Result.
+// Saved, Bill and *Result.
 type Event any
 
 // Started is the first event.
@@ -44,6 +44,9 @@ type Saved struct {
 	Path string
 	Step int64
 }
+
+// Bill tells at the end of a run on several workers what they cost.
+type Bill struct{ backend.Account }
 
 // A Value is one reported number.
 type Value struct {

@@ -79,20 +79,15 @@ func (l *loop) train(ctx context.Context) error {
 		for i := range n {
 			rates = append(rates, l.rates(l.at.Steps+int64(i), float64(l.at.Factor)))
 		}
-		begin := time.Now()
+		w := l.watch()
 		stats, done, err := l.session.Train(ctx, backend.Span{
 			Epoch: l.at.Epoch, First: l.at.Step, Last: l.at.Step + n,
-			Step: l.at.Steps, Rates: rates, Sums: l.at.Sums.stats(),
+			Step: l.at.Steps, Rates: rates, Sums: l.at.Sums.stats(), Report: w.report,
 		})
-		d := time.Since(begin)
-		l.at.Step += done
-		l.at.Steps += int64(done)
-		l.at.Sums = toSums(stats)
-		l.at.Seconds += number(d.Seconds())
+		w.see(stats, done)
 		if err != nil {
 			return err
 		}
-		l.pace.took(done, d)
 		l.report()
 		if n := int64(l.every.Steps); n > 0 && l.at.Steps%n == 0 {
 			if err := l.save(ctx); err != nil {
@@ -101,6 +96,39 @@ func (l *loop) train(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// A spanWatch follows the run through a span.
+type spanWatch struct {
+	*loop
+	from  position
+	begin time.Time
+	steps int       // of the span, when last seen
+	seen  time.Time // then
+}
+
+func (l *loop) watch() *spanWatch {
+	now := time.Now()
+	return &spanWatch{loop: l, from: l.at, begin: now, seen: now}
+}
+
+// see moves the run to where it is after so many steps of the span.
+func (w *spanWatch) see(stats backend.Stats, steps int) {
+	now := time.Now()
+	w.pace.took(steps-w.steps, now.Sub(w.seen))
+	w.steps, w.seen = steps, now
+	w.at.Step = w.from.Step + steps
+	w.at.Steps = w.from.Steps + int64(steps)
+	w.at.Sums = toSums(stats)
+	w.at.Seconds = w.from.Seconds + number(now.Sub(w.begin).Seconds())
+}
+
+// report is Span.Report. A session that fails may fall back behind it.
+func (w *spanWatch) report(stats backend.Stats, steps int) {
+	if steps > w.steps {
+		w.see(stats, steps)
+		w.loop.report()
+	}
 }
 
 // untilSave returns the number of steps until a checkpoint is due.

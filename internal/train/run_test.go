@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	_ "github.com/gespann/gespann/backend/cpu" // registers cpu
 	_ "github.com/gespann/gespann/backend/ref" // registers ref
 	"github.com/gespann/gespann/internal/checkpoint"
@@ -55,6 +56,7 @@ type testRun struct {
 	t    *testing.T
 	spec *spec.Spec
 	path string
+	on   backend.Backend // nil: the one of spec
 }
 
 // newTestRun returns a run of the given YAML, with the data above, that has not
@@ -102,7 +104,9 @@ func (r *testRun) run(ctx context.Context, refresh time.Duration, events func(Ev
 	}
 	defer dir.Close()
 	r.path = dir.Path
-	return Run(ctx, Options{Spec: r.spec, Model: m, Data: set, Dir: dir, Refresh: refresh, Events: events})
+	return Run(ctx, Options{
+		Spec: r.spec, Model: m, Data: set, Dir: dir, Backend: r.on, Refresh: refresh, Events: events,
+	})
 }
 
 // must runs to the end.

@@ -3,8 +3,10 @@ package train
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model"
@@ -34,8 +36,11 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	if err := l.checkMonitors(names); err != nil {
 		return nil, err
 	}
-	if l.session, err = OpenSession(ctx, o.Spec, o.Model, o.Data); err != nil {
+	if l.session, err = open(ctx, o); err != nil {
 		return nil, err
+	}
+	if g, ok := l.session.(backend.Granular); ok {
+		l.pace.granule = g.Granule()
 	}
 	if err = l.restore(ctx); err == nil {
 		l.log, err = openMetrics(o.Dir.file(metricsFile), names, l.at.Epoch)
@@ -52,6 +57,25 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	}
 	l.started()
 	return l, nil
+}
+
+// open opens the session of a run.
+func open(ctx context.Context, o Options) (backend.Session, error) {
+	b := o.Backend
+	if b == nil {
+		var err error
+		if b, err = lookup(o.Spec); err != nil {
+			return nil, err
+		}
+	}
+	job, err := NewJob(o.Spec, o.Model, o.Data)
+	if err != nil {
+		return nil, err
+	}
+	if job.Cluster != nil {
+		job.Cluster.Name = filepath.Base(o.Dir.Path)
+	}
+	return b.Open(ctx, job)
 }
 
 // restore continues from the latest checkpoint, or begins.

@@ -25,7 +25,8 @@ type Options struct {
 	Spec    *spec.Spec
 	Model   *model.Model
 	Data    *data.Set
-	Dir     *Dir // locked: from Create, or Open to continue its run
+	Dir     *Dir            // locked: from Create, or Open to continue its run
+	Backend backend.Backend // nil: the one that Spec names
 	Version string
 	Events  func(Event)   // called in order, by the goroutine of Run
 	Refresh time.Duration // between Progress events; 0: a tenth of a second
@@ -119,8 +120,16 @@ func (l *loop) interrupted(ctx context.Context) error {
 			return err
 		}
 	}
+	l.bill()
 	return &InterruptedError{
 		Checkpoint: l.saved, Epoch: l.at.Epoch + 1, Step: l.at.Step, Steps: l.steps,
+	}
+}
+
+// bill tells what the workers cost, where there are several.
+func (l *loop) bill() {
+	if a, ok := l.session.(backend.Accountant); ok {
+		l.Events(Bill{a.Account()})
 	}
 }
 
@@ -150,6 +159,7 @@ func (l *loop) finish(ctx context.Context) (*Result, error) {
 	if err := l.saveModel(ctx); err != nil {
 		return nil, err
 	}
+	l.bill()
 	l.Events(r)
 	return r, nil
 }
@@ -184,12 +194,15 @@ func CheckBackend(s *spec.Spec) error {
 }
 
 func lookup(s *spec.Spec) (backend.Backend, error) {
-	b, err := backend.Lookup(cmp.Or(s.Backend.Use, s.Backend.Kind))
+	b, err := backend.Lookup(kind(s))
 	if err != nil {
 		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
 	}
 	return b, nil
 }
+
+// kind returns the backend that a spec names.
+func kind(s *spec.Spec) string { return cmp.Or(s.Backend.Use, s.Backend.Kind) }
 
 // OpenSession opens a session for a model on the backend that its spec names.
 func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Set) (backend.Session, error) {
@@ -197,18 +210,43 @@ func OpenSession(ctx context.Context, s *spec.Spec, m *model.Model, set *data.Se
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.Marshal()
+	job, err := NewJob(s, m, set)
 	if err != nil {
 		return nil, err
 	}
-	shards := 0
-	if s.Train.Deterministic {
-		shards = backend.ShardsFor(s.Train.Accumulate)
+	return b.Open(ctx, job)
+}
+
+// NewJob returns what a spec asks of a backend. Set may be nil, for a model that
+// only predicts.
+func NewJob(s *spec.Spec, m *model.Model, set *data.Set) (backend.Job, error) {
+	text, err := s.Marshal()
+	if err != nil {
+		return backend.Job{}, err
 	}
-	return b.Open(ctx, backend.Job{
-		Spec: text, Shards: shards, Programs: m, Data: set, Seed: s.Train.Seed,
+	job := backend.Job{
+		Spec: text, Programs: m, Data: set, Seed: s.Train.Seed,
 		BatchSize: s.Data.BatchSize, Accumulate: s.Train.Accumulate,
 		Shuffle: s.Data.Shuffle, Threads: s.Backend.Threads,
 		Device: s.Backend.Device, Precision: s.Backend.Precision,
-	})
+	}
+	if s.Train.Deterministic {
+		job.Shards = backend.ShardsFor(s.Train.Accumulate)
+	}
+	if kind(s) == "cluster" {
+		job.Cluster = cluster(s)
+	}
+	return job, nil
+}
+
+// cluster returns who trains, and how they work together.
+func cluster(s *spec.Spec) *backend.Cluster {
+	c := &s.Cluster
+	return &backend.Cluster{
+		Name: s.Train.Name, Rate: s.LearningRate(),
+		Coordinator: c.Coordinator, Workers: c.Workers,
+		Strategy: c.Strategy.Kind, Params: c.StrategyParams(),
+		Wire: c.Wire, Data: c.Data, Probe: c.Probe,
+		Certs: c.Certs, Insecure: c.Insecure, Dashboard: c.Dashboard,
+	}
 }
