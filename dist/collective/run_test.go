@@ -1,0 +1,137 @@
+package collective
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/disttest"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
+	}
+}
+
+// members returns a group with the given shares.
+func members(shares ...int) []wire.Member {
+	var all []wire.Member
+	for i, share := range shares {
+		all = append(all, wire.Member{ID: fmt.Sprint("w", i), Share: share})
+	}
+	return all
+}
+
+// equal returns n members with equal shares.
+func equal(n int) []wire.Member {
+	shares := make([]int, n)
+	for i := range shares {
+		shares[i] = 1
+	}
+	return members(shares...)
+}
+
+// checkGoroutines fails the test when more goroutines are left at its end than
+// there are now.
+func checkGoroutines(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d goroutines are left, want %d", runtime.NumGoroutine(), before)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+// A closer is a Ring or a Tree.
+type closer interface{ Close() error }
+
+// connectAll connects all members of a group over links in this process.
+func connectAll[G closer](t testing.TB, all []wire.Member,
+	connect func(peers dist.Peers, gen dist.Generation, rank int) (G, error)) []G {
+	t.Helper()
+	network := disttest.NewNetwork()
+	groups, errs := make([]G, len(all)), make([]error, len(all))
+	var wg sync.WaitGroup
+	for rank, m := range all {
+		wg.Go(func() {
+			gen := dist.Generation{Job: "job", Gen: 1, Self: m.ID}
+			groups[rank], errs[rank] = connect(network.Peers(m.ID), gen, rank)
+		})
+	}
+	wg.Wait()
+	for rank, err := range errs {
+		if err != nil {
+			t.Fatalf("rank %d: %v", rank, err)
+		}
+		t.Cleanup(func() { _ = groups[rank].Close() })
+	}
+	return groups
+}
+
+func rings(t testing.TB, n int, o Options) []*Ring {
+	t.Helper()
+	all := equal(n)
+	return connectAll(t, all, func(p dist.Peers, g dist.Generation, rank int) (*Ring, error) {
+		return ConnectRing(context.Background(), p, g, all, rank, o)
+	})
+}
+
+// together calls f for all ranks at once, and returns their errors.
+func together(n int, f func(rank int) error) []error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for rank := range n {
+		wg.Go(func() { errs[rank] = f(rank) })
+	}
+	wg.Wait()
+	return errs
+}
+
+// must fails the test on the first error.
+func must(t testing.TB, errs []error) {
+	t.Helper()
+	for rank, err := range errs {
+		if err != nil {
+			t.Fatalf("rank %d: %v", rank, err)
+		}
+	}
+}
+
+// sameBits returns the first index at which a and b differ, and whether there is
+// none.
+func sameBits(a, b []float32) (int, bool) {
+	for i := range min(len(a), len(b)) {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return i, false
+		}
+	}
+	return min(len(a), len(b)), len(a) == len(b)
+}
