@@ -6,8 +6,10 @@
 # make fuzz     every fuzz target for FUZZTIME each
 # make gpu      build bin/gespann-cuda beside bin/gespann; needs CUDA 12 headers, no card
 # make cuda-vet vet, build and link the gpu backend; skipped where there are no headers
-# make gpu-check  all checks and benchmarks that need a card, into bin/gpu-check.json; where
-#               bin/ has been built before, by make gpu gpu-test, it needs only a driver
+# make gpu-check  all checks and benchmarks that need a card, into bin/gpu-check.json, in less
+#               than 8 minutes; DATA is the folder of MNIST. Where bin/ has been built
+#               before, by make gpu gpu-test, it needs only a driver
+# make gpu-pack  the same for another machine: all that it needs, in bin/gpu
 # make gpu-emulate  most of gpu-check without a card: a driver runs the kernels on the host;
 #               needs CUDA 12 headers and g++
 # make kernels  compile changed CUDA kernels to kernels/ptx; needs nvcc
@@ -19,9 +21,10 @@ FUZZTIME ?= 20s
 PYTHON ?= python3
 BASE ?= HEAD~1
 WORKS ?=
+DATA ?= ../shared/data/mnist
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
-  gpu gpu-test cuda-vet gpu-check gpu-emulate kernels kernels-check
+  gpu gpu-test cuda-vet gpu-check gpu-emulate gpu-pack kernels kernels-check
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -90,16 +93,29 @@ cuda-vet:
 	  $(GPU_ENV) go test -c -tags gpu -o /dev/null ./backend/cuda; \
 	else echo "cuda-vet: skipped: there is no cuda.h"; fi
 
+# DATA has the files of MNIST.
 gpu-check:
 	@test -x bin/gpu-check -a -x bin/gespann-cuda || $(MAKE) gpu gpu-test
-	bin/gpu-check -test.v -test.run Card -report bin/gpu-check.json -program bin/gespann-cuda
+	bin/gpu-check -sections -report bin/gpu-check.json -program bin/gespann-cuda -data "$(DATA)" -python "$(PYTHON)"
 
 gpu-emulate: gpu gpu-test
 	@mkdir -p bin/emulated
 	$${CXX:-g++} -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC \
 	  -o bin/emulated/libcuda.so.1 kernels/host/libcuda.cpp
-	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -test.short \
-	  -test.run 'Card(Ops|Session|Process|Bench)' -small -python "" -program bin/gespann-cuda
+	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -sections -test.short -small -budget 10m \
+	  -report bin/emulated/gpu-check.json -program bin/gespann-cuda -python ""
+
+# What a card's machine needs, in one folder. It says what to run there.
+gpu-pack:
+	@rm -rf bin/gpu && mkdir -p bin/gpu/pack/mnist
+	$(GPU_ENV) go build -trimpath -ldflags "-s -w" -tags gpu -o bin/gpu/pack/gespann-cuda ./cmd/gespann
+	$(GPU_ENV) go test -c -trimpath -ldflags "-s -w" -tags gpu -o bin/gpu/pack/gpu-check ./backend/cuda
+	cp "$(DATA)"/*-ubyte.gz bin/gpu/pack/mnist/
+	tar -C bin/gpu/pack -c . | gzip -9 >bin/gpu/pack.tar.gz
+	cp backend/cuda/testdata/check.sh bin/gpu/
+	@rm -r bin/gpu/pack; size="$$(du -m bin/gpu/pack.tar.gz | cut -f1)"; \
+	if [ "$$size" -ge 60 ]; then echo "gpu-pack: $$size MiB, want less than 60"; exit 1; fi; \
+	echo "bin/gpu: $$size MiB. On a machine with a card and its driver:  sh bin/gpu/check.sh"
 
 kernels:
 	cd kernels && go run ./generate

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -111,6 +112,7 @@ type card struct {
 	stream    cu.Stream
 	marks     [numMarks]cu.Event
 	marked    [numMarks]bool
+	clock     [2]cu.Event // with times
 	modules   map[string]cu.Module
 	functions map[string]cu.Function
 	sm        int
@@ -159,6 +161,11 @@ func (d *card) start() (err error) {
 	}
 	for i := range d.marks {
 		if d.marks[i], err = cu.MakeEvent(cu.DisableTiming); err != nil {
+			return err
+		}
+	}
+	for i := range d.clock {
+		if d.clock[i], err = cu.MakeEvent(cu.DefaultEvent); err != nil {
 			return err
 		}
 	}
@@ -246,3 +253,29 @@ func (d *card) Await(i int) error {
 }
 
 func (d *card) Sync() error { return newDriverError(d.stream.Synchronize()) }
+
+// mark sets a time behind all that was asked so far, and sinceMark waits for
+// everything and returns the milliseconds since mark 0.
+func (d *card) mark(i int) error { return newDriverError(d.clock[i].Record(d.stream)) }
+
+func (d *card) sinceMark() (ms float64, err error) {
+	if err := d.mark(1); err != nil {
+		return 0, err
+	}
+	if err := d.clock[1].Synchronize(); err != nil {
+		return 0, newDriverError(err)
+	}
+	ms, err = d.clock[0].Elapsed(d.clock[1])
+	return ms, newDriverError(err)
+}
+
+func (d *card) Time(f func() error) (time.Duration, error) {
+	if err := d.mark(0); err != nil {
+		return 0, err
+	}
+	if err := f(); err != nil {
+		return 0, err
+	}
+	ms, err := d.sinceMark()
+	return time.Duration(ms * float64(time.Millisecond)), err
+}

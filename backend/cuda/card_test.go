@@ -4,13 +4,15 @@ package cuda
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"strings"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,25 +21,34 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/kernels"
 )
 
-// The tests named TestCard need a card. `make gpu-check` runs them.
+// The tests named TestCard need a card. `make gpu-check` runs them, by sections.
 var (
+	bySections = flag.Bool("sections", false, "run all sections, each in a process of its own")
+	budget     = flag.Duration("budget", 465*time.Second, "time for all sections")
 	reportFile = flag.String("report", "", "`file` to write the results to, as JSON")
 	programAt  = flag.String("program", "", "`path` of gespann-cuda, for tests of whole processes")
+	dataAt     = flag.String("data", filepath.Join("..", "shared", "data", "mnist"), "`folder` with the files of MNIST")
 	small      = flag.Bool("small", false, "tiny sizes for the benchmarks, to try them on no card")
-	only       = flag.String("precisions", "fp32,tf32,bf16", "what to time; PyTorch takes minutes for each")
+	only       = flag.String("precisions", "tf32,bf16,fp32", "what to time, in this order")
 	python     = flag.String("python", "python3", "interpreter with PyTorch; \"\" leaves the comparison out")
 )
 
-// A report is what a run of the tests found.
-type report struct {
-	Date       string            `json:"date"`
-	Card       *Card             `json:"card"`
-	Driver     string            `json:"driver"`
-	Checks     map[string]string `json:"checks"` // by test: "ok", "failed" or "skipped"
-	Benchmarks []measurement     `json:"benchmarks"`
-	Torch      string            `json:"torch,omitempty"` // version, or why there is none
+// sections of the check: what is short and must hold first, PyTorch, which takes
+// what time is left, last.
+var sections = []section{
+	{"load", "TestCardLoad", 90 * time.Second},
+	{"ops", "TestCardOps|TestCardPrecision|TestCardLibrary", 60 * time.Second},
+	{"session", "TestCardSession", 60 * time.Second},
+	{"steps", "TestCardSteps", 45 * time.Second},
+	{"goal", "TestCardGoal", 60 * time.Second},
+	{"products", "TestCardProducts", 40 * time.Second},
+	{"memory", "TestCardMemory", 45 * time.Second},
+	{"runs", "TestCardRuns", 60 * time.Second},
+	{"process", "TestCardProcess", 45 * time.Second},
+	{"torch", "TestCardTorch", 270 * time.Second},
 }
 
 // results is filled by the tests, which do not run in parallel.
@@ -46,19 +57,63 @@ var results = report{Checks: map[string]string{}}
 func TestMain(m *testing.M) {
 	flag.Parse()
 	results.Date = time.Now().UTC().Format(time.DateOnly)
+	if *bySections {
+		os.Exit(checkAll())
+	}
 	code := m.Run()
-	fmt.Print(results.table())
-	if *reportFile != "" {
-		text, err := json.MarshalIndent(&results, "", "  ")
-		if err == nil {
-			err = os.WriteFile(*reportFile, append(text, '\n'), 0o666)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	if err := saved(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if *reportFile == "" {
+		fmt.Print(results.table())
 	}
 	os.Exit(code)
+}
+
+// saved writes the report, if one is wanted.
+func saved() error {
+	if *reportFile == "" {
+		return nil
+	}
+	return results.write(*reportFile)
+}
+
+// checkAll runs all sections, and returns 1 if any is not ok.
+func checkAll() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := runSections(ctx, sections, *budget, &results, func(s section, file string) *exec.Cmd {
+		fmt.Printf("%s ...\n", s.name)
+		return exec.Command(os.Args[0], "-test.run", "^("+s.tests+")$", "-report", file, "-program", *programAt,
+			"-data", *dataAt, "-small="+strconv.FormatBool(*small), "-precisions", *only, "-python", *python,
+			"-budget", s.limit.String(), "-test.short="+strconv.FormatBool(testing.Short()))
+	}, func() error {
+		if !*small {
+			results.judge()
+		}
+		return saved()
+	})
+	fmt.Print(results.table())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for _, s := range results.Sections {
+		if s.State != "ok" {
+			return 1
+		}
+	}
+	return 0
+}
+
+// measured notes a measurement, and saves the report.
+func measured(t *testing.T, name, unit string, value float64, note string) {
+	t.Helper()
+	results.Benchmarks = append(results.Benchmarks, measurement{name, unit, value, note})
+	if err := saved(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // checked notes how a test ends, and returns the card.
@@ -72,6 +127,9 @@ func checked(t *testing.T) *Card {
 			results.Checks[t.Name()] = "skipped"
 		default:
 			results.Checks[t.Name()] = "ok"
+		}
+		if err := saved(); err != nil {
+			t.Error(err)
 		}
 	})
 	survey, err := Ask(0)
@@ -129,6 +187,30 @@ func openCard(t *testing.T, c *Card) *card {
 		}
 	})
 	return dev
+}
+
+// TestCardLoad loads every kernel, which lets the driver compile them: from then
+// on it has them in its cache.
+func TestCardLoad(t *testing.T) {
+	c := checked(t)
+	dev := openCard(t, c)
+	all, err := kernels.Modules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, count := time.Now(), 0
+	for _, m := range all {
+		if m.SM > 10*c.Major+c.Minor {
+			continue
+		}
+		for _, kernel := range m.Kernels {
+			if err := dev.Do(func() error { return dev.Prepare(kernel, 0) }); err != nil {
+				t.Errorf("%s: %v", kernel, err)
+			}
+			count++
+		}
+	}
+	measured(t, "loading all kernels", "s", time.Since(begin).Seconds(), fmt.Sprintf("%d kernels, wall clock", count))
 }
 
 // TestCardOps runs the suite of all ops against ref.
@@ -230,27 +312,4 @@ func random(n int) []float32 {
 		v[i] = float32(r.NormFloat64())
 	}
 	return v
-}
-
-// table is the report for people.
-func (r *report) table() string {
-	var b strings.Builder
-	if r.Card != nil {
-		fmt.Fprintf(&b, "\n%s, CUDA driver %s, %s\n", r.Card, r.Driver, r.Date)
-	}
-	for name, state := range r.Checks {
-		if state != "ok" {
-			fmt.Fprintf(&b, "%s: %s\n", name, state)
-		}
-	}
-	if len(r.Benchmarks) > 0 {
-		fmt.Fprintf(&b, "\n| work | gespann | PyTorch eager | compiled | |\n|---|---|---|---|---|\n")
-	}
-	for _, m := range r.Benchmarks {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Name, m.show(m.Value), m.show(m.Eager), m.show(m.Compiled), m.Note)
-	}
-	if r.Torch != "" {
-		fmt.Fprintf(&b, "\nPyTorch: %s\n", r.Torch)
-	}
-	return b.String()
 }

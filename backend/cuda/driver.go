@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/gespann/gespann/backend/cuda/plan"
 )
@@ -58,6 +59,9 @@ type queue interface {
 	Await(i int) error
 	// Sync waits for everything.
 	Sync() error
+	// Time returns how long the queue works on what f asks, and waits for it. It
+	// is not called while capturing.
+	Time(f func() error) (time.Duration, error)
 }
 
 // Marks: two for the pace, then one for each stage.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/gespann/gespann/backend/cuda/plan"
@@ -126,6 +127,13 @@ func (f *fake) Clear(dst address, bytes int64) error {
 func (f *fake) Mark(int) error  { return nil }
 func (f *fake) Await(int) error { return nil }
 func (f *fake) Sync() error     { f.counts["sync"]++; return nil }
+
+// Time takes a millisecond for each call and launch in f.
+func (f *fake) Time(do func() error) (time.Duration, error) {
+	before := f.counts["launch"] + f.counts["replay"]
+	err := do()
+	return time.Duration(f.counts["launch"]+f.counts["replay"]-before) * time.Millisecond, err
+}
 
 type fakeGraph []*command
 

@@ -9,6 +9,7 @@
 #include "main.cpp"
 #undef main
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 
@@ -167,9 +168,19 @@ int cuGraphLaunch(void* g, void* s) {
   });
 }
 
-int cuEventCreate(void** e, unsigned) { *e = new char; return ready(); }
-int cuEventDestroy_v2(void* e) { delete (char*)e; return SUCCESS; }
-int cuEventRecord(void* e, void* s) { return e && s ? ready() : INVALID_HANDLE; }
+typedef std::chrono::steady_clock Clock;
+int cuEventCreate(void** e, unsigned) { *e = new Clock::time_point(); return ready(); }
+int cuEventDestroy_v2(void* e) { delete (Clock::time_point*)e; return SUCCESS; }
+int cuEventRecord(void* e, void* s) {
+  if (!e || !s) return INVALID_HANDLE;
+  *(Clock::time_point*)e = Clock::now();
+  return ready();
+}
+int cuEventElapsedTime(float* ms, void* from, void* to) {
+  if (!from || !to) return INVALID_HANDLE;
+  *ms = std::chrono::duration<float, std::milli>(*(Clock::time_point*)to - *(Clock::time_point*)from).count();
+  return ready();
+}
 int cuEventSynchronize(void* e) { return e ? ready() : INVALID_HANDLE; }
 
 int cuModuleLoadData(void** m, const void* text) { *m = (void*)text; return ready(); }

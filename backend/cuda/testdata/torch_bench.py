@@ -1,6 +1,9 @@
-# Times the workloads of card_bench_test.go with PyTorch, eager and compiled, with
+# Times the workloads of card_steps_test.go with PyTorch, eager and compiled, with
 # the data on the device. Prints a JSON object per line: milliseconds of a training
-# step, or TFLOP/s of a product; the names are those in card_bench_test.go.
+# step, or TFLOP/s of a product, medians by CUDA events; the names are those of the
+# Go side.
+#
+#   python3 - PRECISIONS SECONDS [small] < torch_bench.py
 import json
 import statistics
 import sys
@@ -8,6 +11,12 @@ import time
 
 import torch
 from torch import nn
+
+began = time.monotonic()
+precisions, seconds = sys.argv[1].split(","), float(sys.argv[2])
+small = len(sys.argv) > 3
+ROWS = 60000
+ROUNDS = 5
 
 
 def mlp(*sizes):
@@ -23,28 +32,42 @@ def cnn():
         nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10))
 
 
-def sgd(params, compiled):
-    return torch.optim.SGD(params, lr=0.01)
+def sgd(params):
+    return torch.optim.SGD(params, lr=0.01, fused=True)
 
 
-def adam(params, compiled):
+def adam(params):
     return torch.optim.Adam(params, lr=0.001, fused=True)
 
 
+# In the order of what one wants to know most.
 WORK = [
-    ("mlp-512 sgd 128", 128, lambda: mlp(784, 512, 512, 10), sgd),
     ("mlp-512 adam 128", 128, lambda: mlp(784, 512, 512, 10), adam),
-    ("mlp-2000 adam 128", 128, lambda: mlp(784, 1000, 2000, 1000, 10), adam),
     ("cnn adam 128", 128, cnn, adam),
     ("cnn adam 1024", 1024, cnn, adam),
+    ("mlp-512 sgd 128", 128, lambda: mlp(784, 512, 512, 10), sgd),
+    ("mlp-2000 adam 128", 128, lambda: mlp(784, 1000, 2000, 1000, 10), adam),
 ]
-ROWS = 60000
+
+
+def median_ms(f):
+    """The median of ROUNDS times after one."""
+    took = []
+    for r in range(ROUNDS + 1):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        f()
+        end.record()
+        end.synchronize()
+        if r > 0:
+            took.append(begin.elapsed_time(end))
+    return statistics.median(took)
 
 
 def step_ms(batch, build, optimizer, precision, compiled):
     torch.manual_seed(1)
     model = build().cuda()
-    opt = optimizer(model.parameters(), compiled)
+    opt = optimizer(model.parameters())
     x = torch.rand(ROWS, 1, 28, 28, device="cuda")
     y = torch.randint(0, 10, (ROWS,), device="cuda")
     loss_of = nn.CrossEntropyLoss()
@@ -56,57 +79,54 @@ def step_ms(batch, build, optimizer, precision, compiled):
     if compiled:
         loss = torch.compile(loss, mode="reduce-overhead")
     order = torch.randperm(ROWS, device="cuda")
+    steps = 3 if small else min(ROWS // batch, 200)
 
-    def step(i):
-        rows = order[i * batch:(i + 1) * batch]
-        opt.zero_grad(set_to_none=True)
-        loss(x[rows], y[rows]).backward()
-        opt.step()
-
-    steps = ROWS // batch
-    took = []
-    for r in range(6):
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
+    def span():
         for i in range(steps):
-            step(i)
-        torch.cuda.synchronize()
-        if r > 0:
-            took.append(1000 * (time.perf_counter() - begin) / steps)
-    return statistics.median(took)
+            rows = order[i * batch:(i + 1) * batch]
+            opt.zero_grad(set_to_none=True)
+            loss(x[rows], y[rows]).backward()
+            opt.step()
+
+    return median_ms(span) / steps
 
 
 def matmul_tflops(n, precision):
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = torch.randn(n, n, device="cuda", dtype=dtype), torch.randn(n, n, device="cuda", dtype=dtype)
-    took = []
-    for r in range(9):
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
+
+    def products():
         for _ in range(10):
             a @ b
-        torch.cuda.synchronize()
-        if r > 1:
-            took.append((time.perf_counter() - begin) / 10)
-    return 2e-12 * n**3 / statistics.median(took)
+
+    return 2e-12 * n**3 / (median_ms(products) / 1e4)
 
 
 def say(**what):
     print(json.dumps(what), flush=True)
 
 
-say(version=torch.__version__)
-for precision in sys.argv[1].split(","):
+def mode(precision):
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    for name, batch, build, optimizer in WORK:
-        result = {"name": f"{name} {precision}"}
-        for key, compiled in [("eager", False), ("compiled", True)]:
+
+
+say(version=torch.__version__)
+for precision in precisions:
+    mode(precision)
+    for n in [64] if small else [4096, 8192]:
+        say(name=f"matmul {n} {precision}", eager=matmul_tflops(n, precision))
+for compiled in [False, True]:
+    for precision in precisions:
+        mode(precision)
+        for name, batch, build, optimizer in WORK:
+            if time.monotonic() - began > seconds - 40:
+                sys.exit(0)  # another might not end in time, and these are whole
+            key = "compiled" if compiled else "eager"
+            result = {"name": f"{name} {precision}"}
             try:
                 torch._dynamo.reset()
                 result[key] = step_ms(batch, build, optimizer, precision, compiled)
             except Exception as e:  # such as no compiler for torch.compile
-                result.setdefault("errors", {})[key] = str(e)[:200]
-        say(**result)
-    for n in [4096, 8192]:
-        say(name=f"matmul {n} {precision}", eager=matmul_tflops(n, precision))
+                result["errors"] = {key: str(e)[:200]}
+            say(**result)
