@@ -1,6 +1,10 @@
 package backend
 
-import "context"
+import (
+	"context"
+
+	"github.com/gespann/gespann/internal/data"
+)
 
 // A Replica is a session that is one of several that train the same model: its
 // steps can be taken apart. Sessions of cpu, ref and gpu are Replicas.
@@ -34,6 +38,10 @@ type Replica interface {
 	Trace(ctx context.Context, at StepAt, part Part, loss float32) error
 	// Outcomes describes the metrics of an Outcome.
 	Outcomes() Layout
+	// EvaluateBatches calls each with the statistics of batches first ≤ i < last of
+	// a split, in order. Those of all batches, added one after the other, are what
+	// Evaluate returns, to the bit.
+	EvaluateBatches(ctx context.Context, split data.Split, first, last int, each func(Stats)) error
 }
 
 // A StepAt says which optimiser step.

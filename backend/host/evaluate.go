@@ -11,15 +11,42 @@ import (
 
 // Evaluate returns loss and metrics over a split, taken in order.
 func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
-	if s.job.Data == nil || int(split) >= len(s.job.Data.Parts) {
-		return stats, fmt.Errorf("evaluate: the job has no such data")
+	part, err := s.split(split)
+	if err != nil {
+		return stats, err
 	}
-	part := &s.job.Data.Parts[split]
-	err = s.forward(ctx, &part.X, &part.Y, part.Rows, func(pr *program, rows int) error {
+	err = s.forward(ctx, &part.X, &part.Y, 0, part.Rows, func(pr *program, rows int) error {
 		pr.addTo(&stats, rows)
 		return nil
 	})
 	return stats, err
+}
+
+// EvaluateBatches calls each with the statistics of batches first ≤ i < last.
+func (s *session) EvaluateBatches(ctx context.Context, split data.Split, first, last int,
+	each func(backend.Stats)) error {
+	part, err := s.split(split)
+	if err != nil {
+		return err
+	}
+	size := s.job.BatchSize
+	if batches := (part.Rows + size - 1) / size; first < 0 || last < first || last > batches {
+		return fmt.Errorf("evaluate: batches %d to %d of %d", first, last-1, batches)
+	}
+	return s.forward(ctx, &part.X, &part.Y, first*size, min(last*size, part.Rows),
+		func(pr *program, rows int) error {
+			var stats backend.Stats
+			pr.addTo(&stats, rows)
+			each(stats)
+			return nil
+		})
+}
+
+func (s *session) split(split data.Split) (*data.Part, error) {
+	if s.job.Data == nil || int(split) >= len(s.job.Data.Parts) {
+		return nil, fmt.Errorf("evaluate: the job has no such data")
+	}
+	return &s.job.Data.Parts[split], nil
 }
 
 // Predict calls emit with the model's output for consecutive rows of x.
@@ -40,21 +67,21 @@ func (s *session) Predict(ctx context.Context, x *data.Table,
 	if pr.prediction == nil {
 		return fmt.Errorf("program %s has no output %s", pr.p.Name, ir.OutPrediction)
 	}
-	return s.forward(ctx, x, nil, rows, func(pr *program, _ int) error {
+	return s.forward(ctx, x, nil, 0, rows, func(pr *program, _ int) error {
 		return emit(pr.prediction, pr.shape)
 	})
 }
 
-// forward runs the inference program over rows in order, and calls each after
-// every batch. Without y it is the program without targets.
-func (s *session) forward(ctx context.Context, x, y *data.Table, rows int,
+// forward runs the inference program over rows first ≤ r < last in order, and
+// calls each after every batch. Without y it is the program without targets.
+func (s *session) forward(ctx context.Context, x, y *data.Table, first, last int,
 	each func(pr *program, rows int) error) error {
-	order := data.InOrder(rows)
-	for first := 0; first < rows; first += s.job.BatchSize {
+	order := data.InOrder(last)
+	for ; first < last; first += s.job.BatchSize {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		batchRows := s.rows[:min(s.job.BatchSize, rows-first)]
+		batchRows := s.rows[:min(s.job.BatchSize, last-first)]
 		order.Fill(batchRows, first)
 		pr, err := s.program(forward, len(batchRows), y != nil)
 		if err != nil {
