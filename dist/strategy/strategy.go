@@ -1,9 +1,16 @@
 // Package strategy has the ways in which several workers train one model: what a
 // worker sends, what the center makes of it, and what the worker does with the
-// answer. It is arithmetic on vectors: no messages, no clock.
+// answer. It is arithmetic on vectors: no connections, no clock.
 //
 // Notation: w a worker's parameters and states, p those that it last got from the
-// center, c the center's, k the window in steps, n the number of workers.
+// center, c the center's, k the window in steps, n the number of workers, α = rho
+// times the learning rate.
+//
+// States are the running statistics of batch normalisation. They are averages
+// themselves, not sums of small changes: to add what several workers changed, or to
+// go beyond a mean, can make a variance negative. So whatever a rule does with
+// parameters, states become a weighted mean of what the workers and the center have:
+// see each rule.
 package strategy
 
 // A Pattern says how workers and center take turns.
@@ -27,9 +34,12 @@ type Strategy struct {
 	Name    string
 	Pattern Pattern
 	Source  string // paper
-	// Window returns k, when an epoch has so many steps.
+	Params  []Param
+	// Window returns k, when an epoch has so many steps. When fewer than n·k are left
+	// in the epoch, n workers that take a round together share them equally.
 	Window func(p Params, stepsPerEpoch int) int
-	// NewCenter and NewLocal return the two sides; nil for AllReduce.
+	// NewCenter and NewLocal return the two sides; nil for AllReduce. A center may
+	// keep a momentum: a new one is made when c is set from outside.
 	NewCenter func(p Params) Center
 	NewLocal  func(p Params) Local
 }
@@ -38,7 +48,29 @@ type Strategy struct {
 // takes from the rest of the spec.
 type Params struct {
 	Named map[string]float64 // "window", "rho", "outer_learning_rate", ...
-	Rate  float64            // learning rate of the optimiser
+	Rate  float64            // learning rate of the optimiser, before any schedule
+	// States are where vectors have states, in order; the rest is parameters.
+	States []Range
+}
+
+// A Range is the elements Lo ≤ i < Hi of a vector.
+type Range struct{ Lo, Hi int }
+
+// window is the Window of strategies that have it as a parameter.
+func window(p Params, _ int) int { return int(p.Named["window"]) }
+
+// epoch is the Window of strategies whose workers take all there is.
+func epoch(_ Params, stepsPerEpoch int) int { return stepsPerEpoch }
+
+// split calls params and states for the ranges of a vector of length n.
+func (p Params) split(n int, params, states func(lo, hi int)) {
+	at := 0
+	for _, r := range p.States {
+		params(at, r.Lo)
+		states(r.Lo, r.Hi)
+		at = r.Hi
+	}
+	params(at, n)
 }
 
 // A Center is the center's side. Its methods are not called concurrently.
@@ -49,6 +81,9 @@ type Center interface {
 	Merge(c, commit, reply []float32, staleness int)
 	// Round merges the commits of a round, made after so many steps each, into c.
 	// What the workers get is c.
+	//
+	// Strategies of Windows merge one after the other; for those of Rounds, Merge is a
+	// round of one.
 	Round(c []float32, commits [][]float32, steps []int)
 }
 

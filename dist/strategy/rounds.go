@@ -1,0 +1,126 @@
+package strategy
+
+// whole is the worker's side where w goes to and fro.
+//
+//	commit  w
+//	then    w = p = reply
+type whole struct{}
+
+func newWhole(Params) Local { return whole{} }
+
+func (whole) Commit(out, w, _ []float32, _ int) { copy(out, w) }
+
+func (whole) Receive(w, p, reply []float32) {
+	copy(w, reply)
+	copy(p, reply)
+}
+
+// mean is the center of local_sgd and averaging.
+//
+//	c = Σ sᵢ·wᵢ / Σ sᵢ
+//
+// where worker i took sᵢ steps: the plain mean of the papers when all took equally
+// many, which they do except at the end of an epoch. Parameters and states alike. The
+// mean of equal vectors has their bits.
+//
+// Source: Stich, Local SGD converges fast and communicates little, ICLR 2019, arXiv
+// 1805.09767, alg. 1; with a window of an epoch McDonald, Hall and Mann,
+// Distributed training strategies for the structured perceptron, NAACL 2010 (iterative
+// parameter mixing); weights by the amount of work as in McMahan et al., AISTATS
+// 2017, arXiv 1602.05629.
+type mean struct{}
+
+func newMean(Params) Center { return mean{} }
+
+func (mean) Round(c []float32, commits [][]float32, steps []int) {
+	meanOf(c, commits, steps)
+}
+
+func (m mean) Merge(c, commit, reply []float32, _ int) { mergeAlone(m, c, commit, reply) }
+
+// meanOf writes the mean of commits to out, weighted by steps, if there were any.
+// The sum is in float64, so that n equal numbers, divided by n, are what they were.
+func meanOf(out []float32, commits [][]float32, steps []int) {
+	total := 0
+	for _, s := range steps {
+		total += s
+	}
+	if total == 0 {
+		return
+	}
+	for i := range out {
+		sum := 0.0
+		for k, w := range commits {
+			sum += float64(float64(steps[k]) * float64(w[i]))
+		}
+		out[i] = float32(sum / float64(total))
+	}
+}
+
+// mergeAlone is a round of one.
+func mergeAlone(center Center, c, commit, reply []float32) {
+	center.Round(c, [][]float32{commit}, []int{1})
+	copy(reply, c)
+}
+
+// outer is the center of diloco: Nesterov's momentum on what the workers changed.
+//
+//	Δ = c − Σ sᵢ·wᵢ / Σ sᵢ
+//	v = μ·v + Δ
+//	c = c − η·(Δ + μ·v)
+//
+// where η is outer_learning_rate, μ outer_momentum, and v zero at first. States are
+// the mean of the workers': a step beyond it could make a variance negative.
+//
+// Source: Douillard et al., DiLoCo: distributed low-communication training of
+// language models, 2023, arXiv 2311.08105, alg. 1, with the outer optimiser that is
+// best there.
+type outer struct {
+	Params
+	v, mean []float32
+}
+
+func newOuter(p Params) Center { return &outer{Params: p} }
+
+func (o *outer) Round(c []float32, commits [][]float32, steps []int) {
+	if len(o.v) != len(c) {
+		o.v, o.mean = make([]float32, len(c)), make([]float32, len(c))
+	}
+	copy(o.mean, c) // for a round without steps
+	meanOf(o.mean, commits, steps)
+	rate, momentum := float32(o.Named["outer_learning_rate"]), float32(o.Named["outer_momentum"])
+	o.split(len(c), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			d := c[i] - o.mean[i]
+			o.v[i] = float32(momentum*o.v[i]) + d
+			c[i] -= float32(rate * (d + float32(momentum*o.v[i])))
+		}
+	}, func(lo, hi int) { copy(c[lo:hi], o.mean[lo:hi]) })
+}
+
+func (o *outer) Merge(c, commit, reply []float32, _ int) { mergeAlone(o, c, commit, reply) }
+
+// latest is the center of single and of each member of an ensemble: c = w.
+//
+// Source of ensembles: Hansen and Salamon, Neural network ensembles, IEEE Trans.
+// Pattern Anal. Mach. Intell. 12 (1990).
+type latest struct{}
+
+func newLatest(Params) Center { return latest{} }
+
+func (latest) Merge(c, commit, reply []float32, _ int) {
+	copy(c, commit)
+	copy(reply, c)
+}
+
+func (l latest) Round(c []float32, commits [][]float32, _ []int) { mergeInOrder(l, c, commits) }
+
+// member is the worker's side of an ensemble: it sends its variables, and gets no
+// answer.
+type member struct{}
+
+func newMember(Params) Local { return member{} }
+
+func (member) Commit(out, w, _ []float32, _ int) { copy(out, w) }
+
+func (member) Receive(_, _, _ []float32) {}
