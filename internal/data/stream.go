@@ -35,12 +35,16 @@ func (s *Set) Pieces() iter.Seq[[]byte] {
 	}
 }
 
-// Digest returns a SHA-256, in hexadecimal, of all that training sees of the set:
-// shapes, normalisation, elements, and the number of classes. It is the same on
-// every machine, and other for other data.
+// Digest returns a SHA-256, in hexadecimal, of all that a model and its training
+// see of the set: shapes, normalisation, elements, classes, and whether features
+// are ids. It is the same on every machine, and other for other data.
 func (s *Set) Digest() string {
 	h := sha256.New()
-	head := appendInts([]byte("gespann data 1\n"), s.Classes)
+	ids := 0
+	if s.Prep.Ints {
+		ids = 1
+	}
+	head := appendInts([]byte("gespann data 1 "+s.Prep.Target+"\n"), s.Classes, ids)
 	for i := range s.Parts {
 		p := &s.Parts[i]
 		head = appendInts(head, p.Rows)

@@ -113,14 +113,16 @@ func TestPiecesCopy(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	const want = "2afa524135ac5d5040e314662f155808" // computed by another program
-	s := &Set{Classes: 2}
+	const want = "f2def4045b79db81b102e36c91da3747" // computed by another program
+	s := &Set{Classes: 2, Prep: Prep{Target: Classes}}
 	s.Parts[Train] = Part{Rows: 2, X: Table{Shape: []int{1}, F32: []float32{1, 2}}, Y: Table{I32: []int32{0, 1}}}
 	if got := s.Digest(); !strings.HasPrefix(got, want) {
 		t.Errorf("Digest = %s, want %s...: has the form changed?", got, want)
 	}
 	same, other := streamed(), []func(*Set){
 		func(s *Set) { s.Classes++ },
+		func(s *Set) { s.Prep.Ints = true },
+		func(s *Set) { s.Prep.Target = OneHot },
 		func(s *Set) { s.Parts[Train].X.F32[359999] = 0.123 },
 		func(s *Set) { s.Parts[Train].X.Shape = []int{2, 3} },
 		func(s *Set) { s.Parts[Train].Y.U8[77] ^= 1 },
@@ -135,7 +137,7 @@ func TestDigest(t *testing.T) {
 			y.U8 = nil
 		},
 	}
-	same.Source, same.Prep = "elsewhere", Prep{}
+	same.Source, same.Prep.Source, same.Prep.Labels = "elsewhere", "npy", nil
 	same.Parts[Validation].X.F32 = []float32{} // no rows of any type
 	if same.Digest() != streamed().Digest() {
 		t.Error("the digest depends on what training does not see")
