@@ -217,14 +217,17 @@ func testCancel(t *testing.T, b backend.Backend) {
 	sameBits(t, "canceled", snapshot(t, s), job.Programs.(*Tiny).Initial(), backend.Stats{}, backend.Stats{})
 }
 
-func testNotFinite(t *testing.T, b backend.Backend) {
+// A traceCase spoils a job, and says what of it is the first not to be finite.
+type traceCase struct {
+	name  string
+	spoil func(vars [][]float32, job backend.Job)
+	layer string
+	value string
+}
+
+func traces() []traceCase {
 	nan, huge := float32(math.NaN()), float32(3e38)
-	for _, c := range []struct {
-		name  string
-		spoil func(vars [][]float32, job backend.Job)
-		layer string
-		value string
-	}{
+	return []traceCase{
 		{"variable", func(vars [][]float32, _ backend.Job) { vars[b1][3] = nan }, "dense", "variable dense.bias"},
 		{"data", func(_ [][]float32, job backend.Job) { job.Data.Parts[data.Train].X.F32[2005] = nan },
 			"the data", "input x"},
@@ -233,7 +236,11 @@ func testNotFinite(t *testing.T, b backend.Backend) {
 				vars[k2][i] = huge
 			}
 		}, "model[3] matmul", "matmul output"},
-	} {
+	}
+}
+
+func testNotFinite(t *testing.T, b backend.Backend) {
+	for _, c := range traces() {
 		t.Run(c.name, func(t *testing.T) {
 			job := Job(t, 16, 2)
 			vars := job.Programs.(*Tiny).Initial()
@@ -275,8 +282,11 @@ func testRestore(t *testing.T, b backend.Backend) {
 // testAllocations checks that a longer span allocates no more than a short one.
 func testAllocations(t *testing.T, b backend.Backend) {
 	job := Job(t, 32, 1)
-	s := open(t, b, job)
-	span := epoch(job, 0)
+	countAllocations(t, open(t, b, job), epoch(job, 0))
+}
+
+func countAllocations(t *testing.T, s backend.Session, span backend.Span) {
+	t.Helper()
 	train(t, s, span)
 	allocs := func(steps int) float64 {
 		span := span

@@ -22,3 +22,7 @@ func TestOps(t *testing.T) {
 }
 
 func TestSession(t *testing.T) { backendtest.Session(t, cpu{}) }
+
+func TestReplica(t *testing.T) { backendtest.Replica(t, "cpu") }
+
+func TestShards(t *testing.T) { backendtest.Shards(t, cpu{}) }

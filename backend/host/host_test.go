@@ -27,11 +27,12 @@ func TestAlloc(t *testing.T) {
 	}
 }
 
-// An executor counts how often it is closed.
+// An executor counts how often it is closed, and what it compiles.
 type executor struct {
 	ref.Executor
-	closed int
-	err    error
+	closed   int
+	compiled int
+	err      error
 }
 
 func (e *executor) Close() { e.closed++ }
@@ -40,6 +41,7 @@ func (e *executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
+	e.compiled++
 	for i := range p.Values {
 		for _, at := range []unsafe.Pointer{
 			unsafe.Pointer(unsafe.SliceData(s.F[i])), unsafe.Pointer(unsafe.SliceData(s.I[i])),

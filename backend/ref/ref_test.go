@@ -20,4 +20,7 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	backendtest.Session(t, b)
+	t.Run("shards", func(t *testing.T) { backendtest.Shards(t, b, backendtest.NoThreads) })
 }
+
+func TestReplica(t *testing.T) { backendtest.Replica(t, "ref") }
