@@ -77,11 +77,11 @@ type Var struct {
 
 // A Span is backend.Span without sums and hooks.
 type Span struct {
-	Epoch int     `json:"epoch"`
-	First int     `json:"first"`
-	Last  int     `json:"last"`
-	Done  int64   `json:"done"` // optimiser steps before First
-	Rates Floats  `json:"rates"`
+	Epoch int    `json:"epoch"`
+	First int    `json:"first"`
+	Last  int    `json:"last"`
+	Done  int64  `json:"done"` // optimiser steps before First
+	Rates Floats `json:"rates"`
 }
 
 // A Cost is where a worker's time went since it joined the job, in seconds, and
@@ -169,6 +169,7 @@ type (
 		Err       string     `json:"err"`
 		Fatal     bool       `json:"fatal"`
 		NotFinite *NotFinite `json:"not_finite,omitempty"`
+		At        *Position  `json:"at,omitempty"` // with NotFinite: before that step
 	}
 	// Commit brings the result of a lease; the tensors that the strategy sends go
 	// with it: parameters and states, in order.
@@ -233,11 +234,13 @@ type (
 		Gen  int  `json:"gen"`
 		Span Span `json:"span"`
 	}
-	// Stop asks for Ran or Commit after the current step.
+	// Stop asks for Ran or Commit after the current step. Gen is 0 for a lease, and
+	// from a driver.
 	Stop struct {
 		Gen int `json:"gen"`
 	}
-	// Abort ends a group at once; steps that are not complete are dropped.
+	// Abort ends a group at once; steps that are not complete are dropped. Form and
+	// Close end the group before them, too.
 	Abort struct {
 		Gen int `json:"gen"`
 	}
@@ -251,7 +254,9 @@ type (
 		Load   bool   `json:"load"`
 		Member int    `json:"member"` // of an ensemble
 	}
-	// Merged answers Commit; what the strategy returns goes with it.
+	// Merged answers Commit; what the strategy returns goes with it. A Lease may
+	// come in place of Merged: without Load, the worker goes on from its own
+	// variables, in the same round; with it, its commit came too late.
 	Merged struct {
 		Job   string `json:"job"`
 		Lease int    `json:"lease"`
@@ -265,6 +270,8 @@ type (
 		Split data.Split `json:"split"`
 		First int        `json:"first"`
 		Last  int        `json:"last"`
+		// Member of an ensemble: whose tensors go with it.
+		Member int `json:"member,omitempty"`
 	}
 	// Close ends a job.
 	Close struct {
@@ -321,7 +328,8 @@ type (
 		Sums  Stats `json:"sums"`
 		Steps int   `json:"steps"`
 	}
-	// Progress tells how far Train is, about ten times a second.
+	// Progress tells how far Train is, up to ten times a second. Its Sums are empty:
+	// they are known when the span is complete.
 	Progress struct {
 		At Position `json:"at"`
 	}
