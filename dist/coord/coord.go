@@ -17,24 +17,30 @@ import (
 type Event interface{ event() }
 
 type (
-	// WorkerJoined: a worker has connected. Its ID is new among those present.
+	// WorkerJoined: a worker has connected. It is told Welcome, or dropped. When one
+	// with that ID is present, this connection takes the place of that one, which
+	// the caller ends.
 	WorkerJoined struct{ Hello wire.Hello }
-	// WorkerGone: a worker's connection has ended.
+	// WorkerGone: a worker's connection has ended. Not for one that was dropped, or
+	// whose place was taken.
 	WorkerGone struct {
 		ID     string
 		Reason string
 	}
-	// FromWorker: a message has come. Its tensors, if any, are at hand until the
-	// actions are done.
+	// FromWorker: a message has come, which wire.Validate accepts. Its tensors, if
+	// any, are at hand until the actions are done, and have the right length.
 	FromWorker struct {
 		ID  string
 		Msg wire.Message
 	}
-	// DriverJoined: a driver has connected, and asks for a job.
+	// DriverJoined: a driver has connected, and asks for a job. If the job is known
+	// and Attach.Again is set, this connection takes the place of an earlier one,
+	// which the caller ends; if it is not wanted, the actions have Refuse.
 	DriverJoined struct{ Attach wire.Attach }
 	// DriverGone: the driver of a job has lost its connection.
 	DriverGone struct{ Job string }
-	// FromDriver: a message has come.
+	// FromDriver: a message has come, which wire.Validate accepts. Rows are the
+	// caller's business, and ignored here.
 	FromDriver struct {
 		Job string
 		Msg wire.Message
@@ -59,7 +65,8 @@ func (Tick) event()         {}
 type Action interface{ action() }
 
 type (
-	// Tell sends a message to a worker.
+	// Tell sends a message to a worker. Messages may share memory with each other:
+	// they are not changed.
 	Tell struct {
 		ID  string
 		Msg wire.Message
@@ -71,7 +78,10 @@ type (
 		Msg wire.Message
 		With
 	}
-	// Drop ends a worker's connection. WorkerGone does not follow.
+	// Refuse ends the connection of the driver that has just joined, with Dismiss;
+	// the job, if there is one of that ID, goes on.
+	Refuse struct{ Job, Reason string }
+	// Drop ends a worker's connection, with Dismiss. WorkerGone does not follow.
 	Drop struct {
 		ID, Reason string
 		Retry      bool
@@ -93,14 +103,16 @@ type (
 		Staleness int
 		Member    int // of an ensemble
 	}
-	// Hold keeps the tensors of the event, a worker's commit after so many steps,
-	// for the end of the round.
+	// Hold keeps the tensors of the event, a worker's commit, for the end of the
+	// round, in place of what it has committed in this round before. Steps are
+	// those that it has taken in the round in all.
 	Hold struct {
 		Job   string
 		ID    string
 		Steps int
 	}
-	// Round merges what is held, in the order of IDs, into the center.
+	// Round merges what is held of these workers, some of which may be gone, in the
+	// order of IDs, into the center. Nothing is held then.
 	Round struct {
 		Job string
 		IDs []string
@@ -120,6 +132,7 @@ type (
 
 func (Tell) action()     {}
 func (Answer) action()   {}
+func (Refuse) action()   {}
 func (Drop) action()     {}
 func (Keep) action()     {}
 func (Merge) action()    {}
@@ -138,9 +151,11 @@ const (
 	// Base is all variables, as last kept.
 	Base
 	// Center is the center variable: parameters and states; of an ensemble, all
-	// variables of the lease's member.
+	// variables of the member that Lease or Evaluate names, but parameters and
+	// states alone for Evaluate. After Round it goes with Merged.
 	Center
-	// Reply is what the strategy returns to the worker for its latest commit.
+	// Reply is what the strategy returns to the worker for the commit of the Merge
+	// before it.
 	Reply
 	// Whole is all variables for a snapshot: the center where the strategy has one,
 	// with the optimiser state of the base.
