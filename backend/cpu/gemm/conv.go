@@ -36,7 +36,8 @@ func (s *ConvShape) pointwise() bool {
 // stride, and the inputs of one of them are KH runs of KW·C consecutive elements.
 // Images are copied, a band of rows at a time, only where they need zeros at their
 // left and right. Where each channel is a group of its own, products are elementwise
-// along the channels.
+// along the channels. Taps of 3 by 3 without strides, on channels in whole vectors, go
+// through Winograd's algorithm: see winograd.go.
 type Conv2D struct {
 	pool  *pool.Pool
 	path  *path
@@ -45,6 +46,8 @@ type Conv2D struct {
 	forward, gradInput           *correlation
 	gradWeight                   *convDW
 	forwardMM, inputMM, weightMM *MatMul
+	forwardWG, inputWG           *winograd
+	weightWG                     *winogradDW
 }
 
 // NewConv2D plans convolutions of the given shape on p.
@@ -67,6 +70,13 @@ func (c *Conv2D) Forward(y, x, w []float32, e *Epilogue) {
 		c.forwardMM.Run(y, x, w, e)
 		return
 	}
+	if winogradFits(c.path, s) {
+		if c.forwardWG == nil {
+			c.forwardWG = newWinograd(c.pool, c.path, forwardImage(s), -s.Win.PT, -s.Win.PL)
+		}
+		c.forwardWG.run(y, x, w, e)
+		return
+	}
 	if c.forward == nil {
 		c.forward = newCorrelation(c.pool, c.path, forwardImage(s), forwardPhases(s))
 	}
@@ -86,6 +96,13 @@ func (c *Conv2D) GradInput(dx, w, dy []float32, e *Epilogue) {
 		c.inputMM.Run(dx, dy, w, e)
 		return
 	}
+	if winogradFits(c.path, s) {
+		if c.inputWG == nil {
+			c.inputWG = newWinograd(c.pool, c.path, gradInputImage(s), s.Win.PT-2, s.Win.PL-2)
+		}
+		c.inputWG.run(dx, dy, w, e)
+		return
+	}
 	if c.gradInput == nil {
 		c.gradInput = newCorrelation(c.pool, c.path, gradInputImage(s), gradInputPhases(s))
 	}
@@ -102,6 +119,13 @@ func (c *Conv2D) GradWeight(dw, x, dy []float32) {
 			c.weightMM = newMatMul(c.pool, c.path, s.C, s.O, s.B*s.H*s.W, true, false)
 		}
 		c.weightMM.Run(dw, x, dy, nil)
+		return
+	}
+	if winogradFits(c.path, s) && winogradParts(s) >= winogradPartsMin {
+		if c.weightWG == nil {
+			c.weightWG = newWinogradDW(c.pool, c.path, s)
+		}
+		c.weightWG.run(dw, x, dy)
 		return
 	}
 	if c.gradWeight == nil {

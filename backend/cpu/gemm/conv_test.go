@@ -29,6 +29,12 @@ var convShapes = []struct {
 	{"pointwise-strides", ConvShape{B: 2, H: 7, W: 9, C: 6, O: 5, Win: win(1, 2, 1, 0)}},
 	{"keras-conv1", ConvShape{B: 2, H: 28, W: 28, C: 1, O: 32, Win: win(3, 1, 1, 0)}},
 	{"keras-conv2", ConvShape{B: 1, H: 12, W: 16, C: 32, O: 64, Win: win(3, 1, 1, 0)}},
+	{"winograd-same", ConvShape{B: 3, H: 11, W: 13, C: 16, O: 48, Win: win(3, 1, 1, 1)}},
+	{"winograd-odd", ConvShape{B: 2, H: 13, W: 12, C: 48, O: 16, Win: win(3, 1, 1, 0)}},
+	{"winograd-asymmetric", ConvShape{B: 2, H: 9, W: 17, C: 32, O: 32, Win: ir.Window{
+		KH: 3, KW: 3, SH: 1, SW: 1, DH: 1, DW: 1, PT: 2, PB: 0, PL: 0, PR: 2,
+	}}},
+	{"winograd-narrow", ConvShape{B: 40, H: 2, W: 1, C: 16, O: 16, Win: win(3, 1, 1, 1)}},
 	{"same", ConvShape{B: 3, H: 11, W: 13, C: 3, O: 17, Win: win(3, 1, 1, 1)}},
 	{"same-strides", ConvShape{B: 2, H: 15, W: 17, C: 5, O: 33, Win: win(3, 2, 1, 1)}},
 	{"resnet-stem", ConvShape{B: 2, H: 23, W: 21, C: 3, O: 16, Win: win(7, 2, 1, 3)}},
@@ -229,6 +235,12 @@ func BenchmarkConv2D(b *testing.B) {
 	}{
 		{"keras-conv1", ConvShape{B: 128, H: 28, W: 28, C: 1, O: 32, Win: win(3, 1, 1, 0)}},
 		{"keras-conv2", ConvShape{B: 128, H: 26, W: 26, C: 32, O: 64, Win: win(3, 1, 1, 0)}},
+		{"winograd-same", ConvShape{B: 3, H: 11, W: 13, C: 16, O: 48, Win: win(3, 1, 1, 1)}},
+		{"winograd-odd", ConvShape{B: 2, H: 13, W: 12, C: 48, O: 16, Win: win(3, 1, 1, 0)}},
+		{"winograd-asymmetric", ConvShape{B: 2, H: 9, W: 17, C: 32, O: 32, Win: ir.Window{
+			KH: 3, KW: 3, SH: 1, SW: 1, DH: 1, DW: 1, PT: 2, PB: 0, PL: 0, PR: 2,
+		}}},
+		{"winograd-narrow", ConvShape{B: 40, H: 2, W: 1, C: 16, O: 16, Win: win(3, 1, 1, 1)}},
 		{"same", ConvShape{B: 32, H: 32, W: 32, C: 64, O: 64, Win: win(3, 1, 1, 1)}},
 		{"strides", ConvShape{B: 32, H: 32, W: 32, C: 64, O: 128, Win: win(3, 2, 1, 1)}},
 		{"rgb", ConvShape{B: 32, H: 32, W: 32, C: 3, O: 32, Win: win(3, 1, 1, 1)}},

@@ -14,6 +14,7 @@ func generic() *path {
 		each: kernels{nil, genericEach}, eachWidth: genericSize,
 		transpose: genericTranspose, block: genericSize,
 		addTo: genericAddTo, lanes: 1,
+		lift: genericTransforms(),
 	}
 }
 

@@ -522,3 +522,53 @@ func addToavx512(dst, src *float32, n int)
 //
 //go:noescape
 func addToavx2(dst, src *float32, n int)
+
+// lift4avx512 maps grids of 4 by 4 vectors to 16 planes.
+//
+//go:noescape
+func lift4avx512(t *transform)
+
+// lift2avx512 maps grids of 2 by 2 vectors to 16 planes.
+//
+//go:noescape
+func lift2avx512(t *transform)
+
+// lift3avx512 maps grids of 3 by 3 vectors to 16 planes.
+//
+//go:noescape
+func lift3avx512(t *transform)
+
+// drop2avx512 maps 16 planes to grids of 2 by 2 vectors.
+//
+//go:noescape
+func drop2avx512(t *transform)
+
+// drop3avx512 maps 16 planes to grids of 3 by 3 vectors.
+//
+//go:noescape
+func drop3avx512(t *transform)
+
+// lift4avx2 maps grids of 4 by 4 vectors to 16 planes.
+//
+//go:noescape
+func lift4avx2(t *transform)
+
+// lift2avx2 maps grids of 2 by 2 vectors to 16 planes.
+//
+//go:noescape
+func lift2avx2(t *transform)
+
+// lift3avx2 maps grids of 3 by 3 vectors to 16 planes.
+//
+//go:noescape
+func lift3avx2(t *transform)
+
+// drop2avx2 maps 16 planes to grids of 2 by 2 vectors.
+//
+//go:noescape
+func drop2avx2(t *transform)
+
+// drop3avx2 maps 16 planes to grids of 3 by 3 vectors.
+//
+//go:noescape
+func drop3avx2(t *transform)

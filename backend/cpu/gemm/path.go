@@ -19,6 +19,7 @@ type path struct {
 	// addTo adds n floats, a multiple of lanes.
 	addTo func(dst, src *float32, n int)
 	lanes int
+	lift  transforms
 }
 
 // panel is how to handle panels of so many columns.

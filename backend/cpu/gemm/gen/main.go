@@ -57,6 +57,8 @@ func generate() (asm, decl []byte) {
 	o.transpose8()
 	o.addTo(avx512)
 	o.addTo(avx2)
+	o.transforms(avx512)
+	o.transforms(avx2)
 	return o.asm.Bytes(), o.decl.Bytes()
 }
 
