@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gespann/gespann/backend"
@@ -31,12 +32,14 @@ const (
 //
 //	h = relu(x·k1 + b1), n = batch_norm(h), d = dropout(n), z = d·k2 + b2
 //
-// with softmax cross-entropy, and SGD with momentum.
+// with softmax cross-entropy, and SGD with momentum or Adam.
 type Tiny struct {
 	t testing.TB
 	// Plain leaves out batch norm and dropout, so that the loss of a batch is
 	// the mean of the losses of its rows.
 	Plain bool
+	// Adam makes that the optimiser, whose steps depend on their number.
+	Adam bool
 }
 
 // Vars returns the variables.
@@ -53,6 +56,11 @@ func (m *Tiny) Vars() []ir.Var {
 	}
 	for _, v := range vars[:numParams] {
 		vars = append(vars, ir.Var{Name: "optimizer.m." + v.Name, Shape: v.Shape, Role: ir.OptState})
+	}
+	if m.Adam {
+		for _, v := range vars[:numParams] {
+			vars = append(vars, ir.Var{Name: "optimizer.v." + v.Name, Shape: v.Shape, Role: ir.OptState})
+		}
 	}
 	return vars
 }
@@ -167,15 +175,23 @@ func (m *Tiny) store(b *Builder, grads map[int]ir.Slot, add bool) {
 func (m *Tiny) Update() (*ir.Program, error) {
 	b := NewBuilder(m.t, "update", 0, m.Vars())
 	in := []ir.Slot{b.Input(ir.InRate, ir.Float, 1), b.Input(ir.InStep, ir.Int, 1)}
-	var params, momenta []ir.Slot
+	var params, momenta, squares []ir.Slot
 	for i := range numParams {
 		if m.Plain && (i == gamma || i == beta) {
 			continue
 		}
 		in = append(in, b.Grad(i))
 		params, momenta = append(params, b.Variable(i)), append(momenta, b.Variable(slots+i))
+		if m.Adam {
+			squares = append(squares, b.Variable(slots+numParams+i))
+		}
 	}
-	b.Assign(ir.SGD, ir.Attrs{Momentum: 0.9}, in, append(params, momenta...))
+	if m.Adam {
+		a := ir.Attrs{Beta1: 0.9, Beta2: 0.99, Eps: 1e-3}
+		b.Assign(ir.Adam, a, in, slices.Concat(params, momenta, squares))
+	} else {
+		b.Assign(ir.SGD, ir.Attrs{Momentum: 0.9}, in, append(params, momenta...))
+	}
 	if !m.Plain {
 		b.Assign(ir.EMA, ir.Attrs{Momentum: 0.9}, []ir.Slot{b.Grad(mean), b.Grad(variance)},
 			[]ir.Slot{b.Variable(mean), b.Variable(variance)})

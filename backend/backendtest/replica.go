@@ -83,6 +83,7 @@ func testReplicaSteps(t *testing.T, b backend.Backend) {
 	for _, c := range [][2]int{{32, 1}, {16, 3}, {50, 2}, {300, 1}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			job := Job(t, c[0], c[1])
+			job.Programs.(*Tiny).Adam = true
 			r, whole := replica(t, b, job), open(t, b, job)
 			span := epoch(job, 1)
 			want := train(t, whole, span)
