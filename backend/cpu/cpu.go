@@ -18,6 +18,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/backend/cpu/vec"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 )
@@ -41,10 +42,33 @@ func New(threads int) host.Executor {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &executor{pool: pool.New(threads)}
+	e := &executor{pool: pool.New(threads)}
+	e.addChunk = func(_, i int) {
+		lo, hi := i*grain, min((i+1)*grain, len(e.sum))
+		vec.Add(e.sum[lo:hi], e.sum[lo:hi], e.x[lo:hi])
+	}
+	return e
 }
 
-type executor struct{ pool *pool.Pool }
+type executor struct {
+	pool     *pool.Pool
+	sum, x   []float32 // that are being added
+	addChunk func(worker, chunk int)
+}
+
+// Add does sum[i] += x[i].
+func (e *executor) Add(sum, x []float32) {
+	e.sum, e.x = sum, x
+	chunks := ceilDiv(len(sum), grain)
+	if len(sum) >= serial {
+		e.pool.Run(chunks, e.addChunk)
+	} else {
+		for i := range chunks {
+			e.addChunk(0, i)
+		}
+	}
+	e.sum, e.x = nil, nil
+}
 
 // Close stops the threads.
 func (e *executor) Close() { e.pool.Close() }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/numtest"
 )
 
 // TestKernels finds ops without a row in the table.
@@ -65,6 +66,29 @@ func TestAllocs(t *testing.T) {
 			r.Exec(i)
 			if got := testing.AllocsPerRun(2, func() { r.Exec(i) }); got != 0 {
 				t.Errorf("%s allocates %v times with %d threads, want 0", ins.Op, got, threads)
+			}
+		}
+	}
+}
+
+// TestAdd compares sums of vectors with a plain loop, at sizes with and without a
+// second thread.
+func TestAdd(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		ex := New(threads)
+		t.Cleanup(ex.Close)
+		for _, n := range []int{0, 1, 17, grain, serial - 1, serial, 5*serial + 3} {
+			got, x := host.Alloc(n), host.Alloc(n)
+			want := make([]float32, n)
+			for i := range x {
+				got[i], x[i] = float32(i)*0.1, 1/float32(i+1)
+				want[i] = got[i] + x[i]
+			}
+			add := ex.(host.Adder)
+			add.Add(got, x)
+			numtest.Close(t, got, want, numtest.Tol{Why: "one rounding"})
+			if allocs := testing.AllocsPerRun(2, func() { add.Add(got, x) }); allocs != 0 {
+				t.Errorf("Add of %d elements allocates %v times, want 0", n, allocs)
 			}
 		}
 	}

@@ -14,6 +14,13 @@ type Executor interface {
 	Close()
 }
 
+// An Adder is an executor that adds vectors faster than a plain loop, to the same
+// bits.
+type Adder interface {
+	// Add does sum[i] += x[i]; the lengths are equal. It allocates nothing.
+	Add(sum, x []float32)
+}
+
 // Slots is the memory of a program's values, by slot: F for Float, I for Int,
 // nil in the other. Views share the memory of what they show. Each begins at a
 // multiple of 64 bytes and is followed by 64 elements that may be read, whatever

@@ -48,8 +48,12 @@ func (s *session) open() error {
 		if n < s.job.Accumulate {
 			return fmt.Errorf("got %d shards, want at least the accumulation, %d", n, s.job.Accumulate)
 		}
+		var add func(sum, x []float32)
+		if a, ok := s.ex.(Adder); ok {
+			add = a.Add
+		}
 		var err error
-		if s.tree, err = sumtree.New(n, nil); err != nil {
+		if s.tree, err = sumtree.New(n, add); err != nil {
 			return err
 		}
 	}
