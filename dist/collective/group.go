@@ -47,6 +47,9 @@ func (g *group) start() {
 
 // recv fills b with what comes from a peer.
 func (g *group) recv(p *peer, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if err := p.link.Recv(b); err != nil {
 		return g.fail(&PeerError{p.id, err})
 	}
