@@ -22,6 +22,8 @@ type options struct {
 	serve, against             string
 	threads                    int
 	list, stranger, profile    bool
+	products, whole            bool
+	data, scale                string
 	plan
 }
 
@@ -39,6 +41,10 @@ func main() {
 	flag.BoolVar(&o.list, "list", false, "list the works")
 	flag.BoolVar(&o.stranger, "stranger", false, "time ours beside a process that burns one processor")
 	flag.BoolVar(&o.profile, "profile", false, "time each instruction of ours")
+	flag.BoolVar(&o.products, "products", false, "time matrix products against the peak of multiply-adds")
+	flag.BoolVar(&o.whole, "whole", false, "time whole trainings of configs/mnist-mlp.yaml, from start to saved model")
+	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole")
+	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
 	o.pause = 20 * time.Millisecond
 	if err := run(&o); err != nil {
@@ -57,6 +63,14 @@ func run(o *options) error {
 		burn()
 	case o.serve != "":
 		return fmt.Errorf("-serve: got %q, want gespann or gorgonia", o.serve)
+	}
+	switch {
+	case o.products:
+		return raceProducts(o)
+	case o.whole:
+		return raceWhole(o)
+	case o.scale != "":
+		return drawScale(o)
 	}
 	chosen, err := choose(o.works, o.threads)
 	if err != nil {
