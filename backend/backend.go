@@ -93,8 +93,8 @@ type Span struct {
 	// Tick is added to the number of each gradient run, for dropout: replicas that
 	// take different steps at the same time use different masks.
 	Tick int64
-	// Report, if not nil, may be called by Train, from its goroutine, with the sums
-	// and steps so far, in spans that take long.
+	// Report, if not nil, may be called by Train, from its goroutine, with the steps
+	// so far, in spans that take long, and with the sums that it knows by then.
 	Report func(sums Stats, steps int)
 }
 

@@ -23,9 +23,9 @@ type Started struct {
 
 // Progress tells how far the current epoch is, some ten times a second.
 type Progress struct {
-	Epoch, Epochs int // counted from 1
-	Step, Steps   int // of the epoch
-	Values        []Value
+	Epoch, Epochs int     // counted from 1
+	Step, Steps   int     // of the epoch
+	Values        []Value // so far as they are known: nil before the end of a long span
 	RowsPerSecond float64
 	Left          time.Duration // until the end of the run, validation included
 }

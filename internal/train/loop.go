@@ -179,10 +179,18 @@ func (l *loop) report() {
 	l.Events(Progress{
 		Epoch: l.at.Epoch + 1, Epochs: l.Spec.Train.Epochs,
 		Step: l.at.Step, Steps: l.steps,
-		Values:        values(l.at.Sums.stats(), l.Model.Metrics(), ""),
-		RowsPerSecond: float64(l.at.Sums.Rows) / float64(l.at.Seconds),
+		Values:        l.values(),
+		RowsPerSecond: float64(min(l.at.Step*l.at.PerStep, l.at.Rows)) / float64(l.at.Seconds),
 		Left:          l.left(),
 	})
+}
+
+// values returns what is known of the epoch so far.
+func (l *loop) values() []Value {
+	if l.at.Sums.Rows == 0 {
+		return nil
+	}
+	return values(l.at.Sums.stats(), l.Model.Metrics(), "")
 }
 
 // left guesses the time until the last epoch ends.

@@ -1,0 +1,199 @@
+// Package cluster is the backend of several workers. Its session computes nothing:
+// it asks a coordinator, which knows the workers, and remembers what it needs to go
+// on when all of them are lost. docs/cluster.md tells how a run goes.
+//
+//	cluster.go   opens sessions
+//	session.go   training, and what is remembered
+//	recover.go   what happens after a loss
+//	exchange.go  a request and its answer
+//	line.go      a connection: answers in order, rows on demand
+//	probe.go     one worker alone
+//	account.go   what the workers cost
+//	local.go     a coordinator and workers on this machine
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
+)
+
+// Options say how a Backend reaches its workers.
+type Options struct {
+	// Dial connects to the coordinator of a cluster that has an address.
+	Dial func(ctx context.Context, c *backend.Cluster) (dist.Conn, error)
+	// Start starts a coordinator and workers on this machine, for a cluster that
+	// has none.
+	Start func(ctx context.Context, c *backend.Cluster, threads int) (Local, error)
+	// Log tells what happens to the cluster, in lines.
+	Log func(format string, args ...any)
+	// Patience is how long a coordinator may be away; 0: ten minutes.
+	Patience time.Duration
+	// Predictor is the backend that predicts: "cpu" if "".
+	Predictor string
+}
+
+// A Local is a coordinator with workers on this machine.
+type Local interface {
+	// Dial connects to the coordinator.
+	Dial(ctx context.Context) (dist.Conn, error)
+	// Failed returns a channel that is closed when the cluster cannot go on; Err
+	// then says why.
+	Failed() <-chan struct{}
+	Err() error
+	// Close ends all of it.
+	Close() error
+}
+
+// A Backend trains on a cluster.
+type Backend struct {
+	opt   Options
+	mu    sync.Mutex
+	ready Local // started early, for the next session
+}
+
+// New returns a backend.
+func New(opt Options) *Backend {
+	if opt.Log == nil {
+		opt.Log = func(string, ...any) {}
+	}
+	opt.Patience = cmp.Or(opt.Patience, 10*time.Minute)
+	opt.Predictor = cmp.Or(opt.Predictor, "cpu")
+	return &Backend{opt: opt}
+}
+
+// Start starts the workers on this machine that the next session of c will want,
+// so that they come up while the data is read. With a coordinator there is nothing
+// to start. The caller must end with Discard, in case no session is opened.
+func (b *Backend) Start(ctx context.Context, c *backend.Cluster, threads int) error {
+	if c.Coordinator != "" || b.opt.Start == nil {
+		return nil
+	}
+	local, err := b.opt.Start(ctx, c, threads)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	old := b.ready
+	b.ready = local
+	b.mu.Unlock()
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+// Discard ends what Start started and no session has taken.
+func (b *Backend) Discard() error {
+	if local := b.take(); local != nil {
+		return local.Close()
+	}
+	return nil
+}
+
+func (b *Backend) take() Local {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	local := b.ready
+	b.ready = nil
+	return local
+}
+
+// Open finds the workers, and returns when they have the data and their programs.
+func (b *Backend) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
+	c := job.Cluster
+	switch {
+	case c == nil:
+		return nil, errors.New("cluster: no settings for a cluster")
+	case job.Data == nil:
+		return nil, errors.New("cluster: no data: a cluster trains, other backends predict")
+	case c.Coordinator != "":
+		dial := func(ctx context.Context) (dist.Conn, error) { return b.opt.Dial(ctx, c) }
+		return b.open(ctx, job, dial, nil)
+	}
+	local := b.take()
+	if local == nil {
+		if b.opt.Start == nil {
+			return nil, errors.New("cluster: no coordinator: its address is not set")
+		}
+		var err error
+		if local, err = b.opt.Start(ctx, c, job.Threads); err != nil {
+			return nil, err
+		}
+	}
+	return b.open(ctx, job, local.Dial, local)
+}
+
+func (b *Backend) open(
+	ctx context.Context, job backend.Job, dial func(context.Context) (dist.Conn, error), local Local,
+) (backend.Session, error) {
+	s := newSession(b.opt, job, dial)
+	s.local = local
+	if err := s.attach(ctx); err != nil {
+		s.fault = err
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// wireJob returns what workers need to know of a job.
+func wireJob(job backend.Job) wire.Job {
+	c := job.Cluster
+	w := wire.Job{
+		ID: newID(c.Name), Name: clip(c.Name), Spec: job.Spec,
+		Seed: job.Seed, BatchSize: job.BatchSize, Accumulate: job.Accumulate,
+		Shuffle: job.Shuffle, Shards: job.Shards,
+		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
+		Workers: c.Workers, Digest: job.Data.Digest(), Rate0: c.Rate,
+	}
+	if c.Coordinator == "" && c.Data == "auto" {
+		w.DataFrom = "stream" // on one machine this is quicker than to read it again
+	}
+	for i := range w.Rows {
+		w.Rows[i] = job.Data.Parts[i].Rows
+	}
+	for _, v := range job.Programs.Vars() {
+		w.Vars = append(w.Vars, wire.Var{Name: v.Name, Shape: v.Shape, Role: role(v.Role)})
+	}
+	return w
+}
+
+// role returns the word for a role in a message.
+func role(r ir.Role) string {
+	switch r {
+	case ir.Param:
+		return "param"
+	case ir.State:
+		return "state"
+	case ir.OptState:
+		return "optimizer"
+	}
+	panic(fmt.Sprintf("cluster: invariant: role %d", r))
+}
+
+// newID returns an ID that no other job has.
+func newID(name string) string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return cmp.Or(clip(name), "run") + "-" + hex.EncodeToString(b[:])
+}
+
+// clip shortens a name to what a message may hold, with room for an ID.
+func clip(name string) string { return name[:min(len(name), wire.MaxName/2)] }
+
+// stepsPerEpoch returns how many optimiser steps an epoch has.
+func stepsPerEpoch(job backend.Job) int {
+	per := job.BatchSize * job.Accumulate
+	return (job.Data.Parts[data.Train].Rows + per - 1) / per
+}
