@@ -1,0 +1,199 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/mem"
+
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// tail is how much of a long frame is sent last, from a copy, when all of the
+// rest has left: a frame whose Send failed half-way never arrives, whatever the
+// caller then does with the memory.
+const tail = 1 << 10
+
+// A stream is either side of a gRPC stream.
+type stream interface {
+	Context() context.Context
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// A conn is a dist.Conn over a stream.
+type conn struct {
+	stream
+	line    *line
+	who     string // the other side, for messages
+	allowed atomic.Int64
+	closed  chan struct{}
+	once    sync.Once
+	finish  func()      // the side's part of Close
+	silence *time.Timer // until the first frame has come; or nil
+
+	sending chan struct{} // holds one token while someone sends
+	flight  flight
+
+	receiving chan struct{} // likewise
+}
+
+func newConn(s stream, l *line, who string) *conn {
+	return &conn{stream: s, line: l, who: who, closed: make(chan struct{}),
+		sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
+}
+
+// Send implements dist.Conn.
+func (c *conn) Send(f wire.Frame) error {
+	head, err := wire.AppendHead(nil, f)
+	if err != nil {
+		return err
+	}
+	if err := c.take(c.sending); err != nil {
+		return err
+	}
+	defer func() { <-c.sending }()
+	payload := f.Payload()
+	if len(payload) <= inline {
+		return c.message(mem.SliceBuffer(append(head, payload...)))
+	}
+	return c.long(head, payload)
+}
+
+// take waits for a turn.
+func (c *conn) take(turn chan struct{}) error {
+	select {
+	case <-c.closed:
+		return ErrClosed
+	default:
+	}
+	select {
+	case <-c.closed:
+		return ErrClosed
+	case turn <- struct{}{}:
+		return nil
+	}
+}
+
+func (c *conn) message(b mem.Buffer) error {
+	err := c.SendMsg(&outgoing{mem.BufferSlice{b}}) // gRPC keeps the slice
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-c.closed:
+		return ErrClosed
+	default:
+	}
+	if errors.Is(err, io.EOF) { // of a stream that dialled: Recv has the reason
+		return fmt.Errorf("%s: connection has ended", c.who)
+	}
+	return sentence(c.who, err)
+}
+
+// long sends a frame in pieces, from the caller's memory.
+func (c *conn) long(head, payload []byte) error {
+	defer c.landed()
+	if err := c.message(mem.SliceBuffer(head)); err != nil {
+		return err
+	}
+	body, last := payload[:len(payload)-tail], payload[len(payload)-tail:]
+	for len(body) > 0 {
+		n := min(chunk, len(body))
+		if len(body)-n < minLent {
+			n = len(body) // rather one that is a little longer
+		}
+		if err := c.message(c.flight.lend(body[:n])); err != nil {
+			return err
+		}
+		body = body[n:]
+	}
+	c.landed()
+	return c.message(append(mem.SliceBuffer(nil), last...))
+}
+
+// landed waits until nothing is lent to gRPC any more.
+func (c *conn) landed() { c.flight.wait(c.line, c.Context().Done(), c.closed) }
+
+// Recv implements dist.Conn. It returns io.EOF when the other side has closed the
+// connection.
+func (c *conn) Recv() (wire.Frame, error) {
+	if err := c.take(c.receiving); err != nil {
+		return wire.Frame{}, err
+	}
+	defer func() { <-c.receiving }()
+	f, err := c.recv()
+	if err == nil {
+		return f, nil
+	}
+	select {
+	case <-c.closed:
+		return wire.Frame{}, ErrClosed
+	default:
+	}
+	if errors.Is(err, io.EOF) {
+		return wire.Frame{}, io.EOF
+	}
+	err = sentence(c.who, err)
+	c.Close()
+	return wire.Frame{}, err
+}
+
+func (c *conn) recv() (wire.Frame, error) {
+	var text whole
+	if err := c.RecvMsg(&text); err != nil {
+		return wire.Frame{}, err
+	}
+	head, rest, err := wire.ParseHead(text, c.allowed.Load())
+	if err != nil {
+		return wire.Frame{}, err
+	}
+	if c.silence != nil {
+		c.silence.Stop()
+	}
+	f, memory := head.Frame()
+	if head.Size <= inline {
+		if int64(len(rest)) != head.Size {
+			return wire.Frame{}, fmt.Errorf("message %q: got %d bytes with it, want %d", f.Kind(), len(rest), head.Size)
+		}
+		copy(memory, rest)
+		return f, nil
+	}
+	if len(rest) > 0 {
+		return wire.Frame{}, fmt.Errorf("message %q: got %d bytes behind it, want none", f.Kind(), len(rest))
+	}
+	p := part{memory}
+	for len(p.rest) > 0 {
+		if err := c.RecvMsg(&p); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return wire.Frame{}, err
+		}
+	}
+	return f, nil
+}
+
+// Allow implements dist.Conn.
+func (c *conn) Allow(bytes int64) { c.allowed.Store(bytes) }
+
+// Remote implements dist.Conn.
+func (c *conn) Remote() string { return c.line.name }
+
+// Close implements dist.Conn. What was sent before is delivered, if the other side
+// reads it within half a second.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		close(c.closed)
+		if c.silence != nil {
+			c.silence.Stop()
+		}
+		c.finish()
+	})
+	return nil
+}

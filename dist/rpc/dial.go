@@ -1,0 +1,248 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// Dial connects to the coordinator at an address, "host:port" or "unix:/path". It
+// tries once: it returns when the coordinator has taken the connection, or has
+// refused it (ErrRefused), or cannot be reached, or ctx ends. The connection lasts
+// until Close.
+func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, error) {
+	ch, err := dialChannel(ctx, address, t, channelOptions{what: "coordinator", window: connWindow, buffer: connBuffer})
+	if err != nil {
+		return nil, err
+	}
+	s, cancel, err := ch.open(ctx, as, metadata.MD{})
+	if err != nil {
+		ch.close()
+		return nil, err
+	}
+	c := newConn(s, ch.line, ch.who)
+	c.finish = func() {
+		c.farewell(s, cancel)
+		ch.close()
+	}
+	return c, nil
+}
+
+// farewell ends the stream so that what was sent before arrives: the other side
+// sees the end behind it, and ends the stream in turn.
+func (c *conn) farewell(s grpc.ClientStream, cancel context.CancelFunc) {
+	timer := time.AfterFunc(closeTime, cancel)
+	defer timer.Stop()
+	defer cancel()
+	select {
+	case c.sending <- struct{}{}: // nobody sends from now on
+	case <-s.Context().Done():
+		return
+	}
+	if s.CloseSend() != nil {
+		return
+	}
+	select {
+	case c.receiving <- struct{}{}:
+	case <-s.Context().Done():
+		return
+	}
+	for {
+		var ignored whole
+		if err := s.RecvMsg(&ignored); err != nil {
+			return
+		}
+	}
+}
+
+// A channel is a gRPC client on one network connection.
+type channel struct {
+	*grpc.ClientConn
+	line  *line
+	who   string
+	token string
+}
+
+type channelOptions struct {
+	what   string // the other side is called
+	window int32
+	buffer int
+}
+
+// dialChannel connects. Network and TLS are dealt with before gRPC gets the
+// connection, so that their errors are what they are.
+func dialChannel(ctx context.Context, address string, t Trust, o channelOptions) (*channel, error) {
+	who := o.what + " " + address
+	if err := t.permit(ctx, address, "dialling "+o.what); err != nil {
+		return nil, err
+	}
+	network, rest, err := split(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	dialer := net.Dialer{KeepAliveConfig: keepAlive}
+	raw, err := dialer.DialContext(ctx, network, rest)
+	if err != nil {
+		return nil, dialError(who, err)
+	}
+	giveUpAfter(raw, clientPings.Timeout)
+	ch := &channel{who: who}
+	if t.Certs != nil && network == "tcp" {
+		secured := tls.Client(raw, t.Certs.Client())
+		if err := secured.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return nil, tlsError(who, err)
+		}
+		raw, ch.token = secured, t.Certs.Token
+	}
+	ch.line = newLine(&witness{Conn: raw}, address)
+	ch.ClientConn, err = grpc.NewClient("passthrough:///"+o.what, ch.options(o)...)
+	if err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("%s: %w", who, err)
+	}
+	return ch, nil
+}
+
+func (ch *channel) options(o channelOptions) []grpc.DialOption {
+	var once sync.Once
+	dial := func(context.Context, string) (net.Conn, error) {
+		var c net.Conn
+		once.Do(func() { c = ch.line })
+		if c == nil {
+			return nil, net.ErrClosed // gRPC would connect again: callers do
+		}
+		return c, nil
+	}
+	return []grpc.DialOption{
+		grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}),
+			grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(o.window), grpc.WithInitialConnWindowSize(o.window),
+		grpc.WithReadBufferSize(o.buffer), grpc.WithWriteBufferSize(o.buffer),
+		grpc.WithMaxHeaderListSize(maxHeaders), grpc.WithKeepaliveParams(clientPings),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(),
+		grpc.WithNoProxy(), grpc.WithIdleTimeout(0),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: handshakeTime}),
+	}
+}
+
+// close ends the connection.
+func (ch *channel) close() {
+	ch.Close()
+	ch.line.Close() // gRPC has not, if it never began
+}
+
+// open opens a stream, and waits until the other side has taken it. ctx is for
+// opening only.
+func (ch *channel) open(ctx context.Context, role Role, md metadata.MD) (grpc.ClientStream, context.CancelFunc, error) {
+	md.Set(keyProtocol, strconv.Itoa(wire.Protocol))
+	if ch.token != "" {
+		md.Set(keyToken, ch.token)
+	}
+	own, cancel := context.WithCancel(metadata.NewOutgoingContext(context.Background(), md))
+	ctx, done := context.WithTimeout(ctx, handshakeTime)
+	defer done()
+	stop := context.AfterFunc(ctx, cancel)
+	s, err := ch.NewStream(own, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+service+"/"+string(role))
+	if err == nil {
+		err = taken(s)
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		cancel()
+		return nil, nil, ch.openError(ctx, err)
+	}
+	return s, cancel, nil
+}
+
+// taken waits for the header of a stream.
+func taken(s grpc.ClientStream) error {
+	md, err := s.Header()
+	if err != nil {
+		return err
+	}
+	if one(md, keyProtocol) == "" { // the stream has ended: why?
+		var none whole
+		if err := s.RecvMsg(&none); err != nil {
+			return err
+		}
+		return errors.New("not a gespann of this version")
+	}
+	return nil
+}
+
+func (ch *channel) openError(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s: no answer within %v", ch.who, handshakeTime)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", ch.who, ctx.Err())
+	}
+	if first := ch.line.Conn.(*witness).first(); first != nil {
+		var alert tls.AlertError
+		if errors.As(first, &alert) {
+			return tlsError(ch.who, first)
+		}
+		if errors.Is(first, io.EOF) || errors.Is(first, syscall.ECONNRESET) {
+			return fmt.Errorf("%s: it closed the connection at once%s", ch.who, hintEnds)
+		}
+	}
+	return sentence(ch.who, err)
+}
+
+const hintEnds = "\nhint: does it use certificates, and this side does not? Is it another program?"
+
+// A witness remembers the first error of reading: gRPC keeps only its text.
+type witness struct {
+	net.Conn
+	mu  sync.Mutex
+	err error
+}
+
+func (w *witness) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.err == nil {
+			w.err = err
+		}
+	}
+	return n, err
+}
+
+func (w *witness) first() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func dialError(who string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("%s: nobody listens there\nhint: start one with `gespann coordinator`", who)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: no answer within %v", who, handshakeTime)
+	}
+	return fmt.Errorf("%s: %w", who, cause(err))
+}

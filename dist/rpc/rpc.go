@@ -1,0 +1,105 @@
+// Package rpc carries frames and bytes over gRPC, and is the only one that knows
+// it. It has no generated code: its service has bidirectional streams of raw
+// messages, for which it brings a codec.
+//
+//	Serve  a coordinator's side: a dist.Conn for every stream that comes
+//	Dial   the other side of that
+//	Peers  links between workers
+//
+// Unix sockets and loopback need no set-up. Elsewhere both sides show
+// certificates of one CA, and who dials tells the join token (see package
+// certs), unless the caller insists on neither.
+//
+// Everything that a stranger can send is bounded before memory is taken: how many
+// connections and streams there are, headers, messages, what waits unread, and how
+// long one may stay silent.
+package rpc
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/gespann/gespann/dist/rpc/certs"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// A Role is what a process is to the coordinator that it dials.
+type Role string
+
+// The roles.
+const (
+	Worker Role = "Worker"
+	Driver Role = "Driver"
+	Client Role = "Client"
+)
+
+const peerRole Role = "Peer" // between workers
+
+// Trust says whom a process trusts off loopback.
+type Trust struct {
+	// Certs, if not nil, are used with every TCP address: both sides show
+	// certificates, and who dials tells the token.
+	Certs *certs.Certs
+	// Insecure lets a process without Certs listen and dial off loopback: whoever
+	// reaches the port can use it, and read and change what passes.
+	Insecure bool
+}
+
+var (
+	// ErrRefused says that trying again is of no use: the other side has another
+	// token, CA, protocol, or is someone else.
+	ErrRefused = errors.New("refused")
+	// ErrClosed says that this side has closed the connection.
+	ErrClosed = errors.New("connection is closed")
+)
+
+// Sizes of a transfer. 256 KiB at a time let sender and receiver work at the same
+// time; smaller ones cost more calls, larger ones more waiting.
+const (
+	chunk  = 256 << 10
+	inline = 16 << 10 // what goes with a message travels in one piece with it up to here
+	// maxMessage is the largest gRPC message.
+	maxMessage = wire.HeadSize + wire.MaxMessage + inline
+)
+
+// How long what may take.
+const (
+	handshakeTime = 5 * time.Second  // TLS and the preface of HTTP/2
+	firstTime     = 10 * time.Second // until a stream has its first frame
+	silentTime    = 10 * time.Second // a connection without streams
+	lingerTime    = 5 * time.Second  // until the last frames have left, on the side that serves
+	// closeTime is how long Close waits for the other side, and deadTime how long
+	// gRPC may still read memory after its connection was closed.
+	closeTime = 500 * time.Millisecond
+	deadTime  = 50 * time.Millisecond
+)
+
+// Bounds of headers and connections.
+const (
+	maxHeaders = 16 << 10
+	maxConns   = 512
+	// connWindow is what a stream of a coordinator holds unread.
+	connWindow = 1 << 20
+	connBuffer = 128 << 10 // of a connection, for reading and for writing
+)
+
+// Both sides see within seconds that a link is cut: the one that serves asks
+// after two seconds of silence; the one that dials has the kernel give up on bytes
+// that are not acknowledged, and ask an idle connection.
+var (
+	serverPings = keepalive.ServerParameters{Time: 2 * time.Second, Timeout: 3 * time.Second}
+	clientPings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}
+	pingsOK     = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
+)
+
+// Metadata of a stream.
+const (
+	keyProtocol = "gespann-protocol"
+	keyToken    = "gespann-token"
+	keyJob      = "gespann-job"
+	keyGen      = "gespann-generation"
+	keyFrom     = "gespann-from"
+	keyTo       = "gespann-to"
+)

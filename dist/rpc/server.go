@@ -1,0 +1,248 @@
+package rpc
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
+
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// Options say where and for whom a coordinator listens.
+type Options struct {
+	// Listen is "unix:/path", whose directory is made if need be and must be its
+	// owner's alone; or "host:port", with port 0 for any.
+	Listen string
+	Trust
+	// Log gets a line for each connection that ends with an error; nil: none.
+	Log *slog.Logger
+}
+
+// A Handler has what a coordinator does with a connection. The connection ends
+// when the function returns; the error, if any, is told to the other side. The
+// context ends with the connection, and when the server does. A nil function
+// refuses.
+type Handler struct {
+	Worker, Driver, Client func(context.Context, dist.Conn) error
+}
+
+// A Server listens.
+type Server struct {
+	opt      Options
+	listener *listener
+	address  string
+}
+
+// Listen opens the port. Serve or Close must follow.
+func Listen(opt Options) (*Server, error) {
+	ctx := context.Background()
+	if err := opt.permit(ctx, opt.Listen, "listening on"); err != nil {
+		return nil, err
+	}
+	l, err := listen(ctx, opt.Listen, maxConns)
+	if err != nil {
+		return nil, err
+	}
+	address := opt.Listen
+	if l.name == "" {
+		address = l.Addr().String()
+	}
+	return &Server{opt: opt, listener: l, address: address}, nil
+}
+
+// Addr returns the address that it listens on: with the port that was chosen.
+func (s *Server) Addr() string { return s.address }
+
+// Close closes the port of a Server that will not Serve.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Serve listens and serves until the context ends, and returns nil then.
+func Serve(ctx context.Context, opt Options, h Handler) error {
+	s, err := Listen(opt)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, h)
+}
+
+// Serve calls h for every connection, each in a goroutine of its own, until the
+// context ends; it returns when all of them have. Connections that last half a
+// second longer are cut off. It returns nil when the context has ended.
+func (s *Server) Serve(ctx context.Context, h Handler) error {
+	roles := map[Role]func(context.Context, dist.Conn) error{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
+	e := &endpoint{trust: s.opt.Trust, listener: s.listener, what: "coordinator", maxStreams: 2,
+		window: connWindow, buffer: connBuffer, idle: silentTime, roles: map[Role]handler{}}
+	for role, f := range roles {
+		if f != nil {
+			e.roles[role] = s.accept(e, role, f)
+		}
+	}
+	return e.serve(ctx)
+}
+
+// accept makes a connection of a stream, for f.
+func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Conn) error) handler {
+	return func(ctx context.Context, stream grpc.ServerStream, l *line) error {
+		c := newConn(stream, l, l.name)
+		left := make(chan struct{})
+		c.finish = func() { close(left) }
+		c.silence = time.AfterFunc(firstTime, func() { c.Close() })
+		defer l.endBy(lingerTime)
+		done := make(chan error, 1)
+		go func() { done <- f(ctx, c) }()
+		var err error
+		select {
+		case err = <-done:
+			c.Close()
+		case <-left:
+			// The stream ends when this function returns, and Recv with it; gRPC calls
+			// no handler's function any more, so that f may take its time.
+			e.running.Add(1)
+			go func() {
+				defer e.running.Done()
+				<-done
+			}()
+		}
+		if err != nil && !isEnd(err) && s.opt.Log != nil {
+			s.opt.Log.Warn("connection ended", "role", string(role), "from", l.name, "err", err)
+		}
+		return leave(err)
+	}
+}
+
+// A handler serves one stream.
+type handler func(ctx context.Context, s grpc.ServerStream, l *line) error
+
+// An endpoint is a gRPC server on one port.
+type endpoint struct {
+	trust      Trust
+	listener   *listener
+	what       string // for messages
+	maxStreams uint32 // per connection
+	window     int32  // bytes of a stream that wait unread
+	buffer     int
+	idle       time.Duration
+	roles      map[Role]handler
+	running    sync.WaitGroup // handlers whose streams have ended
+}
+
+func (e *endpoint) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server := grpc.NewServer(e.options()...)
+	desc := grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil)}
+	for role, h := range e.roles {
+		desc.Streams = append(desc.Streams, grpc.StreamDesc{StreamName: string(role), Handler: serveStream(ctx, h),
+			ServerStreams: true, ClientStreams: true})
+	}
+	server.RegisterService(&desc, struct{}{})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(e.listener) }()
+	var err error
+	select {
+	case <-ctx.Done():
+		e.stop(server)
+		<-served
+	case err = <-served:
+		cancel()
+		e.stop(server)
+		err = fmt.Errorf("listening on %s: %w", e.listener.Addr(), cause(err))
+	}
+	e.running.Wait()
+	return err
+}
+
+// stop lets handlers, whose context has ended, finish, and cuts off those that
+// do not.
+func (e *endpoint) stop(server *grpc.Server) {
+	e.listener.Close()
+	timer := time.AfterFunc(closeTime, e.listener.killAll)
+	defer timer.Stop()
+	server.GracefulStop()
+}
+
+const service = "gespann.v1"
+
+func (e *endpoint) options() []grpc.ServerOption {
+	pings := serverPings
+	pings.MaxConnectionIdle = e.idle
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{}),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(e.maxStreams), grpc.MaxHeaderListSize(maxHeaders),
+		grpc.InitialWindowSize(e.window), grpc.InitialConnWindowSize(e.window * int32(min(e.maxStreams, 4))),
+		grpc.ReadBufferSize(e.buffer), grpc.WriteBufferSize(e.buffer),
+		grpc.ConnectionTimeout(handshakeTime), grpc.KeepaliveParams(pings), grpc.KeepaliveEnforcementPolicy(pingsOK),
+		grpc.InTapHandle(e.admit), grpc.WaitForHandlers(true),
+	}
+	if e.secure() {
+		options = append(options, grpc.Creds(credentials.NewTLS(e.trust.Certs.Server())))
+	}
+	return options
+}
+
+// secure reports whether strangers may reach the port, and must show who they
+// are.
+func (e *endpoint) secure() bool { return e.trust.Certs != nil && e.listener.name == "" }
+
+// admit looks at the metadata of a stream before gRPC takes memory for it.
+func (e *endpoint) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
+	err := e.check(info.Header)
+	if err == nil {
+		return ctx, nil
+	}
+	// gRPC keeps a little memory for each stream that was refused.
+	if l, ok := lineOf(ctx); ok {
+		l.endBy(time.Second)
+	}
+	return nil, err
+}
+
+func (e *endpoint) check(md metadata.MD) error {
+	if got := one(md, keyProtocol); got != strconv.Itoa(wire.Protocol) {
+		if len(got) > wire.MaxName || got == "" {
+			return refuse("a stranger: it does not say its protocol")
+		}
+		return refuse("protocol %q: this one speaks %d\nhint: use the same version of gespann everywhere", got, wire.Protocol)
+	}
+	if e.secure() && subtle.ConstantTimeCompare([]byte(one(md, keyToken)), []byte(e.trust.Certs.Token)) != 1 {
+		return refuse("the join token\nhint: use the same folder of certificates everywhere")
+	}
+	return nil
+}
+
+// one returns the value of a key that occurs once.
+func one(md metadata.MD, key string) string {
+	if v := md.Get(key); len(v) == 1 {
+		return v[0]
+	}
+	return ""
+}
+
+// serveStream runs h for each stream, with a context that ends when the server does.
+func serveStream(server context.Context, h handler) grpc.StreamHandler {
+	return func(_ any, s grpc.ServerStream) error {
+		l, ok := lineOf(s.Context())
+		if !ok {
+			return leave(errors.New("rpc: invariant: a stream has a line"))
+		}
+		ctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+		defer context.AfterFunc(server, cancel)()
+		if err := s.SendHeader(metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol))); err != nil {
+			return err
+		}
+		return h(ctx, s, l)
+	}
+}

@@ -1,0 +1,36 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// tlsError is a sentence for an error of a TLS handshake, seen from the side that
+// dials.
+func tlsError(who string, err error) error {
+	var (
+		record  tls.RecordHeaderError
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		alert   tls.AlertError
+	)
+	switch {
+	case errors.As(err, &record):
+		return fmt.Errorf("%s: %w: it does not use certificates, and this side does", who, ErrRefused)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s: %w: its certificate is of another CA\nhint: use the same folder of certificates everywhere", who, ErrRefused)
+	case errors.As(err, &name):
+		return fmt.Errorf("%s: %w: its certificate was not made by `gespann certs`: %v", who, ErrRefused, name)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("%s: %w: its certificate has expired, or is not valid yet", who, ErrRefused)
+	case errors.As(err, &alert):
+		return fmt.Errorf("%s: %w our certificate (%v)\nhint: use the same folder of certificates everywhere", who, ErrRefused, alert)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: no answer within %v", who, handshakeTime)
+	}
+	return fmt.Errorf("%s: %w", who, cause(err))
+}

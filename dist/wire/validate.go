@@ -1,0 +1,283 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gespann/gespann/internal/data"
+)
+
+// Bounds of what a message may say. They keep what a receiver allocates and
+// indexes within what a real run needs, and are far beyond that.
+const (
+	MaxWorkers  = 4096    // of a job or a group
+	MaxVars     = 1 << 16 // variables of a job
+	MaxDims     = 8       // of a variable
+	MaxElements = 1 << 38 // float32 of all variables of a job: a terabyte
+	MaxRows     = math.MaxUint32
+	MaxBatch    = 1 << 24 // rows
+	MaxSteps    = 1 << 31 // of an epoch
+	MaxName     = 256     // bytes of an ID, a name or an address
+	MaxMetrics  = 256     // of a run, and numbers of each
+
+	maxPeers   = 16 // addresses of a worker
+	maxThreads = 1 << 16
+)
+
+// Validate returns an error when a receiver cannot use m: numbers that are
+// negative or beyond the bounds of this package, names that are too long, shares
+// of nobody. Decode and ParseHead have called it.
+func Validate(m Message) error {
+	if v, ok := m.(interface{ validate() error }); ok {
+		return v.validate()
+	}
+	return nil
+}
+
+// between checks lo ≤ got ≤ hi.
+func between[T int | int64](what string, got, lo, hi T) error {
+	if got < lo || got > hi {
+		return fmt.Errorf("%s: got %d, want %d to %d", what, got, lo, hi)
+	}
+	return nil
+}
+
+// name checks a short text; an ID must not be empty.
+func name(what, got string, mayBeEmpty bool) error {
+	if len(got) > MaxName {
+		return fmt.Errorf("%s: got %d bytes, want at most %d", what, len(got), MaxName)
+	}
+	if got == "" && !mayBeEmpty {
+		return fmt.Errorf("%s: got none", what)
+	}
+	return nil
+}
+
+// first returns the first error.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stats) validate() error {
+	if err := first(between("rows", s.Rows, 0, math.MaxInt64),
+		between("metrics", len(s.Metrics), 0, MaxMetrics)); err != nil {
+		return err
+	}
+	for metric, sums := range s.Metrics {
+		if err := first(name("metric", metric, false),
+			between("metric "+metric, len(sums), 0, MaxMetrics)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Position) validate() error {
+	if p == nil { // where it is optional
+		return nil
+	}
+	return first(between("epoch", p.Epoch, 0, math.MaxInt32), between("index", p.Index, 0, MaxSteps),
+		between("done", p.Done, 0, math.MaxInt64), p.Sums.validate())
+}
+
+func (s *Span) validate() error {
+	if err := first(between("epoch", s.Epoch, 0, math.MaxInt32), between("first", s.First, 0, MaxSteps),
+		between("last", s.Last, s.First, MaxSteps), between("done", s.Done, 0, math.MaxInt64)); err != nil {
+		return err
+	}
+	if steps := s.Last - s.First; len(s.Rates) < steps {
+		return fmt.Errorf("rates: got %d, want one for each of %d steps", len(s.Rates), steps)
+	}
+	return nil
+}
+
+func (c *Cost) validate() error {
+	if c.Compute < 0 || c.Wait < 0 || c.Comm < 0 {
+		return fmt.Errorf("cost: got %v, %v and %v seconds, want ≥ 0", c.Compute, c.Wait, c.Comm)
+	}
+	return first(between("rows", c.Rows, 0, math.MaxInt64), between("sent", c.Sent, 0, math.MaxInt64),
+		between("received", c.Received, 0, math.MaxInt64))
+}
+
+func (j *Job) validate() error {
+	err := first(name("job", j.ID, false), name("name", j.Name, true),
+		between("batch_size", j.BatchSize, 1, MaxBatch), between("accumulate", j.Accumulate, 1, MaxBatch),
+		between("batch_size × accumulate", int64(j.BatchSize)*int64(j.Accumulate), 1, MaxRows),
+		between("shards", j.Shards, 0, MaxBatch), between("workers", j.Workers, 0, MaxWorkers),
+		name("strategy", j.Strategy, false), between("params", len(j.Params), 0, MaxName),
+		name("digest", j.Digest, true), oneOf("wire", j.Wire, "", "fp32", "bf16"),
+		oneOf("data", j.DataFrom, "", "auto", "local", "stream"),
+		between("vars", len(j.Vars), 0, MaxVars))
+	if err != nil {
+		return err
+	}
+	for i, n := range j.Rows {
+		if err := between(fmt.Sprintf("rows of %v", data.Split(i)), int64(n), 0, MaxRows); err != nil {
+			return err
+		}
+	}
+	total := int64(0)
+	for i := range j.Vars {
+		n, err := j.Vars[i].size()
+		if total += n; err == nil && total > MaxElements {
+			err = fmt.Errorf("got more than %d elements with the variables before it", int64(MaxElements))
+		}
+		if err != nil {
+			return fmt.Errorf("vars[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// size returns the number of elements, at most MaxElements.
+func (v *Var) size() (int64, error) {
+	if err := first(name("name", v.Name, false), oneOf("role", v.Role, "param", "state", "optimizer"),
+		between("dims", len(v.Shape), 0, MaxDims)); err != nil {
+		return 0, err
+	}
+	n := int64(1)
+	for _, d := range v.Shape {
+		if d < 1 || int64(d) > MaxElements/n {
+			return 0, fmt.Errorf("shape: got %v, want 1 to %d elements", v.Shape, int64(MaxElements))
+		}
+		n *= int64(d)
+	}
+	return n, nil
+}
+
+func oneOf(what, got string, want ...string) error {
+	if slices.Contains(want, got) {
+		return nil
+	}
+	return fmt.Errorf("%s: got %q, want %s", what, got, strings.TrimPrefix(strings.Join(want, ", "), ", "))
+}
+
+func (m *Member) validate() error {
+	return first(name("id", m.ID, false), name("host", m.Host, true),
+		between("share", m.Share, 0, math.MaxInt32), addresses(m.Peer))
+}
+
+func addresses(peer []string) error {
+	if err := between("addresses", len(peer), 0, maxPeers); err != nil {
+		return err
+	}
+	for _, address := range peer {
+		if err := name("address", address, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hello) validate() error {
+	return first(between("protocol", h.Protocol, 0, math.MaxInt32), name("id", h.ID, false),
+		name("name", h.Name, true), name("version", h.Version, true), name("backend", h.Backend, true),
+		name("device", h.Device, true), between("threads", h.Threads, 0, maxThreads),
+		addresses(h.Peer), name("host", h.Host, true), name("job", h.Job, true), h.At.validate())
+}
+
+func (m *Opened) validate() error  { return m.At.validate() }
+func (m *Loaded) validate() error  { return m.At.validate() }
+func (m *State) validate() error   { return m.At.validate() }
+func (m *Ran) validate() error     { return first(m.At.validate(), m.Cost.validate()) }
+func (m *Broken) validate() error  { return m.At.validate() }
+func (m *Failed) validate() error  { return m.At.validate() }
+func (m *Aborted) validate() error { return m.At.validate() }
+
+func (m *Commit) validate() error {
+	return first(between("steps", m.Steps, 0, MaxSteps), m.Stats.validate(), m.Cost.validate())
+}
+
+func (m *Evaluated) validate() error { return allStats(m.Stats) }
+
+func allStats(all []Stats) error {
+	for i := range all {
+		if err := all[i].validate(); err != nil {
+			return fmt.Errorf("stats[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (m *Beat) validate() error {
+	return first(between("done", m.Done, 0, math.MaxInt64), name("phase", m.Phase, true), m.Cost.validate())
+}
+
+func (m *Open) validate() error { return m.Job.validate() }
+
+func (m *Rows) validate() error {
+	if m.Table == nil {
+		return nil
+	}
+	_, err := m.Table.Bytes(math.MaxInt64) // the receiver has a limit of its own
+	return err
+}
+
+func (m *Load) validate() error { return m.At.validate() }
+
+func (m *Form) validate() error {
+	if err := first(between("members", len(m.Members), 1, MaxWorkers),
+		between("rank", m.Rank, 0, len(m.Members)-1)); err != nil {
+		return err
+	}
+	seen, shares := map[string]bool{}, 0
+	for i := range m.Members {
+		member := &m.Members[i]
+		if err := member.validate(); err != nil {
+			return fmt.Errorf("members[%d]: %w", i, err)
+		}
+		if seen[member.ID] {
+			return fmt.Errorf("members[%d]: got %s twice", i, member.ID)
+		}
+		seen[member.ID], shares = true, shares+member.Share
+	}
+	if shares == 0 {
+		return errors.New("members: got no shares")
+	}
+	return nil
+}
+
+func (m *Run) validate() error { return m.Span.validate() }
+
+func (m *Lease) validate() error {
+	return first(m.Span.validate(), between("member", m.Member, 0, MaxWorkers))
+}
+
+func (m *Evaluate) validate() error {
+	return first(split(m.Split), between("first", m.First, 0, MaxSteps), between("last", m.Last, m.First, MaxSteps),
+		between("member", m.Member, 0, MaxWorkers))
+}
+
+func split(s data.Split) error { return between("split", int(s), 0, int(data.Test)) }
+
+func (m *Attach) validate() error    { return m.Job.validate() }
+func (m *Attached) validate() error  { return between("workers", m.Workers, 0, MaxWorkers) }
+func (m *Restore) validate() error   { return m.At.validate() }
+func (m *Probe) validate() error     { return m.Span.validate() }
+func (m *Progress) validate() error  { return m.At.validate() }
+func (m *Trained) validate() error   { return m.At.validate() }
+func (m *Variables) validate() error { return m.At.validate() }
+func (m *Test) validate() error      { return split(m.Split) }
+func (m *Tested) validate() error    { return m.Stats.validate() }
+
+func (m *Train) validate() error {
+	return first(m.Span.validate(), m.Sums.validate(), between("steps", m.Steps, 0, MaxSteps))
+}
+
+func (m *Submit) validate() error     { return name("name", m.Name, true) }
+func (m *Show) validate() error       { return name("job", m.Job, true) }
+func (m *Logs) validate() error       { return name("job", m.Job, true) }
+func (m *CancelJob) validate() error  { return name("job", m.Job, true) }
+func (m *FetchFiles) validate() error { return name("job", m.Job, true) }
+
+func (m *File) validate() error {
+	return first(between("size", m.Size, 0, math.MaxInt64), between("offset", m.Offset, 0, m.Size))
+}
