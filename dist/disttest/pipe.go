@@ -59,6 +59,11 @@ func (c *Conn) Send(f wire.Frame) error {
 	select {
 	case <-c.closed:
 		return errClosed
+	default:
+	}
+	select {
+	case <-c.closed:
+		return errClosed
 	case c.out <- f:
 		return nil
 	}
