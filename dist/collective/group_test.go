@@ -3,6 +3,8 @@ package collective
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,6 +77,46 @@ func TestCloseTree(t *testing.T) {
 	}
 }
 
+// TestStrict sums over links that hold nothing: whoever sends needs someone who
+// receives.
+func TestStrict(t *testing.T) {
+	checkGoroutines(t)
+	const leaves, length = 8, 3*chunk + 7
+	for _, n := range []int{2, 3, 4} {
+		all := equal(n)
+		rings := connectOver(t, newNetwork(true), all, func(p dist.Peers, g dist.Generation, rank int) (*Ring, error) {
+			return ConnectRing(context.Background(), p, g, all, rank, Options{})
+		})
+		trees := connectOver(t, newNetwork(true), all, func(p dist.Peers, g dist.Generation, rank int) (*Tree, error) {
+			return ConnectTree(context.Background(), p, g, all, rank, leaves, Options{})
+		})
+		must(t, together(n, func(rank int) error {
+			v, out := make([]float32, length), make([]float32, length)
+			v[length-1] = 1
+			lo, hi := leaves*rank/n, leaves*(rank+1)/n
+			tree := folded(t, slices.Repeat([][]float32{v}, leaves), lo, hi)
+			for range 3 {
+				if err := trees[rank].Sum(out, tree.Nodes(), nil); err != nil {
+					return err
+				}
+			}
+			for range 3 {
+				if err := rings[rank].Sum(v); err != nil {
+					return err
+				}
+			}
+			got, want := [2]float32{out[length-1], v[length-1]}, [2]float32{leaves, float32(n * n * n)}
+			if got != want {
+				return fmt.Errorf("got %v, want %v", got, want)
+			}
+			return nil
+		}))
+		for rank := range n {
+			must(t, []error{rings[rank].Close(), trees[rank].Close()})
+		}
+	}
+}
+
 // TestCloseBucketed closes a member that waits in vain for another, from outside.
 func TestCloseBucketed(t *testing.T) {
 	checkGoroutines(t)
@@ -142,7 +184,7 @@ func (n refusal) Dial(ctx context.Context, g dist.Generation, to wire.Member) (d
 
 func TestConnectErrors(t *testing.T) {
 	checkGoroutines(t)
-	network := &lazyNetwork{links: map[[2]string]chan *lazyLink{}}
+	network := newNetwork(false)
 	all := equal(3)
 	connect := func(ctx context.Context, rank int) error {
 		gen := dist.Generation{Job: "job", Gen: 1, Self: "w0"}

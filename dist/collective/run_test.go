@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -77,7 +78,12 @@ type closer interface{ Close() error }
 func connectAll[G closer](t testing.TB, all []wire.Member,
 	connect func(peers dist.Peers, gen dist.Generation, rank int) (G, error)) []G {
 	t.Helper()
-	network := &lazyNetwork{links: map[[2]string]chan *lazyLink{}}
+	return connectOver(t, newNetwork(false), all, connect)
+}
+
+func connectOver[G closer](t testing.TB, network dist.Peers, all []wire.Member,
+	connect func(peers dist.Peers, gen dist.Generation, rank int) (G, error)) []G {
+	t.Helper()
 	groups, errs := make([]G, len(all)), make([]error, len(all))
 	var wg sync.WaitGroup
 	for rank, m := range all {
@@ -135,18 +141,36 @@ func (l *lazyLink) Close() error {
 	return nil
 }
 
-// A lazyNetwork makes lazyLinks.
-type lazyNetwork struct {
-	mu    sync.Mutex
-	links map[[2]string]chan *lazyLink
+// A strictLink holds nothing: Send returns when the other side has received all.
+type strictLink struct{ net.Conn }
+
+func (l strictLink) Send(b []byte) error {
+	_, err := l.Write(b)
+	return err
 }
 
-func (n *lazyNetwork) box(from, to string) chan *lazyLink {
+func (l strictLink) Recv(b []byte) error {
+	_, err := io.ReadFull(l.Conn, b)
+	return err
+}
+
+// A lazyNetwork makes lazyLinks, or strictLinks.
+type lazyNetwork struct {
+	strict bool
+	mu     sync.Mutex
+	links  map[[2]string]chan dist.Link
+}
+
+func newNetwork(strict bool) *lazyNetwork {
+	return &lazyNetwork{strict: strict, links: map[[2]string]chan dist.Link{}}
+}
+
+func (n *lazyNetwork) box(from, to string) chan dist.Link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	key := [2]string{from, to}
 	if n.links[key] == nil {
-		n.links[key] = make(chan *lazyLink, 1)
+		n.links[key] = make(chan dist.Link, 1)
 	}
 	return n.links[key]
 }
@@ -154,6 +178,11 @@ func (n *lazyNetwork) box(from, to string) chan *lazyLink {
 func (n *lazyNetwork) Addresses() []string { return nil }
 
 func (n *lazyNetwork) Dial(_ context.Context, g dist.Generation, to wire.Member) (dist.Link, error) {
+	if n.strict {
+		a, b := net.Pipe()
+		n.box(g.Self, to.ID) <- strictLink{b}
+		return strictLink{a}, nil
+	}
 	closed := make(chan struct{})
 	shut := sync.OnceFunc(func() { close(closed) })
 	ab, ba := make(chan []byte, 1), make(chan []byte, 1)
