@@ -52,6 +52,9 @@ func Ask(only int) (*Survey, error) {
 		return nil, newDriverError(err)
 	}
 	s := &Survey{Version: cu.Version()}
+	if only < 0 {
+		s.Library = libraryFound()
+	}
 	for i := range n {
 		c := Card{Index: i}
 		if err := c.describe(only < 0 || only == i); err != nil {
@@ -116,6 +119,7 @@ type card struct {
 	modules   map[string]cu.Module
 	functions map[string]cu.Function
 	sm        int
+	lt        *library // nil before it is wanted
 }
 
 // newCard makes a context on a card.
@@ -178,7 +182,12 @@ func (d *card) Do(f func() error) error { return d.ctx.Do(f) }
 
 // Close destroys the context and all that belongs to it. Within Do it would cut
 // off the answer of Do.
-func (d *card) Close() error { return newDriverError(d.ctx.Close()) }
+func (d *card) Close() error {
+	if d.lt != nil {
+		d.Do(func() error { d.lt.close(); return nil })
+	}
+	return newDriverError(d.ctx.Close())
+}
 
 func (d *card) Free() (int64, error) {
 	free, _, err := cu.MemInfo()
@@ -219,6 +228,9 @@ func (d *card) Clear(dst address, bytes int64) error {
 }
 
 func (d *card) Launch(c *command) error {
+	if c.by != nil {
+		return c.by.(*ltProduct).multiply(d.stream)
+	}
 	f, ok := d.functions[c.Kernel]
 	if !ok {
 		return fmt.Errorf("kernel %s is not loaded", c.Kernel)

@@ -73,11 +73,34 @@ func TestCardProducts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := &executor{t, &lent{card: dev}, optionsFor(c, p)}
-			flop := 2e-12 * float64(n) * float64(n) * float64(n)
-			measured(t, fmt.Sprintf("matmul %d %s", n, name), "TFLOP/s", flop/timeProduct(t, e, n), "our kernel")
-			e.Close()
+			timeProducts(t, c, dev, n, p)
 		}
+	}
+}
+
+// timeProducts times a product by our kernel, by cuBLASLt, and by what a session
+// chooses.
+func timeProducts(t *testing.T, c *Card, dev *card, n int, p plan.Precision) {
+	t.Helper()
+	flop := 2e-12 * float64(n) * float64(n) * float64(n)
+	time := func(what, note string, large int64) {
+		e := &executor{t: t, dev: &lent{card: dev}, o: optionsFor(c, p), large: large}
+		defer e.Close()
+		measured(t, fmt.Sprintf("%s %d %v", what, n, p), "TFLOP/s", flop/timeProduct(t, e, n), note)
+	}
+	time("matmul", "our kernel", 0)
+	if p == plan.FP32 {
+		return
+	}
+	if hasLibrary(t, dev) {
+		forget()
+		remember(Choice{M: n, N: n, K: n, Precision: p, Chosen: chosenLibrary})
+		time("cublaslt", dev.lt.why, 1)
+	}
+	forget()
+	time("product", "the faster one of both", 1)
+	for _, c := range Choices() {
+		t.Logf("%+v", c)
 	}
 }
 
@@ -117,7 +140,7 @@ func TestCardMemory(t *testing.T) {
 	peak := copySpeed(t, &lent{card: dev}, int64(n)*4)
 	measured(t, "copy", "GB/s", peak, "read and written")
 	note := func(name string, elements int, b *backendtest.Builder) {
-		e := &executor{t, &lent{card: dev}, optionsFor(c, plan.FP32)}
+		e := &executor{t: t, dev: &lent{card: dev}, o: optionsFor(c, plan.FP32)}
 		defer e.Close()
 		p := b.Done()
 		r, err := e.Compile(p, randomSlots(p))

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/ref"
+	"github.com/gespann/gespann/internal/numtest"
 	"github.com/gespann/gespann/kernels"
 )
 
@@ -163,6 +166,11 @@ func (l *lent) Alloc(bytes int64) (address, error) {
 	return a, err
 }
 
+func (l *lent) Release(a address) error {
+	l.taken = slices.DeleteFunc(l.taken, func(b address) bool { return a == b })
+	return l.card.Release(a)
+}
+
 func (l *lent) Close() error {
 	return l.Do(func() error {
 		for _, a := range l.taken {
@@ -218,7 +226,7 @@ func TestCardOps(t *testing.T) {
 	c := checked(t)
 	dev := openCard(t, c)
 	backendtest.Ops(t, func(t *testing.T) host.Executor {
-		return &executor{t, &lent{card: dev}, optionsFor(c, plan.FP32)}
+		return &executor{t: t, dev: &lent{card: dev}, o: optionsFor(c, plan.FP32)}
 	})
 }
 
@@ -267,11 +275,96 @@ func TestCardPrecision(t *testing.T) {
 			continue
 		}
 		for _, size := range [][3]int{{128, 512, 784}, {1, 10, 37}, {129, 65, 4097}, {1024, 1024, 1024}} {
-			e := &executor{t, &lent{card: dev}, optionsFor(c, p.precision)}
+			e := &executor{t: t, dev: &lent{card: dev}, o: optionsFor(c, p.precision)}
 			testProduct(t, e, size, p.round)
 			e.Close()
 		}
 	}
+}
+
+// hasLibrary opens cuBLASLt, and reports whether there is one.
+func hasLibrary(t *testing.T, dev *card) bool {
+	t.Helper()
+	err := dev.Do(func() error { _, err := dev.Library(new(plan.Product), plan.FP32, new(places)); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev.lt.lt != nil
+}
+
+// TestCardLibrary compares products of cuBLASLt, in all layouts and with each kind of
+// epilogue, with our kernels' bounds.
+func TestCardLibrary(t *testing.T) {
+	c := checked(t)
+	dev := openCard(t, c)
+	if !hasLibrary(t, dev) {
+		t.Skip("no cuBLASLt here: ", dev.lt.why)
+	}
+	for _, p := range []struct {
+		precision plan.Precision
+		round     float64
+	}{{plan.TF32, 0x1p-10}, {plan.BF16, 0x1p-7}} {
+		if c.Major < tensorMajor {
+			continue
+		}
+		for trans := range 4 {
+			for _, a := range []ir.Attrs{{}, {Bias: true}, {Bias: true, Act: ir.ReLU}} {
+				a.TransA, a.TransB = trans&1 != 0, trans&2 != 0
+				e := &executor{t: t, dev: &lent{card: dev}, o: optionsFor(c, p.precision), large: 1}
+				testLibrary(t, e, a, p.round)
+				e.Close()
+			}
+		}
+	}
+}
+
+// testLibrary compares a product that is the library's with float64.
+func testLibrary(t *testing.T, e *executor, a ir.Attrs, round float64) {
+	t.Helper()
+	const m, n, k = 24, 40, 56
+	b := backendtest.NewBuilder(t, "product", m, nil)
+	left, right := []int{m, k}, []int{k, n}
+	if a.TransA {
+		left = []int{k, m}
+	}
+	if a.TransB {
+		right = []int{n, k}
+	}
+	in := []ir.Slot{b.Input("a", ir.Float, left...), b.Input("b", ir.Float, right...)}
+	if a.Bias {
+		in = append(in, b.Input("bias", ir.Float, n))
+	}
+	b.Name(b.Do(ir.MatMul, a, in...)[0], "y")
+	p := b.Done()
+	planned, err := plan.Build(p, e.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forget()
+	defer forget()
+	want := choiceOf(planned.Launches[0].Product, e.o.Precision)
+	want.Chosen = chosenLibrary
+	remember(want)
+	s, values := ref.NewSlots[float64](p), host.Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
+	for i := range p.Values {
+		values.F[i] = random(p.Values[i].Size())
+		for q, v := range values.F[i] {
+			s.F[i][q] = float64(v)
+		}
+	}
+	r, err := e.Compile(p, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by := r.(*deviceRunner).commands[0].by; by == nil {
+		t.Fatalf("%+v: the library cannot", a)
+	}
+	r.Run()
+	ref.Run(p, s)
+	out := len(p.Values) - 1
+	numtest.Close(t, values.F[out], s.F[out], numtest.Tol{
+		Abs: 4 * math.Sqrt(k) * round, Rel: round, Why: "k products of normal numbers whose factors are rounded; 4 sigma and more",
+	})
 }
 
 // testProduct compares a product [m,k]·[k,n] with float64: relative to Σ|a·b| it

@@ -55,6 +55,9 @@ type Card struct {
 type Survey struct {
 	Version int    `json:"driver"` // of CUDA that the driver speaks, as 1000·major + 10·minor
 	Cards   []Card `json:"cards"`
+	// Library is the library for large products, or why there is none; "" when it
+	// was not looked for.
+	Library string `json:"library,omitempty"`
 }
 
 // Driver is the version of CUDA that the driver speaks, such as "12.4".

@@ -30,6 +30,10 @@ type device interface {
 	Free() (int64, error)
 	// Prepare loads a kernel, so that launching it later loads nothing.
 	Prepare(kernel string, sharedBytes uint32) error
+	// Library prepares a matrix product by a library for such, in a precision, of
+	// matrices at places. It returns nil where there is no library, or where it
+	// cannot do this one.
+	Library(x *plan.Product, precision plan.Precision, at *places) (product, error)
 	// Close gives all memory back.
 	Close() error
 }
@@ -82,6 +86,7 @@ type command struct {
 	end   *plan.End
 	args  packed
 	at    *places
+	by    product // the library's, in place of the kernel; or nil
 }
 
 // Packed is the arguments of a kernel: bytes, each argument at a multiple of 8.

@@ -66,7 +66,10 @@ func (s *session) evaluateOn(ctx context.Context, p *pass, i int, stats *backend
 		if err := s.controlAt(order, 0, first); err != nil {
 			return nil, err
 		}
-		batch := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{Weight: 1, Accumulate: 1})
+		batch, err := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{Weight: 1, Accumulate: 1})
+		if err != nil {
+			return nil, err
+		}
 		if err := s.launch(batch, nil); err != nil {
 			return nil, err
 		}
@@ -166,13 +169,17 @@ func (s *session) predict(c *column, first, last int, emit func(out []float32, s
 	if err := s.prepare(pr.Plan, &gather.Launch); err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}
+	list, err := s.programCommands(pr, &at)
+	if err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
 	if err := s.controlAt(data.InOrder(last-first), 0, 0); err != nil {
 		return fmt.Errorf("cuda: %w", advised(err))
 	}
 	if err := s.dev.Upload(c.data, stored(c.table, first, last)); err != nil {
 		return fmt.Errorf("cuda: rows: %w", advised(err))
 	}
-	if err := s.launch(append([]command{gather}, programCommands(pr, &at)...), nil); err != nil {
+	if err := s.launch(append([]command{gather}, list...), nil); err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}
 	ref, v, _ := pr.Value(ir.OutPrediction)

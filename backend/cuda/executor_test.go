@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"math"
 	"testing"
 	"unsafe"
 
@@ -16,6 +17,9 @@ type executor struct {
 	t   *testing.T
 	dev device
 	o   plan.Options
+	// large is the number of operations from which on a product is the library's;
+	// 0: never.
+	large int64
 }
 
 func (e *executor) Close() {
@@ -30,6 +34,9 @@ func (e *executor) Compile(p *ir.Program, slots host.Slots) (r host.Runner, err 
 }
 
 func (e *executor) compile(p *ir.Program, slots host.Slots) (host.Runner, error) {
+	if e.large == 0 {
+		e.large = math.MaxInt64
+	}
 	planned, err := plan.Build(p, e.o)
 	if err != nil {
 		return nil, err
@@ -43,7 +50,7 @@ func (e *executor) compile(p *ir.Program, slots host.Slots) (host.Runner, error)
 			vars[v.Var].Shape = v.Shape
 		}
 	}
-	s := &session{dev: e.dev, vars: vars, programs: map[programKey]*program{}}
+	s := &session{dev: e.dev, vars: vars, programs: map[programKey]*program{}, large: e.large}
 	if err := s.allocate(); err != nil {
 		return nil, err
 	}
@@ -64,7 +71,11 @@ func (e *executor) compile(p *ir.Program, slots host.Slots) (host.Runner, error)
 			return nil, err
 		}
 	}
-	return &deviceRunner{e, s, planned, slots, programCommands(&program{Plan: planned}, &at)}, s.dev.Sync()
+	commands, err := s.programCommands(&program{Plan: planned}, &at)
+	if err != nil {
+		return nil, err
+	}
+	return &deviceRunner{e, s, planned, slots, commands}, s.dev.Sync()
 }
 
 type deviceRunner struct {
@@ -127,6 +138,6 @@ func (r *deviceRunner) copy(f func(address, []byte) error) error {
 // and fit what they are of.
 func TestOps(t *testing.T) {
 	backendtest.Ops(t, func(t *testing.T) host.Executor {
-		return &executor{t, newFake(t, plenty), plan.Options{}}
+		return &executor{t: t, dev: newFake(t, plenty)}
 	})
 }

@@ -31,6 +31,9 @@ type fake struct {
 	closed    int
 	idle      bool // replay nothing
 	inside    bool // of Do
+	library   func(x *plan.Product, p plan.Precision, at *places) (product, error)
+	cost      func(c *command) time.Duration
+	clock     time.Duration // the cost of what was launched
 }
 
 type block struct {
@@ -128,11 +131,19 @@ func (f *fake) Mark(int) error  { return nil }
 func (f *fake) Await(int) error { return nil }
 func (f *fake) Sync() error     { f.counts["sync"]++; return nil }
 
-// Time takes a millisecond for each call and launch in f.
+// Library returns what the test has put there.
+func (f *fake) Library(x *plan.Product, p plan.Precision, at *places) (product, error) {
+	if f.library == nil {
+		return nil, nil
+	}
+	return f.library(x, p, at)
+}
+
+// Time is what cost says of the launches.
 func (f *fake) Time(do func() error) (time.Duration, error) {
-	before := f.counts["launch"] + f.counts["replay"]
+	before := f.clock
 	err := do()
-	return time.Duration(f.counts["launch"]+f.counts["replay"]-before) * time.Millisecond, err
+	return f.clock - before, err
 }
 
 type fakeGraph []*command
@@ -175,6 +186,9 @@ func (f *fake) do(c *command) error {
 		if err := f.fail(c); err != nil {
 			return err
 		}
+	}
+	if f.cost != nil {
+		f.clock += f.cost(c)
 	}
 	if want := c.at.pack(c.Args); !slices.Equal(want.bytes, c.args.bytes) || len(want.offsets) != len(c.Args) {
 		return fmt.Errorf("kernel %s: the arguments are stale", c.Kernel)

@@ -51,8 +51,8 @@ func (s *session) commands(key runKey) ([]command, error) {
 		return nil, err
 	}
 	at := s.bind(p, key.split, key.stage)
-	list := s.batchCommands(p, at, key.split, plan.Batch{Weight: 1, Accumulate: 1})
-	return append(list, endCommand(p, at, plan.End{Rows: key.rows, Last: true})), nil
+	list, err := s.batchCommands(p, at, key.split, plan.Batch{Weight: 1, Accumulate: 1})
+	return append(list, endCommand(p, at, plan.End{Rows: key.rows, Last: true})), err
 }
 
 // stepCommands lists the gradient runs of a step and the update. The weight of a
@@ -71,22 +71,28 @@ func (s *session) stepCommands(key runKey) ([]command, error) {
 			return nil, err
 		}
 		at := s.bind(p, key.split, key.stage)
-		list = append(list, s.batchCommands(p, at, key.split, plan.Batch{
+		batch, err := s.batchCommands(p, at, key.split, plan.Batch{
 			Weight: float32(rows) / float32(key.rows), Micro: micro, Accumulate: s.job.Accumulate,
-		})...)
+		})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, batch...)
 		end := plan.End{Rows: rows, Last: first+rows == key.rows}
 		if end.Last {
 			end.Update = up.Plan
 		}
 		list = append(list, endCommand(p, at, end))
 	}
-	return append(list, programCommands(up, s.bind(up, key.split, key.stage))...), nil
+	end, err := s.programCommands(up, s.bind(up, key.split, key.stage))
+	return append(list, end...), err
 }
 
 // batchCommands lists the gathering of a batch and the program's instructions.
-func (s *session) batchCommands(p *program, at *places, split data.Split, b plan.Batch) []command {
+func (s *session) batchCommands(p *program, at *places, split data.Split, b plan.Batch) ([]command, error) {
 	b.X, b.Y = s.parts[split].x.Column, s.parts[split].y.Column
-	return append([]command{gatherCommand(p, at, b)}, programCommands(p, at)...)
+	list, err := s.programCommands(p, at)
+	return append([]command{gatherCommand(p, at, b)}, list...), err
 }
 
 func gatherCommand(p *program, at *places, b plan.Batch) command {
@@ -101,12 +107,16 @@ func endCommand(p *program, at *places, e plan.End) command {
 	return c
 }
 
-func programCommands(p *program, at *places) []command {
-	list := make([]command, len(p.Launches))
-	for i, l := range p.Launches {
-		list[i] = command{Launch: l, plan: p.Plan, at: at, args: at.pack(l.Args)}
+func (s *session) programCommands(p *program, at *places) ([]command, error) {
+	list := make([]command, 0, len(p.Launches))
+	for _, l := range p.Launches {
+		commands, err := s.choose(p.Plan, l, at)
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", l.Kernel, advised(err))
+		}
+		list = append(list, commands...)
 	}
-	return list
+	return list, nil
 }
 
 // launch makes launches in order. After, if not nil, is called behind each.

@@ -165,12 +165,16 @@ func TestSections(t *testing.T) {
 		{"hang", "", 500 * time.Millisecond}, {"last", "", time.Minute}, {"late", "", 0},
 	}
 	whole := report{Checks: map[string]string{}}
-	saved := 0
+	saved, file := 0, filepath.Join(t.TempDir(), "whole.json")
 	err := runSections(t.Context(), list, time.Minute, &whole, func(s section, file string) *exec.Cmd {
 		return exec.Command("sh", "-c", fmt.Sprintf(half, s.name)+scripts[s.name], file)
-	}, func() error { saved++; return nil })
+	}, func() error { saved++; return whole.write(file) })
 	if err != nil {
 		t.Fatal(err)
+	}
+	again := report{Checks: map[string]string{}}
+	if err := again.merge(file); err != nil || len(again.Benchmarks) != 5 {
+		t.Errorf("the report that was written has %d benchmarks, %v", len(again.Benchmarks), err)
 	}
 	if saved != len(list) || len(whole.Benchmarks) != 5 || len(whole.Checks) != 5 {
 		t.Errorf("saved %d times, %d benchmarks, %d checks, want %d, 5, 5",

@@ -26,7 +26,8 @@ type session struct {
 	at       places // of what all programs share
 	owned    sizes
 	programs map[programKey]*program
-	streamed bool // rows are brought in chunks; tests set it before
+	streamed bool  // rows are brought in chunks; tests set it before
+	large    int64 // operations of a product from which on the library is asked
 	parts    [3]part
 	stages   [numStages]stage
 	runs     map[runKey]*run
@@ -60,6 +61,7 @@ func open(ctx context.Context, job backend.Job, dev device, o plan.Options) (bac
 func newSession(job backend.Job, dev device) *session {
 	s := &session{
 		job: job, dev: dev, programs: map[programKey]*program{}, runs: map[runKey]*run{}, pace: newPace(time.Now),
+		large: largeFlop,
 	}
 	s.planner = planner{job: &s.job, stage: stageBytes, plans: map[programKey]*plan.Plan{}}
 	return s

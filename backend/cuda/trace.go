@@ -54,9 +54,12 @@ func (s *session) traceStep(p *pass, i int, e *backend.NotFiniteError) error {
 		if err := s.controlAt(order, e.Step-1, begin+first); err != nil {
 			return err
 		}
-		list := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{
+		list, err := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{
 			Weight: float32(rows) / float32(p.size(i)), Micro: micro, Accumulate: s.job.Accumulate,
 		})
+		if err != nil {
+			return err
+		}
 		if err := s.launch(list, nil); err != nil {
 			return err
 		}

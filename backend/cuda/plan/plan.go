@@ -10,7 +10,11 @@
 // replayed.
 package plan
 
-import "github.com/gespann/gespann/backend/ir"
+import (
+	"slices"
+
+	"github.com/gespann/gespann/backend/ir"
+)
 
 // A Precision says how matrix products and convolutions multiply. Everything
 // else is float32 in all of them, and so are all values in memory.
@@ -141,12 +145,44 @@ type Launch struct {
 //
 // with a stored [k,m] when TransA, b stored [n,k] when TransB, all row-major and
 // dense. A session that computes y = op(a)·op(b) by other means runs Epilogue
-// after it; nil means that there is none.
+// after it; nil means that there is none. OnlyBias says that all that Epilogue
+// does is to add Bias [n] to each row.
 type Product struct {
 	M, N, K        int
 	TransA, TransB bool
-	Y, A, B        Ref
+	Y, A, B, Bias  Ref
+	OnlyBias       bool
 	Epilogue       *Launch
+}
+
+// Replace returns the launch of a product with one of its matrices elsewhere.
+func (l Launch) Replace(from, to Ref) Launch {
+	replace := func(args []Arg) []Arg {
+		args = slices.Clone(args)
+		for i := range args {
+			if args[i].Kind == Pointer && args[i].Ref == from {
+				args[i].Ref = to
+			}
+		}
+		return args
+	}
+	l.Args = replace(l.Args)
+	if l.Product == nil {
+		return l
+	}
+	p := *l.Product
+	for _, r := range []*Ref{&p.Y, &p.A, &p.B} {
+		if *r == from {
+			*r = to
+		}
+	}
+	if p.Epilogue != nil {
+		e := *p.Epilogue
+		e.Args = replace(e.Args)
+		p.Epilogue = &e
+	}
+	l.Product = &p
+	return l
 }
 
 // A Plan is a program ready to launch.

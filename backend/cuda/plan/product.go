@@ -127,7 +127,8 @@ func (b *builder) matMul() {
 	kernel := "matmul_" + letters[flag(a.TransA)] + letters[flag(a.TransB)]
 	l := b.tiled(kernel, b.tiling(m, n, k, 1), aligned)
 	l.Product = &Product{M: m, N: n, K: k, TransA: a.TransA, TransB: a.TransB,
-		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Epilogue: b.separate(m, n)}
+		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Bias: l.Args[3].Ref,
+		OnlyBias: a.Bias && a.Act == ir.NoAct, Epilogue: b.separate(m, n)}
 }
 
 // separate returns the launch that applies the epilogue to a product in place.
