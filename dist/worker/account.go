@@ -1,0 +1,102 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// Phases of a worker, for those who watch it.
+const (
+	idle    = "idle"
+	opening = "opening"
+	compute = "compute"
+	wait    = "wait" // for other workers, or for the center
+)
+
+// An account says what a worker is doing, and where the time of its training went.
+// Its methods may be called concurrently.
+type account struct {
+	mu    sync.Mutex
+	cost  wire.Cost
+	done  int64 // optimiser steps
+	phase string
+	since time.Time // of the phase
+	// ready is when the latest training ended, if nothing else was asked since: until
+	// the next begins, the worker waits.
+	ready time.Time
+}
+
+// reset begins the account of a job.
+func (a *account) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cost, a.done, a.ready = wire.Cost{}, 0, time.Time{}
+}
+
+// enter begins a phase.
+func (a *account) enter(phase string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.phase, a.since = phase, time.Now()
+}
+
+// at says how many optimiser steps the worker's variables have had.
+func (a *account) at(done int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = done
+}
+
+// begin begins training: the time since the last one was spent waiting.
+func (a *account) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.ready.IsZero() {
+		a.cost.Wait += time.Since(a.ready).Seconds()
+		a.ready = time.Time{}
+	}
+	a.phase, a.since = compute, time.Now()
+}
+
+// end ends training, for now, and returns the account.
+func (a *account) end(phase string) wire.Cost {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready = time.Now()
+	a.phase, a.since = phase, a.ready
+	return a.cost
+}
+
+// pause says that what follows is neither training nor waiting for it.
+func (a *account) pause() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready = time.Time{}
+}
+
+// add adds to the account.
+func (a *account) add(c wire.Cost) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cost.Compute += c.Compute
+	a.cost.Wait += c.Wait
+	a.cost.Comm += c.Comm
+	a.cost.Rows += c.Rows
+	a.cost.Sent += c.Sent
+	a.cost.Received += c.Received
+}
+
+// beat says how the worker is doing.
+func (a *account) beat() wire.Beat {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := wire.Beat{Done: a.done, Phase: a.phase, Cost: a.cost}
+	if b.Phase == "" {
+		b.Phase = idle
+	} else {
+		b.Seconds = time.Since(a.since).Seconds()
+	}
+	return b
+}

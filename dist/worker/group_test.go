@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/numtest"
+)
+
+// TestSync checks that any number of workers comes to what one session comes to.
+func TestSync(t *testing.T) {
+	for _, accumulate := range []int{1, 2} {
+		for n := range 4 {
+			t.Run(fmt.Sprintf("accumulate %d, %d workers", accumulate, n+1), func(t *testing.T) {
+				inYard(t, func(t *testing.T, y *yard) {
+					job := newJob(t, mlp, accumulate, 0)
+					wantStats, want := alone(t, job, 2)
+					hands := y.crew(n+1, job)
+					form(job, 1, hands...)
+					for epoch := range 2 {
+						for _, cut := range [][2]int{{0, 2}, {2, stepsOf(job)}} {
+							run(1, spanOf(job, epoch, cut[0], cut[1]), hands...)
+							for _, h := range hands {
+								m := answer[*wire.Ran](h)
+								if m.At.Epoch != epoch || m.At.Index != cut[1] || m.Gen != 1 {
+									t.Fatalf("got %+v, want step %d of epoch %d", m, cut[1], epoch)
+								}
+							}
+						}
+					}
+					_, first := hands[0].fetch(job)
+					for _, h := range hands {
+						at, got := h.fetch(job)
+						sameBits(t, "another worker", got, first)
+						numtest.Close(t, got, want, rounding)
+						stats := at.Sums.Stats()
+						numtest.Close(t, []float64{stats.Loss, float64(stats.Rows)}, []float64{wantStats.Loss, trainRows}, rounding)
+						numtest.Close(t, stats.Metrics["accuracy"], wantStats.Metrics["accuracy"], numtest.Tol{Why: "counts"})
+						if n == 0 {
+							sameBits(t, "one worker", got, want)
+						}
+						h.leave()
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestDeterministic checks that any number of workers has the bits of one session,
+// with dropout and batch normalisation, also when one leaves on the way.
+func TestDeterministic(t *testing.T) {
+	for n := range 4 {
+		t.Run(fmt.Sprint(n+1), func(t *testing.T) {
+			inYard(t, func(t *testing.T, y *yard) {
+				job := newJob(t, normed, 2, 8)
+				wantStats, want := alone(t, job, 2)
+				hands := y.crew(n+1, job)
+				form(job, 1, hands...)
+				run(1, spanOf(job, 0, 0, stepsOf(job)), hands...)
+				for _, h := range hands {
+					answer[*wire.Ran](h)
+				}
+				form(job, 2, hands[n/2:]...)
+				run(2, spanOf(job, 1, 0, stepsOf(job)), hands[n/2:]...)
+				for _, h := range hands[n/2:] {
+					answer[*wire.Ran](h)
+					at, got := h.fetch(job)
+					sameBits(t, "variables", got, want)
+					if stats := at.Sums.Stats(); !reflect.DeepEqual(stats, wantStats) {
+						t.Errorf("got %+v, want %+v", stats, wantStats)
+					}
+				}
+				for _, h := range hands {
+					h.leave()
+				}
+			})
+		})
+	}
+}

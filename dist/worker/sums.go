@@ -1,0 +1,104 @@
+package worker
+
+import (
+	"context"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/sumtree"
+	"github.com/gespann/gespann/dist/collective"
+)
+
+// sums is a way to compute gradients and to add those of all members.
+type sums interface {
+	// compute computes this member's parts of a step, and writes what they measure
+	// to the table. It may begin to add.
+	compute(ctx context.Context, at backend.StepAt, p *plan) error
+	// finish returns when the gradients of all members are summed, and the table.
+	finish(table []float32) error
+	traffic() collective.Traffic
+	// interrupt ends the links, and so what is under way. It may be called at any time.
+	interrupt()
+	// close ends the links. Nothing reads or writes gradients any more.
+	close()
+}
+
+// partSums adds over a ring, in buckets that travel while the last part is still
+// being computed.
+type partSums struct {
+	*group
+	ring  *collective.Ring
+	added *collective.Bucketed
+	ready func(end int)
+}
+
+func newPartSums(g *group, ring *collective.Ring) *partSums {
+	s := &partSums{group: g, ring: ring, added: collective.NewBucketed(ring, 0)}
+	s.ready = s.added.Ready
+	return s
+}
+
+func (s *partSums) compute(ctx context.Context, at backend.StepAt, p *plan) error {
+	dw := s.replica.Gradients()
+	s.added.Begin(dw)
+	if p.lo == p.hi {
+		clear(dw) // fewer rows than members
+	}
+	for i := p.lo; i < p.hi; i++ {
+		var ready func(end int)
+		if i == p.hi-1 {
+			ready = s.ready
+		}
+		o, err := s.replica.Gradient(ctx, at, p.at(i, at), i > p.lo, ready)
+		if err != nil {
+			return err
+		}
+		s.table.set(i, o)
+	}
+	return nil
+}
+
+func (s *partSums) finish(table []float32) error { return s.added.Wait(table) }
+func (s *partSums) traffic() collective.Traffic  { return s.ring.Traffic() }
+func (s *partSums) interrupt()                   { _ = s.ring.Close() }
+func (s *partSums) close()                       { _ = s.added.Close() }
+
+// shardSums adds in the order of a tree over the shards of a step, whoever has
+// them.
+type shardSums struct {
+	*group
+	links *collective.Tree
+	mine  *sumtree.Tree
+}
+
+func newShardSums(g *group, links *collective.Tree) (*shardSums, error) {
+	mine, err := sumtree.New(g.Shards, nil)
+	return &shardSums{group: g, links: links, mine: mine}, err
+}
+
+func (s *shardSums) compute(ctx context.Context, at backend.StepAt, p *plan) error {
+	dw := s.replica.Gradients()
+	s.mine.Reset()
+	for i := p.lo; i < p.hi; i++ {
+		part, shard := p.at(i, at), []float32(nil)
+		if part.Rows > 0 {
+			o, err := s.replica.Gradient(ctx, at, part, false, nil)
+			if err != nil {
+				return err
+			}
+			s.table.set(i, o)
+			shard = dw
+		}
+		if err := s.mine.Push(i, i+1, shard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shardSums) finish(table []float32) error {
+	return s.links.Sum(s.replica.Gradients(), s.mine.Nodes(), table)
+}
+
+func (s *shardSums) traffic() collective.Traffic { return s.links.Traffic() }
+func (s *shardSums) interrupt()                  { _ = s.links.Close() }
+func (s *shardSums) close()                      { _ = s.links.Close() }
