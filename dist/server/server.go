@@ -7,3 +7,294 @@
 // jobs are driven from here, one after the other, by a function that the caller
 // injects; package jobs keeps them on disk.
 package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// Options say how a coordinator runs. The zero value is one without a disk, which
+// takes drivers and workers but no submitted jobs.
+type Options struct {
+	// State is the folder for jobs; "": nothing is kept on disk.
+	State   string
+	Version string       // of the program
+	Log     *slog.Logger // nil: none
+	// RunJob runs the training loop of a submitted job, and returns when that has
+	// ended; nil: jobs cannot be submitted.
+	RunJob func(ctx context.Context, j Submission) error
+	// Check reads a submitted spec. What it does not accept is not queued. nil:
+	// everything is.
+	Check func(spec []byte) (Plan, error)
+
+	// MaxJob bounds the bytes of all variables of a job; a coordinator holds them
+	// two or three times, and more while workers commit. 0: 16 GiB, or half of this
+	// machine's memory if that is less.
+	MaxJob int64
+	// MaxRows bounds the bytes of rows that a driver sends for workers without data.
+	// Above MemoryRows they go to a file in State. 0: 64 GiB, and an eighth of this
+	// machine's memory; without State, MaxRows is MaxJob.
+	MaxRows, MemoryRows int64
+	MaxPeers            int // connections at a time; 0: 5000
+
+	Now   func() time.Time // nil: time.Now
+	Ticks <-chan time.Time // nil: four times a second
+	// RetryDisk is how soon a job is tried again that found the disk full; it grows
+	// up to sixteen times of that. 0: 15 s.
+	RetryDisk time.Duration
+	// Grace is how long a cancelled job may take to save. 0: 20 s.
+	Grace time.Duration
+
+	machine machine // nil: coord's
+}
+
+// A Plan is what a spec says about its job.
+type Plan struct {
+	Name   string // "": that of the file
+	Epochs int    // 0: not known
+}
+
+// A Submission is a submitted job whose turn it is.
+type Submission struct {
+	ID, Name string
+	// Dir is the run directory, which exists. When it has a run already, that one is
+	// to be continued.
+	Dir  string
+	Spec []byte
+	// Driver is a connection to the coordinator, to be used as that of any driver.
+	// Its ID for the job takes the place of the one in Attach.
+	Driver *Local
+	// Tell adds a line to the job's log, unless it is "".
+	Tell func(line string)
+}
+
+// A machine decides: coord's, or a script in tests.
+type machine interface {
+	Step(now time.Duration, e coord.Event) []coord.Action
+	// Account returns that of a job that has not ended.
+	Account(job string) (backend.Account, bool)
+}
+
+// A Server is a coordinator at work.
+type Server struct {
+	o       Options
+	id      string
+	started time.Time
+	book    *jobs.Book
+
+	events chan incoming
+	quit   chan struct{} // closed to end the loop
+	over   chan struct{} // closed when the loop has ended
+	view   atomic.Pointer[View]
+
+	ctx    context.Context // of connections
+	cancel context.CancelFunc
+	calls  sync.WaitGroup // Worker, Driver and Client
+
+	runner context.Context // of the submitted job
+	stop   context.CancelFunc
+	own    sync.WaitGroup // goroutines of the server itself
+
+	mu       sync.Mutex
+	closing  bool
+	closed   chan struct{}
+	peers    map[*peer]bool
+	watchers map[chan struct{}]bool
+	running  map[string]context.CancelCauseFunc // submitted jobs under way
+}
+
+// New starts a coordinator. When State has jobs that have not ended, they go on.
+func New(o Options) (*Server, error) {
+	o.complete()
+	book, err := jobs.Open(o.State, o.Now, func(err error) { o.Log.Warn("a job is left out", "err", err) })
+	if err != nil {
+		return nil, err
+	}
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	s := &Server{
+		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), book: book,
+		events: make(chan incoming), quit: make(chan struct{}), over: make(chan struct{}),
+		closed: make(chan struct{}), peers: map[*peer]bool{}, watchers: map[chan struct{}]bool{},
+		running: map[string]context.CancelCauseFunc{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.runner, s.stop = context.WithCancel(context.Background())
+	c := newCore(s)
+	c.publish()
+	s.own.Go(s.keep)
+	s.own.Go(s.runJobs)
+	go c.loop()
+	return s, nil
+}
+
+func (o *Options) complete() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	memory := machineMemory()
+	o.MaxJob = cmp.Or(o.MaxJob, min(16<<30, memory/2))
+	o.MemoryRows = cmp.Or(o.MemoryRows, memory/8)
+	if o.State == "" {
+		o.MaxRows = o.MaxJob
+	}
+	o.MaxRows = cmp.Or(o.MaxRows, 64<<30)
+	o.MaxPeers = cmp.Or(o.MaxPeers, 5000)
+	o.RetryDisk = cmp.Or(o.RetryDisk, 15*time.Second)
+	o.Grace = cmp.Or(o.Grace, 20*time.Second)
+}
+
+// Close ends the coordinator: the submitted job under way saves and goes on when
+// a coordinator with this State starts again; workers and drivers are told to
+// come back; all connections end. It returns when nothing is left running.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	already := s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if already {
+		<-s.closed
+		return nil
+	}
+	s.stop()
+	s.own.Wait() // the job saves with the help of workers
+	close(s.quit)
+	<-s.over
+	s.mu.Lock()
+	for p := range s.peers {
+		p.finish(nil)
+	}
+	s.mu.Unlock()
+	s.calls.Wait()
+	s.cancel()
+	s.endWatches()
+	err := s.book.Flush(false)
+	err = errors.Join(err, s.book.Close())
+	close(s.closed)
+	return err
+}
+
+// keep brings what changes to disk: soon what matters, the rest now and then.
+func (s *Server) keep() {
+	const often, seldom = 200 * time.Millisecond, 5 * time.Second
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-tick.C:
+		case <-s.runner.Done():
+			return
+		}
+		all := n%int(seldom/often) == 0
+		if !all && !s.book.Urgent() {
+			continue
+		}
+		was := s.book.Err()
+		if err := s.book.Flush(!all); err != nil && was == nil {
+			s.o.Log.Error("jobs are not on disk", "err", err)
+		}
+	}
+}
+
+// incoming is what the loop gets.
+type incoming struct {
+	from  *peer
+	frame wire.Frame
+	gone  error         // the connection has ended
+	hello *wire.Hello   // a worker's first
+	drive *attachment   // a driver's first
+	call  func(c *core) // anything else
+}
+
+// post hands something to the loop; false: the loop has ended.
+func (s *Server) post(in incoming) bool {
+	select {
+	case s.events <- in:
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+var (
+	errClosing = errors.New("the coordinator is stopping")
+	errTooMany = errors.New("the coordinator has as many connections as it takes")
+)
+
+// firstTime is how long a connection may take to say what it wants.
+const firstTime = 10 * time.Second
+
+// serve runs a connection: talk reads from it until its end.
+func (s *Server) serve(ctx context.Context, conn dist.Conn, talk func(p *peer) error) error {
+	p, err := s.admit(conn)
+	if err != nil {
+		late := time.AfterFunc(flushTime, func() { conn.Close() })
+		defer late.Stop()
+		conn.Send(wire.Frame{Message: &wire.Dismiss{Reason: err.Error(), Retry: true}})
+		conn.Close()
+		return err
+	}
+	defer s.calls.Done()
+	stop := context.AfterFunc(ctx, func() { p.abort("") })
+	defer stop()
+	err = talk(p)
+	p.close()
+	s.mu.Lock()
+	delete(s.peers, p)
+	s.mu.Unlock()
+	return err
+}
+
+func (s *Server) admit(conn dist.Conn) (*peer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, errClosing
+	}
+	if len(s.peers) >= s.o.MaxPeers {
+		return nil, errTooMany
+	}
+	s.calls.Add(1)
+	p := newPeer(s.ctx, conn, s.o.Now())
+	s.peers[p] = true
+	return p, nil
+}
+
+// receive returns the next valid frame.
+func (p *peer) receive() (wire.Frame, error) {
+	f, err := p.conn.Recv()
+	if err == nil {
+		err = wire.Validate(f.Message)
+	}
+	return f, err
+}
+
+// first returns the first frame, which must come soon.
+func (p *peer) first() (wire.Frame, error) {
+	late := time.AfterFunc(firstTime, func() { p.abort("it did not say what it wants") })
+	defer late.Stop()
+	return p.receive()
+}
+
+// refuse ends a connection with a last message, and waits until it is sent.
+func (p *peer) refuse(m wire.Message, err error) error {
+	p.finish(m)
+	<-p.ended
+	return err
+}

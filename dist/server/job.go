@@ -1,0 +1,358 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/dist/strategy"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
+)
+
+// A job is one that the machine knows.
+type job struct {
+	*tensors
+	id        string
+	strategy  string
+	workers   int // that have it open, as in the book
+	submitted bool
+	driver    *peer
+	rows      *rows
+	account   *backend.Account // the latest; it does not change
+	track     *track
+
+	state, reason string
+	ending        string // state after Free, when it is known before
+	written       bool   // state and reason are in the book
+	curveAt       time.Duration
+}
+
+// An attachment is a driver's wish, checked.
+type attachment struct {
+	wire.Attach
+	pattern   strategy.Pattern
+	center    strategy.Center
+	rows      *rows
+	curve     *jobs.Curve // so far
+	epochs    int
+	submitted bool
+}
+
+// data returns the rows of the job if they are in this process, or nil.
+func (j *job) data() *data.Set {
+	if j.driver == nil {
+		return nil
+	}
+	if h, ok := j.driver.conn.(holder); ok {
+		return h.Rows()
+	}
+	return nil
+}
+
+// free drops what a job holds.
+func (j *job) free(why error) {
+	j.tensors.free()
+	j.rows.close(why)
+}
+
+// Driver serves the connection of a driver until its end.
+func (s *Server) Driver(ctx context.Context, conn dist.Conn) error { return s.driver(ctx, conn, "") }
+
+// driver serves a driver; submitted is the job's ID when its driver is here.
+func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) error {
+	return s.serve(ctx, conn, func(p *peer) error {
+		f, err := p.first()
+		if err != nil {
+			return err
+		}
+		m, ok := f.Message.(*wire.Attach)
+		if !ok {
+			err := fmt.Errorf("the first message of a driver is %s, want attach", f.Kind())
+			return p.refuse(&wire.Fault{Err: err.Error()}, err)
+		}
+		a, err := s.check(*m, submitted)
+		if err != nil {
+			return p.refuse(&wire.Fault{Err: err.Error()}, err)
+		}
+		p.job = a.Job.ID
+		all, _ := lengths(a.Job.Vars)
+		conn.Allow(max(4*int64(all), data.PieceBytes))
+		if !s.post(incoming{from: p, drive: a}) {
+			return errClosing
+		}
+		return s.listen(p, a.rows)
+	})
+}
+
+// listen reads what a driver says. Rows go past the loop, which has no time for a
+// disk.
+func (s *Server) listen(p *peer, rows *rows) error {
+	for {
+		f, err := p.receive()
+		if err != nil {
+			s.post(incoming{from: p, gone: err})
+			return err
+		}
+		if m, ok := f.Message.(*wire.Rows); ok {
+			if err := rows.add(m, f.Bytes); err != nil {
+				id, text := p.job, "its rows: "+err.Error()
+				s.post(incoming{from: p, call: func(c *core) { c.step(coord.Cancel{Job: id, Reason: text}) }})
+				rows.close(err)
+			}
+			continue
+		}
+		if !s.post(incoming{from: p, frame: f}) {
+			return errClosing
+		}
+	}
+}
+
+// check checks a driver's wish before anything is allocated for it.
+func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
+	if m.Protocol != wire.Protocol {
+		return nil, fmt.Errorf("the driver speaks protocol %d, this coordinator %d\n"+
+			"hint: use the same version of gespann everywhere", m.Protocol, wire.Protocol)
+	}
+	if submitted != "" {
+		m.Job.ID = submitted
+	}
+	if err := jobs.CheckID(m.Job.ID); err != nil {
+		return nil, err
+	}
+	if _, err := checkVars(m.Job.Vars, s.o.MaxJob); err != nil {
+		return nil, err
+	}
+	params := strategy.ParamsOf(&m.Job)
+	if err := strategy.Check(m.Job.Strategy, params); err != nil {
+		return nil, err
+	}
+	a := &attachment{Attach: m, submitted: submitted != "", curve: &jobs.Curve{}}
+	known, _ := strategy.Lookup(m.Job.Strategy)
+	a.pattern = known.Pattern
+	if known.NewCenter != nil {
+		a.center = known.NewCenter(params)
+	}
+	if err := s.recall(a); err != nil {
+		return nil, err
+	}
+	a.rows = newRows(m.Job.ID, s.o.State, s.o.MemoryRows, s.o.MaxRows)
+	return a, nil
+}
+
+// recall adds what the book knows of the job.
+func (s *Server) recall(a *attachment) error {
+	for _, r := range s.book.All() {
+		if r.ID != a.Job.ID {
+			continue
+		}
+		if r.Submitted && !a.submitted {
+			return fmt.Errorf("job %s was submitted: its driver is in the coordinator", r.ID)
+		}
+		if curve, err := s.book.Curve(r.ID); err == nil {
+			a.curve = curve
+		}
+		a.epochs = r.Epochs
+	}
+	if a.epochs == 0 && s.o.Check != nil {
+		if plan, err := s.o.Check(a.Job.Spec); err == nil {
+			a.epochs = plan.Epochs
+		}
+	}
+	return nil
+}
+
+// driverJoined begins a job, or lets a connection take the place of the job's
+// earlier one, unless the machine refuses.
+func (c *core) driverJoined(p *peer, a *attachment) {
+	id := a.Job.ID
+	j, known := c.jobs[id]
+	if !known {
+		j = newJob(a)
+		c.jobs[id] = j
+		if !j.submitted {
+			c.book.Attach(id, a.Job.Name)
+		}
+	}
+	before := j.driver
+	j.driver, c.joining, c.changed = p, p, true
+	c.step(coord.DriverJoined{Attach: a.Attach})
+	refused := c.joining == nil
+	c.joining = nil
+	switch {
+	case refused && known:
+		j.driver = before
+	case refused:
+		j.driver, j.ending, j.reason = nil, wire.JobFailed, "the coordinator did not take it"
+		c.free(id)
+	case before != nil:
+		before.finish(&wire.Dismiss{Reason: "another connection has taken its place"})
+	}
+	if refused || c.jobs[id] != j || j.rows == a.rows {
+		return
+	}
+	if !j.rows.complete() {
+		j.rows.close(errDriverGone)
+		j.rows = a.rows
+	}
+}
+
+func newJob(a *attachment) *job {
+	return &job{
+		tensors: newTensors(a.Job.Vars, a.pattern, a.center),
+		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
+		track: newTrack(a.curve, a.epochs), state: wire.JobWaiting,
+	}
+}
+
+func (c *core) fromDriver(in incoming) {
+	j := c.jobs[in.from.job]
+	if j == nil || j.driver != in.from {
+		return // another has taken its place, or the job has ended
+	}
+	if in.gone != nil {
+		c.driverGone(j)
+		return
+	}
+	c.totals.TensorBytesIn += 4 * int64(len(in.frame.Floats))
+	switch m := in.frame.Message.(type) {
+	case *wire.Train:
+		j.track.train(c.now, m)
+	case *wire.Test:
+		j.track.testing = m.Split
+	case *wire.Detach:
+		j.ending, j.reason = wire.JobDone, m.Err
+		if m.Err != "" {
+			j.ending = wire.JobFailed
+		}
+	}
+	if err := c.take(j.id, in.frame); err != nil {
+		j.driver.finish(&wire.Fault{Err: err.Error()})
+		c.driverGone(j)
+		return
+	}
+	c.step(coord.FromDriver{Job: j.id, Msg: in.frame.Message})
+}
+
+func (c *core) driverGone(j *job) {
+	j.driver, c.changed = nil, true
+	if !j.rows.complete() {
+		j.rows.close(errDriverGone)
+	}
+	j.set(wire.JobWaiting, "its driver is gone")
+	c.step(coord.DriverGone{Job: j.id})
+}
+
+func (j *job) set(state, reason string) { j.state, j.reason, j.written = state, reason, false }
+
+// follow notes what a driver is told.
+func (c *core) follow(j *job, m wire.Message) {
+	switch m := m.(type) {
+	case *wire.Queued:
+		j.set(wire.JobWaiting, m.Reason)
+	case *wire.Attached:
+		j.set(wire.JobRunning, "")
+	case *wire.Progress:
+		j.track.progress(c.now, m.At, false)
+	case *wire.Trained:
+		c.totals.Rows += max(m.At.Sums.Rows-j.track.spanRows, 0)
+		c.charge(j)
+		j.track.progress(c.now, m.At, true)
+	case *wire.Tested:
+		j.track.tested(m.Stats)
+	case *wire.Billed:
+		j.account = &m.Account
+	case *wire.Fault:
+		j.ending, j.reason = wire.JobFailed, m.Err
+	}
+	c.changed = true
+}
+
+// charge takes the job's account from the machine, which forgets it with the job.
+func (c *core) charge(j *job) {
+	if a, ok := c.machine.Account(j.id); ok {
+		j.account = &a
+	}
+}
+
+// free does coord.Free: it drops what a job holds, and closes its record unless
+// the one that runs it does that.
+func (c *core) free(id string) {
+	j := c.jobs[id]
+	if j == nil {
+		return
+	}
+	for _, w := range c.workers {
+		if w.open == id {
+			w.open, w.job, w.speed, w.cost = "", "", 0, wire.Cost{}
+		}
+	}
+	c.record(j, true)
+	if !j.submitted {
+		state, reason := j.ending, j.reason
+		if state == "" {
+			state = wire.JobFailed
+		}
+		c.book.Update(id, func(r *jobs.Record) { r.State, r.Reason = state, reason })
+		c.totals.count(state)
+	}
+	if j.driver != nil {
+		j.driver.finish(nil)
+	}
+	j.free(errFreed)
+	delete(c.jobs, id)
+	c.changed = true
+}
+
+func (t *Totals) count(state string) {
+	switch state {
+	case wire.JobDone:
+		t.JobsDone++
+	case wire.JobFailed:
+		t.JobsFailed++
+	case wire.JobCancelled:
+		t.JobsCancelled++
+	}
+}
+
+// curveTime is the least time between two curves in the book.
+const curveTime = time.Second
+
+// record brings what is known of a job into the book; final: for the last time.
+func (c *core) record(j *job, final bool) {
+	t := j.track
+	if t.moved && (final || c.now-j.curveAt >= curveTime) {
+		c.book.SetCurve(j.id, t.curve.Clone())
+		t.moved, j.curveAt = false, c.now
+	}
+	workers := 0
+	for _, w := range c.workers {
+		if w.job == j.id {
+			workers++
+		}
+	}
+	if !t.changed && j.written && !final && workers == j.workers {
+		return
+	}
+	c.charge(j)
+	c.book.Update(j.id, func(r *jobs.Record) {
+		if j.state != "" && (!j.submitted || live(r.State)) {
+			r.State, r.Reason = j.state, j.reason
+		}
+		r.Strategy, r.Account = j.strategy, j.account
+		if !final || workers > 0 {
+			r.Workers = workers
+		}
+		t.write(&r.JobStatus)
+	})
+	t.changed, j.written, j.workers = false, true, workers
+}
+
+// live reports whether a submitted job in that state has a driver.
+func live(state string) bool {
+	return state == wire.JobStarting || state == wire.JobWaiting || state == wire.JobRunning
+}

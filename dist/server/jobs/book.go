@@ -1,0 +1,310 @@
+package jobs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// keepAttached is how many ended jobs with a driver elsewhere stay in the
+// history: nothing but their curve is here.
+const keepAttached = 200
+
+// keepCurves is how many curves of ended jobs stay in memory.
+const keepCurves = 20
+
+// ErrNoFolder reports that a book keeps no jobs.
+var ErrNoFolder = errors.New("this coordinator keeps no jobs: it was started without a folder for them")
+
+// A Book holds all jobs of a coordinator. Its methods may be called concurrently.
+// What they change is at once in memory; Flush brings it to disk, except that
+// Submit and Prune do that themselves.
+type Book struct {
+	folder string // "": nothing on disk
+	lock   *os.File
+	now    func() time.Time
+
+	disk sync.Mutex // held while writing below the folder; taken before mu
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	order   int64
+	changed chan struct{} // closed at the next change
+	lastErr error         // of the latest Flush
+}
+
+// An entry is a job in memory.
+type entry struct {
+	Record
+	curve                  *Curve // does not change; nil: on disk
+	created                bool   // has a folder
+	dirty, urgent, curving bool   // differs from what is on disk
+	log                    []byte // not on disk yet
+	dropped                int    // lines of the log, for which there was no room
+}
+
+// Folder returns where the book is, or "".
+func (b *Book) Folder() string { return b.folder }
+
+// Changed returns a channel that is closed at the next change of any job. Take it
+// before looking.
+func (b *Book) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
+// notify is called with mu held.
+func (b *Book) notify() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// All returns all jobs: those that are under way, then the queue in its order,
+// then those that have ended, the latest first.
+func (b *Book) All() []Record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all()
+}
+
+func (b *Book) all() []Record {
+	out := make([]Record, 0, len(b.entries))
+	for _, e := range b.entries {
+		out = append(out, e.Record)
+	}
+	slices.SortFunc(out, compare)
+	position := 0
+	for i := range out {
+		if out[i].State == wire.JobQueued {
+			position++
+			out[i].Position = position
+		}
+	}
+	return out
+}
+
+func compare(a, b Record) int {
+	if c := cmp.Compare(rank(a.State), rank(b.State)); c != 0 {
+		return c
+	}
+	if wire.Ended(a.State) {
+		if c := b.Ended.Compare(a.Ended); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.Order, a.Order)
+	}
+	return cmp.Compare(a.Order, b.Order)
+}
+
+func rank(state string) int {
+	switch {
+	case wire.Ended(state):
+		return 3
+	case state == wire.JobLost:
+		return 2
+	case state == wire.JobQueued:
+		return 1
+	}
+	return 0
+}
+
+// Find returns the job whose ID is, or alone begins with, the given one.
+func (b *Book) Find(id string) (Record, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[id]; e != nil {
+		return b.withPosition(e), nil
+	}
+	var found []string
+	for known := range b.entries {
+		if id != "" && strings.HasPrefix(known, id) {
+			found = append(found, known)
+		}
+	}
+	slices.Sort(found)
+	switch len(found) {
+	case 0:
+		return Record{}, fmt.Errorf("job %.80q: there is none\nhint: gespann jobs lists them", id)
+	case 1:
+		return b.withPosition(b.entries[found[0]]), nil
+	}
+	return Record{}, fmt.Errorf("job %.80q: could be %s", id, strings.Join(found[:min(len(found), 5)], ", "))
+}
+
+func (b *Book) withPosition(e *entry) Record {
+	r := e.Record
+	if r.State == wire.JobQueued {
+		r.Position = 1
+		for _, other := range b.entries {
+			if other.State == wire.JobQueued && other.Order < r.Order {
+				r.Position++
+			}
+		}
+	}
+	return r
+}
+
+// Next returns the first job of the queue.
+func (b *Book) Next() (Record, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var first *entry
+	for _, e := range b.entries {
+		if e.State == wire.JobQueued && (first == nil || e.Order < first.Order) {
+			first = e
+		}
+	}
+	if first == nil {
+		return Record{}, false
+	}
+	return first.Record, true
+}
+
+// Update lets change write to the job, and reports whether there is one. Maps
+// and pointers in it are to be replaced, not written to.
+func (b *Book) Update(id string, change func(*Record)) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[id]
+	if e == nil {
+		return false
+	}
+	state := e.State
+	change(&e.Record)
+	e.dirty = true
+	if e.State != state {
+		e.urgent = true
+		if wire.Ended(e.State) {
+			e.Ended = b.now()
+			e.Position, e.RowsPerSecond = 0, 0
+			b.forget()
+		}
+	}
+	b.notify()
+	return true
+}
+
+// Attach begins a job whose driver is elsewhere, or takes it up again.
+func (b *Book) Attach(id, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[id]
+	if e == nil {
+		b.order++
+		e = &entry{Record: Record{Order: b.order}, curve: &Curve{}}
+		e.ID, e.Created = id, b.now()
+		b.entries[id] = e
+	}
+	if e.Started.IsZero() {
+		e.Started = b.now()
+	}
+	e.Name, e.State, e.Reason, e.Ended = cutName(name), wire.JobWaiting, "", time.Time{}
+	e.dirty, e.urgent = true, true
+	b.notify()
+}
+
+// Log adds a line to the job's log. It does not wait for the disk.
+func (b *Book) Log(id, line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[id]
+	if e == nil || b.folder == "" {
+		return
+	}
+	if len(e.log) > maxPending {
+		e.dropped++
+		return
+	}
+	line = strings.TrimRight(line, "\n")
+	if len(line) > maxLine {
+		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
+	}
+	e.log = append(e.log, b.now().UTC().Format(time.RFC3339)+" "+line+"\n"...)
+	e.urgent = true
+	b.notify()
+}
+
+// SetCurve replaces the job's curve, which must not change any more.
+func (b *Book) SetCurve(id string, c *Curve) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[id]; e != nil {
+		e.curve, e.curving = c, true
+	}
+}
+
+// Recent returns the job's curve if it is in memory, or nil.
+func (b *Book) Recent(id string) *Curve {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[id]; e != nil {
+		return e.curve
+	}
+	return nil
+}
+
+// Curve returns the job's curve, from disk where necessary.
+func (b *Book) Curve(id string) (*Curve, error) {
+	b.mu.Lock()
+	e := b.entries[id]
+	if e == nil {
+		b.mu.Unlock()
+		return nil, fmt.Errorf("job %.80q: there is none", id)
+	}
+	curve := e.curve
+	b.mu.Unlock()
+	if curve != nil {
+		return curve, nil
+	}
+	return readCurve(b.path(id, curveFile))
+}
+
+// forget drops what is not worth its memory. It is called with mu held.
+func (b *Book) forget() {
+	ended := make([]*entry, 0, len(b.entries))
+	for _, e := range b.entries {
+		if wire.Ended(e.State) {
+			ended = append(ended, e)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *entry) int { return compare(x.Record, y.Record) })
+	for i, e := range ended {
+		if b.folder == "" && i >= keepAttached {
+			delete(b.entries, e.ID)
+		} else if i >= keepCurves && !e.curving {
+			e.curve = nil
+		}
+	}
+}
+
+// Err returns what went wrong with the latest Flush, or nil.
+func (b *Book) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lastErr
+}
+
+func (b *Book) path(id string, names ...string) string {
+	return filepath.Join(append([]string{b.folder, jobsFolder, id}, names...)...)
+}
+
+// RunDir returns the run directory of a submitted job.
+func (b *Book) RunDir(id string) string { return b.path(id, runFolder) }
+
+// Dir returns the folder of a job.
+func (b *Book) Dir(id string) string { return b.path(id) }
+
+// NoSpace reports whether err says that a disk is full.
+func NoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

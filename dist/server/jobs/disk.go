@@ -1,0 +1,315 @@
+package jobs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/filelock"
+)
+
+// Names in the folder of a coordinator.
+const (
+	lockFile   = "lock"
+	jobsFolder = "jobs"
+	recordFile = "job.json"
+	specFile   = "spec.yaml"
+	runFolder  = "run"
+	logFile    = "log.txt"
+	curveFile  = "events.jsonl"
+)
+
+const (
+	maxRecord  = 4 << 20 // bytes of a job.json
+	maxLog     = 16 << 20
+	maxPending = 1 << 20 // bytes of a log that wait for the disk
+	maxLine    = 4 << 10
+)
+
+// Open takes the lock of a folder and reads the jobs in it; jobs that were under
+// way are queued again, in their order. The folder "" is none: the book is in
+// memory only. Jobs that cannot be read are told to warn and stay as they are.
+func Open(folder string, now func() time.Time, warn func(error)) (*Book, error) {
+	b := &Book{
+		folder: folder, now: now, entries: map[string]*entry{}, changed: make(chan struct{}),
+	}
+	if folder == "" {
+		return b, nil
+	}
+	err := os.MkdirAll(filepath.Join(folder, jobsFolder), 0o777)
+	if err == nil {
+		b.lock, err = takeLock(filepath.Join(folder, lockFile))
+	}
+	if err == nil {
+		err = b.read(warn)
+	}
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("state folder %s: %w", folder, err)
+	}
+	return b, nil
+}
+
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	locked, err := filelock.Try(f)
+	if err == nil && !locked {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		err = fmt.Errorf("another coordinator is using it (process %s)", strings.TrimSpace(string(pid)))
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil && !NoSpace(err) { // the number is a courtesy
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Close gives the lock back. What was not flushed is lost.
+func (b *Book) Close() error {
+	if b.lock == nil {
+		return nil
+	}
+	return b.lock.Close()
+}
+
+// read fills the book from its folder, and removes what a crash left behind.
+func (b *Book) read(warn func(error)) error {
+	folders, err := os.ReadDir(filepath.Join(b.folder, jobsFolder))
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		if strings.HasPrefix(f.Name(), checkpoint.TempPrefix) {
+			os.RemoveAll(b.path(f.Name()))
+			continue
+		}
+		if !f.IsDir() || CheckID(f.Name()) != nil {
+			continue
+		}
+		r, err := readRecord(b.path(f.Name(), recordFile))
+		if err == nil && r.ID != f.Name() {
+			err = fmt.Errorf("%s: is of job %.80q", b.path(f.Name(), recordFile), r.ID)
+		}
+		if err != nil {
+			warn(err)
+			continue
+		}
+		r.revive()
+		b.entries[r.ID] = &entry{Record: r, created: true}
+		b.order = max(b.order, r.Order)
+	}
+	return nil
+}
+
+func readRecord(path string) (Record, error) {
+	var r Record
+	f, err := os.Open(path)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	if err == nil && len(text) > maxRecord {
+		err = fmt.Errorf("has more than %d bytes", maxRecord)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Submit queues a job. When it returns, the job is on disk.
+func (b *Book) Submit(name string, spec []byte, epochs int) (Record, error) {
+	if b.folder == "" {
+		return Record{}, ErrNoFolder
+	}
+	if len(spec) > wire.MaxSpec {
+		return Record{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
+	}
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	r, err := b.reserve(name)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Epochs = epochs
+	if err := b.create(r, spec); err != nil {
+		return Record{}, full(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := &entry{Record: r, curve: &Curve{}, created: true}
+	b.entries[r.ID] = e
+	b.notify()
+	return b.withPosition(e), nil
+}
+
+// reserve makes the record of a new job.
+func (b *Book) reserve(name string) (Record, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting := 0
+	for _, e := range b.entries {
+		if e.State == wire.JobQueued {
+			waiting++
+		}
+	}
+	if waiting >= wire.MaxQueue {
+		return Record{}, fmt.Errorf("the queue is full: %d jobs wait", waiting)
+	}
+	id := NewID(name)
+	for b.entries[id] != nil {
+		id = NewID(name)
+	}
+	b.order++
+	r := Record{Order: b.order}
+	r.ID, r.Name, r.State, r.Submitted, r.Created = id, cutName(name), wire.JobQueued, true, b.now()
+	return r, nil
+}
+
+// create makes the folder of a job: all of it or nothing. It is called with disk
+// held.
+func (b *Book) create(r Record, spec []byte) (err error) {
+	temp := b.path(checkpoint.TempPrefix + r.ID)
+	defer func() {
+		if err != nil {
+			os.RemoveAll(temp)
+		}
+	}()
+	folder := temp
+	if r.Submitted {
+		folder = filepath.Join(temp, runFolder)
+	}
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	if r.Submitted {
+		if err := checkpoint.WriteFile(filepath.Join(temp, specFile), write(spec)); err != nil {
+			return err
+		}
+	}
+	if err := writeRecord(filepath.Join(temp, recordFile), r); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, b.path(r.ID)); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Join(b.folder, jobsFolder))
+}
+
+func writeRecord(path string, r Record) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return checkpoint.WriteFile(path, write(append(text, '\n')))
+}
+
+// Spec returns what was submitted.
+func (b *Book) Spec(id string) ([]byte, error) {
+	return os.ReadFile(b.path(id, specFile))
+}
+
+// Prune removes the jobs that have ended, except the latest ones, and returns
+// their IDs.
+func (b *Book) Prune(keep int) ([]string, error) {
+	return b.remove(max(keep, 0), func(*Record) bool { return true })
+}
+
+// remove removes ended jobs of a kind, except the latest ones. A job whose files
+// cannot be removed stays.
+func (b *Book) remove(keep int, kind func(*Record) bool) ([]string, error) {
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	removed, errs := []string{}, []error(nil)
+	for _, r := range b.All() {
+		if !wire.Ended(r.State) || !kind(&r) {
+			continue
+		}
+		if keep--; keep >= 0 {
+			continue
+		}
+		if err := b.erase(r.ID); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		b.mu.Lock()
+		delete(b.entries, r.ID)
+		b.notify()
+		b.mu.Unlock()
+		removed = append(removed, r.ID)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// erase removes a folder; half a folder never looks like a job.
+func (b *Book) erase(id string) error {
+	if b.folder == "" {
+		return nil
+	}
+	temp := b.path(checkpoint.TempPrefix + id)
+	if err := os.Rename(b.path(id), temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(temp)
+}
+
+// Room returns nil when so many bytes can be written.
+func (b *Book) Room(bytes int) error {
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	path := filepath.Join(b.folder, checkpoint.TempPrefix+"room")
+	err := os.WriteFile(path, make([]byte, bytes), 0o666)
+	os.Remove(path)
+	return err
+}
+
+func full(err error) error {
+	if NoSpace(err) {
+		return fmt.Errorf("the disk of the coordinator is full, and the job was not taken: %w\n"+
+			"hint: make room there, for example with gespann jobs --prune", err)
+	}
+	return err
+}
+
+func write(text []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.Copy(w, bytes.NewReader(text))
+		return err
+	}
+}
+
+// syncFolder makes a rename survive a loss of power, where the system can.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); NoSpace(err) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package jobs
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/checkpoint"
+)
+
+// Urgent reports whether something waits for Flush that should not wait long.
+func (b *Book) Urgent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		if e.urgent {
+			return true
+		}
+	}
+	return false
+}
+
+// Flush brings all changes to disk, or with urgent only those that should not
+// wait. What cannot be written now stays for the next time, and the other jobs
+// are written nevertheless.
+func (b *Book) Flush(urgent bool) error {
+	if b.folder == "" {
+		return nil
+	}
+	var errs []error
+	for _, id := range b.due(urgent) {
+		errs = append(errs, b.flush(id))
+	}
+	_, err := b.remove(keepAttached, func(r *Record) bool { return !r.Submitted })
+	errs = append(errs, err)
+	err = errors.Join(errs...)
+	b.mu.Lock()
+	b.lastErr = err
+	b.mu.Unlock()
+	return err
+}
+
+func (b *Book) due(urgent bool) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ids []string
+	for id, e := range b.entries {
+		if e.urgent || !urgent && (e.dirty || e.curving || len(e.log) > 0) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// flush writes one job.
+func (b *Book) flush(id string) error {
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	b.mu.Lock()
+	e := b.entries[id]
+	if e == nil {
+		b.mu.Unlock()
+		return nil
+	}
+	was := *e
+	e.dirty, e.urgent, e.curving, e.log, e.dropped = false, false, false, nil, 0
+	b.mu.Unlock()
+	var record, curve, log error
+	if was.dirty || !was.created {
+		record = b.writeRecord(&was)
+	}
+	if was.curving {
+		curve = writeCurve(b.path(id, curveFile), was.curve)
+	}
+	if len(was.log) > 0 {
+		log = appendLog(b.path(id, logFile), was.log, was.dropped)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.created = e.created || record == nil
+	e.dirty = e.dirty || record != nil
+	e.curving = e.curving || curve != nil
+	if log != nil {
+		e.log = append(was.log, e.log...)
+		e.dropped += was.dropped
+	}
+	if len(was.log) > 0 || e.curve != nil && wire.Ended(e.State) {
+		b.notify() // for those who read the log
+	}
+	return errors.Join(record, curve, log)
+}
+
+func (b *Book) writeRecord(e *entry) error {
+	if !e.created {
+		return b.create(e.Record, nil)
+	}
+	return writeRecord(b.path(e.ID, recordFile), e.Record)
+}
+
+// Unwritten reports whether a part of the job's log is not on disk yet.
+func (b *Book) Unwritten(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[id]
+	return e != nil && len(e.log) > 0
+}
+
+// OpenLog opens the log of a job for reading; nil when there is none yet.
+func (b *Book) OpenLog(id string) (*os.File, error) {
+	if b.folder == "" {
+		return nil, ErrNoFolder
+	}
+	f, err := os.Open(b.path(id, logFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// appendLog adds text to a log, all of it or nothing.
+func appendLog(path string, text []byte, dropped int) error {
+	if dropped > 0 {
+		text = fmt.Appendf(text, "(%d more lines were dropped: the disk was full)\n", dropped)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil || size > maxLog {
+		return err
+	}
+	if size+int64(len(text)) > maxLog {
+		text = append(bytes.Clone(text), "(the log is full)\n"...)
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Truncate(size))
+	}
+	return f.Close()
+}
+
+// A line of a curve on disk.
+type curveLine struct {
+	Series string `json:"series"`
+	Point
+}
+
+func writeCurve(path string, c *Curve) error {
+	return checkpoint.WriteFile(path, func(w io.Writer) error {
+		buffered := bufio.NewWriter(w)
+		lines := json.NewEncoder(buffered)
+		for _, p := range c.Train {
+			if err := lines.Encode(curveLine{"train", p}); err != nil {
+				return err
+			}
+		}
+		for _, p := range c.Validation {
+			if err := lines.Encode(curveLine{"validation", p}); err != nil {
+				return err
+			}
+		}
+		return buffered.Flush()
+	})
+}
+
+func readCurve(path string) (*Curve, error) {
+	c := &Curve{}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines := json.NewDecoder(io.LimitReader(f, maxLog))
+	for {
+		var line curveLine
+		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
+			return c, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if line.Series == "validation" {
+			c.AddValidation(line.Point)
+		} else {
+			c.AddTrain(line.Point)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package jobs
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// A Record is what is kept of a job. Its slices, maps and pointers are shared
+// between copies and do not change.
+type Record struct {
+	wire.JobStatus
+	// Order is that of submission.
+	Order int64 `json:"order"`
+	// Cancel: someone wants it to end. It is not run again.
+	Cancel  bool             `json:"cancel,omitempty"`
+	Account *backend.Account `json:"account,omitempty"`
+}
+
+// maxName is the length of a job's name.
+const maxName = 80
+
+var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// CheckID returns an error unless id can name a job, and a folder.
+func CheckID(id string) error {
+	if !validID.MatchString(id) {
+		return fmt.Errorf("job ID %.80q: want 1 to 64 of a-z, 0-9, '.', '_' and '-', "+
+			"beginning with a letter or digit", id)
+	}
+	return nil
+}
+
+// NewID returns a new ID for a job of that name.
+func NewID(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= 40 {
+			break
+		}
+	}
+	slug := strings.Trim(b.String(), "-")
+	if slug == "" {
+		slug = "job"
+	}
+	var random [3]byte
+	rand.Read(random[:]) // never fails
+	return slug + "-" + hex.EncodeToString(random[:])
+}
+
+// cutName shortens a name to what a page can show.
+func cutName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(name, "?"))
+	if r := []rune(name); len(r) > maxName {
+		return string(r[:maxName])
+	}
+	return name
+}
+
+// revive puts a record that was read from disk into the state that it has after
+// the coordinator was restarted.
+func (r *Record) revive() {
+	r.Position, r.Workers, r.RowsPerSecond = 0, 0, 0
+	switch {
+	case wire.Ended(r.State):
+	case r.Cancel:
+		r.State, r.Reason = wire.JobCancelled, ""
+	case r.Submitted && r.State != wire.JobQueued:
+		r.State, r.Reason = wire.JobQueued, "the coordinator was restarted"
+	case !r.Submitted:
+		r.State, r.Reason = wire.JobLost, "the coordinator was restarted, and the driver has not come back"
+	}
+}

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
+)
+
+// rows are the data of a job on its way from the driver to workers, kept for
+// those that ask later: in memory, or in a file when they are many. They are not
+// decoded here. Methods may be called concurrently.
+type rows struct {
+	job    string
+	folder string // for the file; "": always in memory
+	memory int64  // what is longer goes to the file
+	limit  int64  // of all
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change
+	asked   bool          // the driver
+	layout  *data.Layout
+	want    int64 // bytes
+	got     int64
+	file    *os.File
+	pieces  []piece
+	done    bool
+	err     error
+}
+
+// A piece is what one frame brought.
+type piece struct {
+	bytes  []byte // nil: in the file
+	offset int64
+	size   int
+}
+
+var (
+	errDriverGone = errors.New("the driver, which has the rows, is gone")
+	errFreed      = errors.New("the job has ended")
+)
+
+// minPiece bounds the number of pieces by the number of bytes.
+const minPiece = 1 << 10
+
+func newRows(job, folder string, memory, limit int64) *rows {
+	return &rows{job: job, folder: folder, memory: memory, limit: limit, changed: make(chan struct{})}
+}
+
+// ask reports whether the driver is still to be asked, and remembers that it was.
+func (r *rows) ask() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	asked := r.asked
+	r.asked = true
+	return !asked
+}
+
+// complete reports whether all rows are here.
+func (r *rows) complete() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done && r.err == nil
+}
+
+// add takes a frame of the driver.
+func (r *rows) add(m *wire.Rows, bytes []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = r.take(m, bytes)
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return r.err
+}
+
+func (r *rows) take(m *wire.Rows, bytes []byte) error {
+	if !r.asked || r.done {
+		return errors.New("rows: nobody asked for more")
+	}
+	if r.layout == nil {
+		if err := r.begin(m); err != nil {
+			return err
+		}
+	}
+	if r.got += int64(len(bytes)); r.got > r.want || m.Last && r.got != r.want {
+		return fmt.Errorf("rows: got %d bytes, want %d", r.got, r.want)
+	}
+	if len(r.pieces) > int(r.want/minPiece)+16 {
+		return fmt.Errorf("rows: got %d pieces for %d bytes", len(r.pieces), r.got)
+	}
+	if len(bytes) > 0 {
+		if err := r.store(bytes); err != nil {
+			return err
+		}
+	}
+	r.done = m.Last
+	return nil
+}
+
+func (r *rows) begin(m *wire.Rows) error {
+	if m.Table == nil {
+		return errors.New("rows: the first frame has no layout")
+	}
+	want, err := m.Table.Bytes(r.limit)
+	if err != nil {
+		return fmt.Errorf("rows: %w", err)
+	}
+	r.layout, r.want = m.Table, want
+	if r.folder == "" || want <= r.memory {
+		return nil
+	}
+	r.file, err = os.Create(filepath.Join(r.folder, checkpoint.TempPrefix+"rows-"+r.job))
+	if err == nil {
+		// It needs no name: it is of use to this process alone, and goes with it.
+		err = os.Remove(r.file.Name())
+	}
+	return err
+}
+
+func (r *rows) store(bytes []byte) error {
+	p := piece{size: len(bytes)}
+	if r.file == nil {
+		p.bytes = bytes
+	} else {
+		p.offset = r.got - int64(len(bytes))
+		if _, err := r.file.WriteAt(bytes, p.offset); err != nil {
+			return fmt.Errorf("rows: %d of %d bytes are kept: %w", p.offset, r.want, err)
+		}
+	}
+	r.pieces = append(r.pieces, p)
+	return nil
+}
+
+// stream sends the rows, waiting for those that are not there yet.
+func (r *rows) stream(ctx context.Context, send func(wire.Frame) error) error {
+	for at := -1; ; {
+		r.mu.Lock()
+		changed, pieces, layout, done, err := r.changed, r.pieces, r.layout, r.done, r.err
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if at < 0 && layout != nil {
+			if err := send(wire.Frame{Message: &wire.Rows{Job: r.job, Table: layout}}); err != nil {
+				return err
+			}
+			at = 0
+		}
+		for ; at >= 0 && at < len(pieces); at++ {
+			bytes, err := r.load(pieces[at])
+			if err != nil {
+				return err
+			}
+			if err := send(wire.Frame{Message: &wire.Rows{Job: r.job}, Bytes: bytes}); err != nil {
+				return err
+			}
+		}
+		if done {
+			return send(wire.Frame{Message: &wire.Rows{Job: r.job, Last: true}})
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *rows) load(p piece) ([]byte, error) {
+	if p.bytes != nil {
+		return p.bytes, nil
+	}
+	b := make([]byte, p.size)
+	_, err := io.ReadFull(io.NewSectionReader(r.file, p.offset, int64(p.size)), b)
+	return b, err
+}
+
+// close ends all streams with err, and forgets the rows.
+func (r *rows) close(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
+	if r.file != nil {
+		r.file.Close()
+	}
+	r.pieces = nil
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// A holder has the rows of its job in this process: the driver's connection, when
+// it is local.
+type holder interface{ Rows() *data.Set }
+
+// streamSet sends the rows of a set.
+func streamSet(job string, set *data.Set, send func(wire.Frame) error) error {
+	layout := set.Layout()
+	if err := send(wire.Frame{Message: &wire.Rows{Job: job, Table: &layout}}); err != nil {
+		return err
+	}
+	for bytes := range set.Pieces() {
+		if err := send(wire.Frame{Message: &wire.Rows{Job: job}, Bytes: bytes}); err != nil {
+			return err
+		}
+	}
+	return send(wire.Frame{Message: &wire.Rows{Job: job, Last: true}})
+}

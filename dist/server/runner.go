@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// errCancelled ends a submitted job that someone does not want any more.
+var errCancelled = errors.New("cancelled")
+
+// room is what must be free on a disk before a job is tried again.
+const room = 1 << 20
+
+// runJobs runs submitted jobs, one after the other, until the server closes.
+func (s *Server) runJobs() {
+	if s.o.RunJob == nil {
+		return
+	}
+	for {
+		changed := s.book.Changed()
+		if r, ok := s.book.Next(); ok {
+			s.runJob(r)
+		} else {
+			select {
+			case <-changed:
+			case <-s.runner.Done():
+			}
+		}
+		if s.runner.Err() != nil {
+			return
+		}
+	}
+}
+
+// runJob runs one job to its end, however often the disk is full meanwhile.
+func (s *Server) runJob(r jobs.Record) {
+	ctx, cancel := context.WithCancelCause(s.runner)
+	defer cancel(nil)
+	s.mu.Lock()
+	s.running[r.ID] = cancel
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.running, r.ID)
+	}()
+	wait := s.o.RetryDisk
+	for {
+		if now, err := s.book.Find(r.ID); err != nil || now.Cancel || wire.Ended(now.State) {
+			cancel(errCancelled)
+		}
+		err := context.Cause(ctx)
+		if err == nil {
+			err = s.attempt(ctx, r)
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			s.interrupted(r.ID, cause)
+			return
+		}
+		if !jobs.NoSpace(err) {
+			s.ended(r.ID, err)
+			return
+		}
+		if !s.awaitRoom(ctx, r.ID, err, wait) {
+			s.interrupted(r.ID, context.Cause(ctx))
+			return
+		}
+		wait = min(2*wait, 16*s.o.RetryDisk)
+	}
+}
+
+// attempt runs the training loop once.
+func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
+	s.setState(r.ID, wire.JobStarting, "")
+	s.book.Update(r.ID, func(r *jobs.Record) {
+		if r.Started.IsZero() {
+			r.Started = s.o.Now()
+		}
+	})
+	spec, err := s.book.Spec(r.ID)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.book.RunDir(r.ID), 0o777); err != nil {
+		return err
+	}
+	driver := s.connect(r.ID)
+	defer s.detach(r.ID, driver)
+	// A job that does not save in time, or waits for a machine that does not
+	// answer, loses its connection.
+	late := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(s.o.Grace, func() { driver.Close() })
+		<-late
+		timer.Stop()
+	})
+	defer stop()
+	defer close(late)
+	defer func() {
+		if p := recover(); p != nil { // other jobs and the coordinator go on
+			err = fmt.Errorf("the training loop panicked: %v", p)
+			s.o.Log.Error("a job panicked", "job", r.ID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return s.o.RunJob(ctx, Submission{
+		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Driver: driver,
+		Tell: func(line string) {
+			if line != "" {
+				s.book.Log(r.ID, line)
+			}
+		},
+	})
+}
+
+// detach ends the connection of a job's driver, and sees to it that the machine
+// has forgotten the job.
+func (s *Server) detach(id string, driver *Local) {
+	driver.Close()
+	<-driver.served
+	done := make(chan struct{})
+	if s.post(incoming{call: func(c *core) {
+		if c.jobs[id] != nil {
+			c.step(coord.Cancel{Job: id, Reason: "its training loop has ended"})
+			c.free(id) // if the machine did not know it
+		}
+		close(done)
+	}}) {
+		<-done
+	}
+}
+
+// ended closes the record of a job.
+func (s *Server) ended(id string, err error) {
+	state, reason := wire.JobDone, ""
+	if err != nil {
+		state, reason = wire.JobFailed, err.Error()
+		s.book.Log(id, "failed: "+reason)
+	}
+	s.setState(id, state, reason)
+}
+
+// interrupted notes that a job was stopped from outside: for ever, or until the
+// coordinator starts again.
+func (s *Server) interrupted(id string, cause error) {
+	if errors.Is(cause, errCancelled) {
+		s.book.Log(id, "cancelled")
+		s.setState(id, wire.JobCancelled, "")
+		return
+	}
+	s.book.Log(id, "the coordinator is stopping; the job goes on when it starts again")
+	s.setState(id, wire.JobQueued, "the coordinator was stopped")
+}
+
+// awaitRoom waits until the disk has room; false: the job is not to go on.
+func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time.Duration) bool {
+	s.book.Log(id, "paused: the disk is full: "+full.Error())
+	s.setState(id, wire.JobPaused, "the disk of the coordinator is full: "+full.Error()+
+		"\nhint: make room; the job goes on by itself")
+	s.o.Log.Error("the disk is full", "job", id, "err", full)
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		}
+		if s.book.Room(room) == nil {
+			s.book.Log(id, "there is room again: going on")
+			return true
+		}
+	}
+}
+
+// setState writes a state to the book, and to disk if there is room.
+func (s *Server) setState(id, state, reason string) {
+	s.book.Update(id, func(r *jobs.Record) { r.State, r.Reason = state, reason })
+	s.book.Flush(true) // what does not fit is tried again, and Err tells it
+	if wire.Ended(state) {
+		s.post(incoming{call: func(c *core) { c.totals.count(state); c.changed = true }})
+	}
+}
+
+// Submit queues a job. When it returns, the job is on disk.
+func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
+	if s.o.RunJob == nil {
+		return wire.JobStatus{}, jobs.ErrNoFolder
+	}
+	if len(spec) > wire.MaxSpec {
+		return wire.JobStatus{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
+	}
+	plan := Plan{Name: name}
+	if s.o.Check != nil {
+		var err error
+		if plan, err = s.o.Check(spec); err != nil {
+			return wire.JobStatus{}, err
+		}
+	}
+	if name == "" {
+		name = plan.Name
+	}
+	r, err := s.book.Submit(name, spec, plan.Epochs)
+	if err == nil {
+		s.o.Log.Info("submitted", "job", r.ID)
+	}
+	return r.JobStatus, err
+}
+
+// Cancel ends a job: at once when it waits, else after its current step, with
+// what it has saved. Any beginning of an ID that names one job will do.
+func (s *Server) Cancel(id string) (wire.JobStatus, error) {
+	r, err := s.book.Find(id)
+	if err != nil {
+		return r.JobStatus, err
+	}
+	if wire.Ended(r.State) {
+		return r.JobStatus, fmt.Errorf("job %s: has ended already: %s", r.ID, r.State)
+	}
+	s.book.Update(r.ID, func(r *jobs.Record) {
+		r.Cancel = true
+		if r.State == wire.JobQueued || r.State == wire.JobLost {
+			r.State, r.Reason = wire.JobCancelled, ""
+		}
+	})
+	s.mu.Lock()
+	cancel := s.running[r.ID]
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(errCancelled)
+	} else {
+		s.post(incoming{call: func(c *core) {
+			if j := c.jobs[r.ID]; j != nil {
+				j.ending, j.reason = wire.JobCancelled, ""
+				c.step(coord.Cancel{Job: r.ID, Reason: "someone cancelled it"})
+			}
+		}})
+	}
+	err = s.book.Flush(true)
+	if jobs.NoSpace(err) {
+		err = nil // it is cancelled, and that is written as soon as there is room
+	}
+	r, _ = s.book.Find(r.ID)
+	return r.JobStatus, err
+}

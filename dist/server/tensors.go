@@ -1,0 +1,288 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/strategy"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+const roleOptimizer = "optimizer"
+
+// tensors are what a coordinator holds of a job. Only the goroutine that owns
+// the machine uses them.
+type tensors struct {
+	vars        []wire.Var
+	all, shared int // lengths: all variables; parameters and states
+	pattern     strategy.Pattern
+	center      strategy.Center // nil: the strategy has none
+	pool        *pool
+
+	base   *tensor // all variables, as last kept
+	merged *tensor // the center: parameters and states
+	// Of an ensemble, all variables of the members that have been trained; begun
+	// is what the others have.
+	members map[int]*tensor
+	begun   *tensor
+
+	replies map[string]*tensor // by worker, for its latest commit
+	held    map[string]commit  // by worker, for the round
+}
+
+// A commit is a worker's result, kept for the end of a round.
+type commit struct {
+	*tensor
+	steps int
+}
+
+func newTensors(vars []wire.Var, p strategy.Pattern, c strategy.Center) *tensors {
+	t := &tensors{
+		vars: vars, pattern: p, center: c, pool: &pool{},
+		members: map[int]*tensor{}, replies: map[string]*tensor{}, held: map[string]commit{},
+	}
+	t.all, t.shared = lengths(vars)
+	return t
+}
+
+// lengths counts the numbers of all variables, and of parameters and states.
+func lengths(vars []wire.Var) (all, shared int) {
+	for _, v := range vars {
+		n := size(v)
+		all += n
+		if v.Role != roleOptimizer {
+			shared += n
+		}
+	}
+	return all, shared
+}
+
+func size(v wire.Var) int {
+	n := 1
+	for _, dim := range v.Shape {
+		n *= dim
+	}
+	return n
+}
+
+// expects returns how many numbers go with a message.
+func (t *tensors) expects(m wire.Message) int {
+	switch m.(type) {
+	case *wire.State, *wire.Restore:
+		return t.all
+	case *wire.Commit:
+		if t.pattern == strategy.Members {
+			return t.all
+		}
+		return t.shared
+	}
+	return 0
+}
+
+// keep does coord.Keep with all variables.
+func (t *tensors) keep(vars *tensor, center bool) {
+	t.base.release()
+	t.base = vars.keep()
+	if !center {
+		return
+	}
+	if t.pattern == strategy.Members {
+		t.begun.release()
+		t.begun = vars.keep()
+		for m, v := range t.members {
+			v.release()
+			delete(t.members, m)
+		}
+		return
+	}
+	t.merged.release()
+	t.merged = t.pool.get(t.shared)
+	t.copyShared(t.merged.data, vars.data, false)
+}
+
+// copyShared copies parameters and states between shared, a vector of them alone,
+// and all: to shared, or with back from it.
+func (t *tensors) copyShared(shared, all []float32, back bool) {
+	for _, v := range t.vars {
+		n := size(v)
+		if v.Role != roleOptimizer {
+			if back {
+				copy(all[:n], shared)
+			} else {
+				copy(shared, all[:n])
+			}
+			shared = shared[n:]
+		}
+		all = all[n:]
+	}
+}
+
+// merge does coord.Merge.
+func (t *tensors) merge(a coord.Merge, result *tensor) error {
+	if t.pattern == strategy.Members {
+		t.members[a.Member].release()
+		t.members[a.Member] = result.keep()
+		return nil
+	}
+	if t.merged == nil || t.center == nil {
+		return fmt.Errorf("merge without a center")
+	}
+	t.merged = t.merged.own()
+	reply := t.pool.get(t.shared)
+	t.center.Merge(t.merged.data, result.data, reply.data, a.Staleness)
+	t.replies[a.ID].release()
+	t.replies[a.ID] = reply
+	return nil
+}
+
+// hold does coord.Hold.
+func (t *tensors) hold(a coord.Hold, result *tensor) {
+	if old, ok := t.held[a.ID]; ok {
+		old.release()
+	}
+	t.held[a.ID] = commit{result.keep(), a.Steps}
+}
+
+// round does coord.Round. What is held of others is dropped.
+func (t *tensors) round(a coord.Round) error {
+	var commits [][]float32
+	var steps []int
+	for _, id := range a.IDs {
+		c, ok := t.held[id]
+		if !ok {
+			return fmt.Errorf("round of worker %s, of which nothing is held", id)
+		}
+		commits, steps = append(commits, c.data), append(steps, c.steps)
+	}
+	if t.merged == nil || t.center == nil {
+		return fmt.Errorf("round without a center")
+	}
+	if len(commits) > 0 {
+		t.merged = t.merged.own()
+		t.center.Round(t.merged.data, commits, steps)
+	}
+	for id, c := range t.held {
+		c.release()
+		delete(t.held, id)
+	}
+	return nil
+}
+
+// payload returns what goes with a message to a worker, or to the driver (""),
+// with a reference for the caller; nil when nothing does.
+func (t *tensors) payload(w coord.With, m wire.Message, id string) (*tensor, error) {
+	switch w {
+	case coord.Nothing:
+		return nil, nil
+	case coord.Base:
+		return held(t.base, "base")
+	case coord.Center:
+		return t.centerFor(m)
+	case coord.Reply:
+		reply, err := held(t.replies[id], "reply")
+		if err == nil { // it is sent once
+			reply.release()
+			delete(t.replies, id)
+		}
+		return reply, err
+	case coord.Whole:
+		return t.whole()
+	}
+	return nil, fmt.Errorf("no tensors of kind %d", w)
+}
+
+func held(t *tensor, what string) (*tensor, error) {
+	if t == nil {
+		return nil, fmt.Errorf("no %s is held", what)
+	}
+	return t.keep(), nil
+}
+
+// centerFor returns the center, of an ensemble that of the lease's member.
+func (t *tensors) centerFor(m wire.Message) (*tensor, error) {
+	if t.pattern != strategy.Members {
+		return held(t.merged, "center")
+	}
+	member := 0
+	if lease, ok := m.(*wire.Lease); ok {
+		member = lease.Member
+	}
+	if v := t.members[member]; v != nil {
+		return v.keep(), nil
+	}
+	return held(t.begun, "center")
+}
+
+// whole returns all variables: the center's, and the base's optimiser state.
+func (t *tensors) whole() (*tensor, error) {
+	if t.pattern == strategy.Members {
+		return t.centerFor(nil)
+	}
+	if t.base == nil || t.merged == nil {
+		return held(t.base, "base")
+	}
+	out := t.pool.get(t.all)
+	copy(out.data, t.base.data)
+	t.copyShared(t.merged.data, out.data, true)
+	return out, nil
+}
+
+// forget drops what is held for a worker that is gone.
+func (t *tensors) forget(id string) {
+	t.replies[id].release()
+	delete(t.replies, id)
+}
+
+// free drops everything.
+func (t *tensors) free() {
+	all := []*tensor{t.base, t.merged, t.begun}
+	for _, v := range t.members {
+		all = append(all, v)
+	}
+	for _, v := range t.replies {
+		all = append(all, v)
+	}
+	for _, c := range t.held {
+		all = append(all, c.tensor)
+	}
+	for _, v := range all {
+		v.release()
+	}
+	pool := t.pool
+	*t = *newTensors(t.vars, t.pattern, t.center)
+	t.pool = pool
+}
+
+// numVars is how many variables a job may have.
+const numVars = wire.MaxVars
+
+// checkVars returns the bytes of all variables, or an error when they are more
+// than limit, before any memory is taken.
+func checkVars(vars []wire.Var, limit int64) (int64, error) {
+	if len(vars) == 0 || len(vars) > numVars {
+		return 0, fmt.Errorf("job: got %d variables, want 1 to %d", len(vars), numVars)
+	}
+	total := int64(0)
+	for _, v := range vars {
+		n := int64(4)
+		for _, dim := range v.Shape {
+			if dim < 1 || int64(dim) > limit/n {
+				return 0, tooLarge(v, limit)
+			}
+			n *= int64(dim)
+		}
+		if !slices.Contains([]string{"param", "state", roleOptimizer}, v.Role) {
+			return 0, fmt.Errorf("job: variable %.80s: got role %.20q, want param, state or optimizer", v.Name, v.Role)
+		}
+		if total += n; total > limit {
+			return 0, tooLarge(v, limit)
+		}
+	}
+	return total, nil
+}
+
+func tooLarge(v wire.Var, limit int64) error {
+	return fmt.Errorf("job: variable %.80s of shape %v: with those before it, more than the %d bytes "+
+		"that this coordinator takes\nhint: gespann coordinator --max-job sets the limit", v.Name, v.Shape, limit)
+}
