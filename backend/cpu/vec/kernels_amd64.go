@@ -725,3 +725,48 @@ func adagradAsm(p []float32, a []float32, grad []float32, clip float32, scale fl
 	adagradAVX2(n, &p[0], &a[0], &grad[0], clip, scale, decay, rate, eps)
 	return n
 }
+
+// toBF16AVX2 rounds x to bfloat16.
+//
+//go:noescape
+func toBF16AVX2(n int, dst *uint16, x *float32)
+
+func toBF16Asm(dst []uint16, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	toBF16AVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// fromBF16AVX2 is dst = x.
+//
+//go:noescape
+func fromBF16AVX2(n int, dst *float32, x *uint16)
+
+func fromBF16Asm(dst []float32, x []uint16) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	fromBF16AVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// addBF16AVX2 is sum += x.
+//
+//go:noescape
+func addBF16AVX2(n int, sum *float32, x *uint16)
+
+func addBF16Asm(sum []float32, x []uint16) int {
+	n := len(sum) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	addBF16AVX2(n, &sum[0], &x[0])
+	return n
+}

@@ -123,3 +123,9 @@ func rmsPropAsm(p []float32, v []float32, grad []float32, clip float32, scale fl
 func adagradAsm(p []float32, a []float32, grad []float32, clip float32, scale float32, decay float32, rate float32, eps float32) int {
 	return 0
 }
+
+func toBF16Asm(dst []uint16, x []float32) int { return 0 }
+
+func fromBF16Asm(dst []float32, x []uint16) int { return 0 }
+
+func addBF16Asm(sum []float32, x []uint16) int { return 0 }

@@ -35,7 +35,7 @@ type kernel struct {
 
 type slice struct {
 	name string
-	typ  string // float32 or int32
+	typ  string // float32, int32 or uint16
 }
 
 type param struct {
@@ -122,7 +122,7 @@ func (k *kernel) registers() []int {
 }
 
 // body writes the instructions; a %N in an op stands for operand N, %d for the
-// destination.
+// destination, %xN and %xd for their lower halves.
 func (k *kernel) body(reg []int) (prologue, loop string) {
 	for i, in := range k.insts {
 		if in.op == "const" {
@@ -135,6 +135,7 @@ func (k *kernel) body(reg []int) (prologue, loop string) {
 				operand = fmt.Sprintf("Y%d", reg[a])
 			}
 			line = strings.ReplaceAll(line, fmt.Sprintf("%%%d", n), operand)
+			line = strings.ReplaceAll(line, fmt.Sprintf("%%x%d", n), fmt.Sprintf("X%d", reg[a]))
 		}
 		line = strings.ReplaceAll(line, "%xd", fmt.Sprintf("X%d", reg[i]))
 		line = strings.ReplaceAll(line, "%d", fmt.Sprintf("Y%d", reg[i]))

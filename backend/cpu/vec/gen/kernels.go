@@ -18,6 +18,7 @@ func kernels(a *assembly) {
 	dropout(a)
 	pooling(a)
 	optimisers(a)
+	halves(a)
 }
 
 func arithmetic(a *assembly) {
@@ -231,4 +232,19 @@ func (k *kernel) adam(second func(v val) val) val {
 	v = k.addf(v, k.mul(k.sub(k.mul(g, g), v), c2))
 	k.store("v", v)
 	return k.div(k.mul(m, rate), k.addf(k.sqrt(second(v)), eps))
+}
+
+// halves are conversions to and from bfloat16.
+func halves(a *assembly) {
+	half := func(name string) slice { return slice{name, "uint16"} }
+	k := a.kernel("toBF16", "rounds x to bfloat16.", half("dst"), f("x")[0])
+	x := k.load("x")
+	rounded := k.iadd(k.iadd(x, k.bits(0x7fff)), k.and(k.shr(x, 16), k.bits(1)))
+	k.store16("dst", k.choose(k.nan(x), k.or(x, k.bits(0x400000)), rounded))
+
+	k = a.kernel("fromBF16", "is dst = x.", f("dst")[0], half("x"))
+	k.store("dst", k.load16("x"))
+
+	k = a.kernel("addBF16", "is sum += x.", f("sum")[0], half("x"))
+	k.store("sum", k.addf(k.load("sum"), k.load16("x")))
 }

@@ -22,6 +22,19 @@ func (k *kernel) store(name string, v val) {
 	k.add(fmt.Sprintf("VMOVUPS %%0, (%s)(AX*4)", pointerRegs[k.slice(name)]), true, k.reg(v))
 }
 
+// load16 is elements of 16 bits, each in the upper half of its lane.
+func (k *kernel) load16(name string) val {
+	v := k.add(fmt.Sprintf("VPMOVZXWD (%s)(AX*2), %%d", pointerRegs[k.slice(name)]), false)
+	return k.shl(v, 16)
+}
+
+// store16 stores the upper half of each lane. Packing is within halves of the
+// vector; their first quarters are what is wanted.
+func (k *kernel) store16(name string, v val) {
+	packed := k.add("VPACKUSDW %0, %0, %d; VPERMQ $8, %d, %d", false, k.shr(v, 16))
+	k.add(fmt.Sprintf("VMOVDQU %%x0, (%s)(AX*2)", pointerRegs[k.slice(name)]), true, packed)
+}
+
 // reg is v in a register, even if it is a constant.
 func (k *kernel) reg(v val) val {
 	if k.consts[v] == "" {

@@ -1,0 +1,33 @@
+package vec
+
+import "math"
+
+// ToBF16 rounds x to bfloat16, the upper half of a float32: to nearest, ties to
+// even. A NaN stays a NaN, with its sign and the upper bits of its payload.
+func ToBF16(dst []uint16, x []float32) {
+	i := toBF16Asm(dst, x)
+	for ; i < len(dst); i++ {
+		b := math.Float32bits(x[i])
+		r := b + 0x7fff + b>>16&1
+		if x[i] != x[i] {
+			r = b | 0x400000 // quiet: it must not become an infinity
+		}
+		dst[i] = uint16(r >> 16)
+	}
+}
+
+// FromBF16 computes dst = x, exactly.
+func FromBF16(dst []float32, x []uint16) {
+	i := fromBF16Asm(dst, x)
+	for ; i < len(dst); i++ {
+		dst[i] = math.Float32frombits(uint32(x[i]) << 16)
+	}
+}
+
+// AddBF16 computes sum += x.
+func AddBF16(sum []float32, x []uint16) {
+	i := addBF16Asm(sum, x)
+	for ; i < len(sum); i++ {
+		sum[i] += math.Float32frombits(uint32(x[i]) << 16)
+	}
+}
