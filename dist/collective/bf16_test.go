@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 
+	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/numtest"
 )
 
@@ -77,6 +80,38 @@ func TestRingBF16(t *testing.T) {
 			if most := int64(2*2*(length+n*line)*(n-1)/n + 4*(n-1)); sent > most {
 				t.Errorf("%d members, %d elements: sent %d bytes, want at most %d", n, length, sent, most)
 			}
+		}
+	}
+}
+
+// TestLoops checks that loops from elsewhere are used, and get few elements.
+func TestLoops(t *testing.T) {
+	var calls [4]atomic.Int64
+	count := func(loop, n int) {
+		calls[loop].Add(1)
+		if n > 16<<10 {
+			t.Errorf("loop %d gets %d elements", loop, n)
+		}
+	}
+	o := Options{BF16: true, Loops: Loops{
+		Add:      func(sum, x []float32) { count(0, len(x)); sumtree.Add(sum, x) },
+		ToBF16:   func(dst []uint16, x []float32) { count(1, len(x)); toBF16(dst, x) },
+		FromBF16: func(dst []float32, x []uint16) { count(2, len(x)); fromBF16(dst, x) },
+		AddBF16:  func(sum []float32, x []uint16) { count(3, len(x)); addBF16(sum, x) },
+	}}
+	r := rand.New(rand.NewPCG(8, 8))
+	own, plain := rings(t, 3, o), rings(t, 3, Options{BF16: true})
+	got, _, _ := vectors(r, 3, 3*chunk)
+	want := make([][]float32, 3)
+	for i := range want {
+		want[i] = slices.Clone(got[i])
+	}
+	must(t, together(3, func(rank int) error { return own[rank].Sum(got[rank]) }))
+	must(t, together(3, func(rank int) error { return plain[rank].Sum(want[rank]) }))
+	checkEqual(t, append(got, want...))
+	for i := range calls {
+		if calls[i].Load() == 0 {
+			t.Errorf("loop %d is not used", i)
 		}
 	}
 }

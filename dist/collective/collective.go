@@ -20,8 +20,6 @@ package collective
 import (
 	"errors"
 	"fmt"
-
-	"github.com/gespann/gespann/backend/sumtree"
 )
 
 // ErrClosed is returned by sums of a group that was closed.
@@ -39,20 +37,12 @@ func (e *PeerError) Error() string { return fmt.Sprintf("collective: worker %s: 
 // Unwrap returns what went wrong with the link.
 func (e *PeerError) Unwrap() error { return e.Err }
 
-// Options are equal for all members of a group, except Add.
+// Options are equal for all members of a group, except Loops.
 type Options struct {
 	// BF16 sends elements of sums that need not be exact as bfloat16. Partial sums are
 	// then rounded whenever they are sent, and so is the result.
-	BF16 bool
-	// Add does sum[i] += x[i]; nil stands for sumtree.Add.
-	Add func(sum, x []float32)
-}
-
-func (o Options) add() func(sum, x []float32) {
-	if o.Add == nil {
-		return sumtree.Add
-	}
-	return o.Add
+	BF16  bool
+	Loops Loops
 }
 
 // Traffic is the bytes of elements that a member has sent and received.

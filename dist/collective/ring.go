@@ -16,7 +16,7 @@ type Ring struct {
 	*group
 	left, right *peer
 	steps       []step
-	add         func(sum, x []float32)
+	loops       Loops
 	bf16        bool
 	in          []float32 // [chunk] received
 	in16        []uint16  // [chunk]
@@ -25,8 +25,8 @@ type Ring struct {
 }
 
 func newRing(g *group, o Options) *Ring {
-	r := &Ring{group: g, add: o.add(), bf16: o.BF16}
-	r.all.add = r.add
+	r := &Ring{group: g, loops: o.Loops.complete(), bf16: o.BF16}
+	r.all.add = r.loops.Add
 	if n := r.size; n > 1 {
 		r.left, r.right = r.peers[(r.rank+n-1)%n], r.peers[(r.rank+1)%n]
 		r.steps = RingSchedule(n).steps(r.rank)
@@ -105,7 +105,7 @@ type waves struct {
 // first sends a chunk of this member's own.
 func (w *waves) first(lo, hi int) {
 	if w.mirror != nil {
-		toBF16(w.mirror[lo:hi], w.v[lo:hi])
+		w.ring.loops.ToBF16(w.mirror[lo:hi], w.v[lo:hi])
 	}
 	w.send(lo, hi)
 }
@@ -120,11 +120,11 @@ func (w *waves) next(round, lo, hi int) error {
 	case add:
 		in := r.in[:hi-lo]
 		if err = r.recv(r.left, bytesOf(in)); err == nil {
-			r.add(w.v[lo:hi], in)
+			r.loops.Add(w.v[lo:hi], in)
 		}
 	case w.mirror != nil:
 		if err = r.recv(r.left, bytesOf(w.mirror[lo:hi])); err == nil {
-			fromBF16(w.v[lo:hi], w.mirror[lo:hi])
+			r.loops.FromBF16(w.v[lo:hi], w.mirror[lo:hi])
 		}
 	default:
 		err = r.recv(r.left, bytesOf(w.v[lo:hi]))
@@ -143,10 +143,10 @@ func (w *waves) addBF16(lo, hi int, result bool) error {
 	if err := r.recv(r.left, bytesOf(in)); err != nil {
 		return err
 	}
-	addBF16(w.v[lo:hi], in)
-	toBF16(w.mirror[lo:hi], w.v[lo:hi])
+	r.loops.AddBF16(w.v[lo:hi], in)
+	r.loops.ToBF16(w.mirror[lo:hi], w.v[lo:hi])
 	if result {
-		fromBF16(w.v[lo:hi], w.mirror[lo:hi])
+		r.loops.FromBF16(w.v[lo:hi], w.mirror[lo:hi])
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type leafRange struct{ lo, hi int }
 // peers may then be nil.
 func ConnectTree(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	members []wire.Member, rank, leaves int, o Options) (*Tree, error) {
-	t := &Tree{leaves: leaves, add: o.add(), masks: make([]uint64, len(members)), mine: make([]uint64, 1)}
+	t := &Tree{leaves: leaves, add: o.Loops.complete().Add, masks: make([]uint64, len(members)), mine: make([]uint64, 1)}
 	t.all.add = t.add
 	shares, total := make([]int, len(members)), 0
 	for i, m := range members {
