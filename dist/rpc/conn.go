@@ -118,7 +118,7 @@ func (c *conn) long(head, payload []byte) error {
 }
 
 // landed waits until nothing is lent to gRPC any more.
-func (c *conn) landed() { c.flight.wait(c.line, c.Context().Done(), c.closed) }
+func (c *conn) landed() { c.flight.wait(closeTime, c.line, c.Context().Done(), c.closed) }
 
 // Recv implements dist.Conn. It returns io.EOF when the other side has closed the
 // connection.

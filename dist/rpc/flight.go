@@ -46,10 +46,10 @@ func (f *flight) Put(*[]byte) {
 }
 
 // wait waits until all that was lent is back. When the stream has ended (either
-// channel is closed) that takes a moment, unless the connection is stuck: then
-// wait ends it. A connection that has ended does not give back what it has, but
+// channel is closed) that takes a moment, unless the connection is stuck: then,
+// after grace, wait ends it. A connection that has ended does not give back what it has, but
 // soon neither reads it.
-func (f *flight) wait(l *line, ended, closed <-chan struct{}) {
+func (f *flight) wait(grace time.Duration, l *line, ended, closed <-chan struct{}) {
 	landed := f.landing()
 	select {
 	case <-landed:
@@ -58,15 +58,10 @@ func (f *flight) wait(l *line, ended, closed <-chan struct{}) {
 	case <-closed:
 	case <-l.dead:
 	}
-	if within(closeTime, landed, l.dead) {
-		select {
-		case <-landed:
-			return
-		default:
-		}
+	if !within(grace, landed, l.dead) {
+		l.Close()
+		within(deadTime, landed, nil)
 	}
-	l.Close()
-	within(deadTime, landed, nil)
 }
 
 // landing returns a channel that is closed when nothing is lent.
@@ -84,15 +79,21 @@ func (f *flight) landing() <-chan struct{} {
 	return f.landed
 }
 
-// within waits for one of two channels to be closed, or for d, and reports which.
-func within(d time.Duration, a, b <-chan struct{}) bool {
+// within waits for landed to be closed, and reports whether it was, before dead
+// was or d was over.
+func within(d time.Duration, landed, dead <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-a:
-	case <-b:
+	case <-landed:
+		return true
+	case <-dead:
 	case <-timer.C:
+	}
+	select {
+	case <-landed:
+		return true
+	default:
 		return false
 	}
-	return true
 }

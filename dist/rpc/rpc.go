@@ -70,9 +70,11 @@ const (
 	firstTime     = 10 * time.Second // until a stream has its first frame
 	silentTime    = 10 * time.Second // a connection without streams
 	lingerTime    = 5 * time.Second  // until the last frames have left, on the side that serves
-	// closeTime is how long Close waits for the other side, and deadTime how long
-	// gRPC may still read memory after its connection was closed.
+	// closeTime is how long Close waits for the other side, linkTime the same for
+	// links, whose group is broken then, and deadTime how long gRPC may still read
+	// memory after its connection was closed.
 	closeTime = 500 * time.Millisecond
+	linkTime  = 100 * time.Millisecond
 	deadTime  = 50 * time.Millisecond
 )
 

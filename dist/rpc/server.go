@@ -81,7 +81,7 @@ func Serve(ctx context.Context, opt Options, h Handler) error {
 // second longer are cut off. It returns nil when the context has ended.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
 	roles := map[Role]func(context.Context, dist.Conn) error{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
-	e := &endpoint{trust: s.opt.Trust, listener: s.listener, what: "coordinator", maxStreams: 2,
+	e := &endpoint{trust: s.opt.Trust, listener: s.listener, maxStreams: 2,
 		window: connWindow, buffer: connBuffer, idle: silentTime, roles: map[Role]handler{}}
 	for role, f := range roles {
 		if f != nil {
@@ -94,6 +94,9 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 // accept makes a connection of a stream, for f.
 func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Conn) error) handler {
 	return func(ctx context.Context, stream grpc.ServerStream, l *line) error {
+		if err := announce(stream); err != nil {
+			return err
+		}
 		c := newConn(stream, l, l.name)
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
@@ -128,7 +131,6 @@ type handler func(ctx context.Context, s grpc.ServerStream, l *line) error
 type endpoint struct {
 	trust      Trust
 	listener   *listener
-	what       string // for messages
 	maxStreams uint32 // per connection
 	window     int32  // bytes of a stream that wait unread
 	buffer     int
@@ -240,9 +242,11 @@ func serveStream(server context.Context, h handler) grpc.StreamHandler {
 		ctx, cancel := context.WithCancel(s.Context())
 		defer cancel()
 		defer context.AfterFunc(server, cancel)()
-		if err := s.SendHeader(metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol))); err != nil {
-			return err
-		}
 		return h(ctx, s, l)
 	}
+}
+
+// announce tells the other side that its stream is taken.
+func announce(s grpc.ServerStream) error {
+	return s.SendHeader(metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol)))
 }
