@@ -1,0 +1,210 @@
+package coord
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gespann/gespann/dist/strategy"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// A job is one that has not ended.
+type job struct {
+	m       *Machine
+	spec    wire.Job
+	pattern strategy.Pattern
+	window  func(stepsPerEpoch int) int // k of the strategy
+	members int                         // of an ensemble; else 1
+	state   jobState
+	again   bool          // it was taken up, and its driver has not asked for anything since
+	driver  bool          // is connected
+	left    time.Duration // when it went
+	told    string        // the latest reason to wait
+	begun   time.Duration // when its turn came
+
+	request wire.Message  // what the driver waits for; nil: nothing
+	asked   time.Duration // when
+	updated time.Duration // when a worker last reported something new
+	stop    bool          // the driver wants Train to end early
+
+	at      *wire.Position // where the run is, between spans; nil: not known
+	base    *wire.Position // where the variables are that the coordinator keeps; nil: none
+	nobody  time.Duration  // since when nobody holds usable variables, if waiting
+	waiting bool
+	bad     *wire.NotFinite
+
+	steps   []float64     // seconds of a step in recent spans or leases
+	shown   time.Duration // when the driver was last told of progress
+	shownAt int64
+	group   *group // nil: one has to be formed
+	settled time.Duration
+	trouble trouble
+	probed  *prober
+
+	leases *leases
+	round  map[string]int // steps that a worker has taken in this round, by ID
+	merges int            // commits merged so far
+
+	eval  *evaluation
+	shape map[string]int // numbers of each metric; nil: not known
+	bill  bill
+}
+
+// A jobState is where a job is.
+type jobState uint8
+
+const (
+	queued   jobState = iota // waits for its turn
+	starting                 // waits for workers
+	attached                 // trains
+	ended
+)
+
+func (m *Machine) job(id string) *job {
+	i := slices.IndexFunc(m.jobs, func(j *job) bool { return j.spec.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return m.jobs[i]
+}
+
+func (m *Machine) driverJoined(a wire.Attach) {
+	if j := m.job(a.Job.ID); j != nil {
+		if !a.Again {
+			m.do(Refuse{Job: a.Job.ID, Reason: fmt.Sprintf("job %s is here already", a.Job.ID)})
+			return
+		}
+		j.takeUp()
+		return
+	}
+	s, _ := strategy.Lookup(a.Job.Strategy)
+	p := strategy.ParamsOf(&a.Job)
+	p.Named = s.Complete(p.Named)
+	err := strategy.Check(a.Job.Strategy, p)
+	switch {
+	case a.Protocol != wire.Protocol:
+		err = fmt.Errorf("this coordinator speaks version %d of the protocol, the driver %d", wire.Protocol, a.Protocol)
+	case len(m.jobs) >= m.opt.MaxJobs:
+		err = fmt.Errorf("%d jobs are waiting already, which is the limit", len(m.jobs))
+	}
+	if err != nil {
+		m.note(nil, nil, "job %s was refused: %v", a.Job.ID, err)
+		m.do(Refuse{Job: a.Job.ID, Reason: err.Error()})
+		return
+	}
+	j := &job{m: m, spec: a.Job, pattern: s.Pattern, again: a.Again, driver: true, bill: newBill(), members: 1}
+	j.window = func(steps int) int { return s.Window(p, steps) }
+	if s.Pattern == strategy.Members {
+		j.members = int(p.Named["members"])
+	}
+	m.jobs = append(m.jobs, j)
+	m.note(j, nil, "job %s (%s, %s) joined the queue", j, j.spec.ID, j.spec.Strategy)
+}
+
+// String returns the job's name, for people.
+func (j *job) String() string {
+	if j.spec.Name != "" {
+		return j.spec.Name
+	}
+	return j.spec.ID
+}
+
+// takeUp gives a job a new connection of its driver, which repeats its request.
+func (j *job) takeUp() {
+	j.m.note(j, nil, "the driver of %s is back", j)
+	j.driver, j.told = true, ""
+	if j.state == attached {
+		j.answer(&wire.Attached{Workers: len(j.opened())}, Nothing)
+	}
+}
+
+func (m *Machine) driverGone(id string) {
+	if j := m.job(id); j != nil && j.driver {
+		j.driver, j.left = false, m.now
+		m.note(j, nil, "the driver of %s is gone; its job is kept for %.0f s", j, m.opt.Hold.Seconds())
+	}
+}
+
+func (m *Machine) cancel(id, reason string) {
+	if j := m.job(id); j != nil {
+		j.fail("cancelled: " + reason)
+	}
+}
+
+// begin gives the turn to the first job whose driver is there, and tells the
+// others how long the queue is. It reports whether there is such a job.
+func (m *Machine) begin() bool {
+	for _, j := range m.jobs {
+		if !j.driver {
+			continue
+		}
+		m.active = j
+		j.state, j.begun, j.updated = starting, m.now, m.now
+		m.note(j, nil, "it is the turn of %s", j)
+		for _, w := range m.workers {
+			j.open(w)
+		}
+		return true
+	}
+	return false
+}
+
+// queueUp tells the drivers of waiting jobs where they are in the queue.
+func (m *Machine) queueUp() {
+	place := 0
+	for _, j := range m.jobs {
+		if j.state == queued {
+			place++
+			j.wait(fmt.Sprintf("place %d in the queue; %s has its turn", place, m.active))
+		}
+	}
+}
+
+// wait tells the driver why it has to, once.
+func (j *job) wait(reason string) {
+	if j.told != reason {
+		j.told = reason
+		j.answer(&wire.Queued{Reason: reason}, Nothing)
+	}
+}
+
+// answer tells the driver something, if it is there.
+func (j *job) answer(msg wire.Message, with With) {
+	if j.driver {
+		j.m.do(Answer{Job: j.spec.ID, Msg: msg, With: with})
+	}
+}
+
+// finish answers the request.
+func (j *job) finish(msg wire.Message, with With) {
+	j.request, j.stop, j.bad = nil, false, nil
+	j.answer(msg, with)
+}
+
+// fail ends the job, and tells its driver why.
+func (j *job) fail(reason string) {
+	j.answer(&wire.Fault{Err: reason}, Nothing)
+	j.end(reason)
+}
+
+// end forgets the job. The turn goes to the next one.
+func (j *job) end(reason string) {
+	if j.state == ended {
+		return
+	}
+	m := j.m
+	m.note(j, nil, "job %s has ended: %s", j, reason)
+	if m.active == j {
+		for _, w := range m.workers {
+			if w.stage == opening || w.stage == open {
+				m.tell(w, &wire.Close{Job: j.spec.ID}, Nothing)
+			}
+			w.seat = seat{}
+		}
+		m.active = nil
+	}
+	j.state = ended
+	m.jobs = slices.DeleteFunc(m.jobs, func(o *job) bool { return o == j })
+	m.do(Free{Job: j.spec.ID})
+}

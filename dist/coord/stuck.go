@@ -1,0 +1,112 @@
+package coord
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Trouble is what went wrong with groups at one step, though nobody was lost.
+type trouble struct {
+	done    int64
+	faulty  bool // the latest group could not go on
+	members int  // lost since the latest group began
+	count   int  // of groups that could not go on, in a row
+	blamed  map[string]int
+}
+
+func (t *trouble) add(peer string) {
+	t.faulty = true
+	if t.blamed == nil {
+		t.blamed = map[string]int{}
+	}
+	t.blamed[peer]++
+}
+
+// patienceWithGroups is how many groups may fail in a row at the same step.
+const patienceWithGroups = 3
+
+// shun sees to it that a group which cannot go on is not formed for ever: when
+// several have failed at one step, the worker that most complaints were about is
+// out, or the last that came.
+func (j *job) shun(done int64) {
+	t := &j.trouble
+	if t.done != done {
+		*t = trouble{done: done}
+		return
+	}
+	if t.faulty && t.members == 0 {
+		t.count++
+	}
+	t.faulty, t.members = false, 0
+	crew := j.crew()
+	if t.count < patienceWithGroups || len(crew) < 2 {
+		return
+	}
+	worst := crew[len(crew)-1]
+	for _, w := range crew {
+		if t.blamed[w.hello.ID] > t.blamed[worst.hello.ID] {
+			worst = w
+		}
+	}
+	*t = trouble{done: done}
+	j.exclude(worst, "other workers cannot reach it")
+}
+
+// medianStep returns the median time of a step in recent spans, 0 if not known.
+func (j *job) medianStep() time.Duration { return seconds(median(j.steps)) }
+
+// median returns 0 for none.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+func (j *job) stuckAfter() time.Duration { return max(j.m.opt.Stuck, 20*j.medianStep()) }
+
+// sawBeat takes a worker's beat. Its phase begins anew with each step.
+func (j *job) sawBeat(w *worker, done int64, phase string) {
+	if done != w.beat.Done {
+		j.updated = j.m.now
+	}
+	if done != w.beat.Done || phase != w.beat.Phase {
+		w.since = j.m.now
+	}
+}
+
+// dropStuck drops members that compute one step for too long while another
+// waits for them. When all wait for one another, their group is formed anew.
+func (j *job) dropStuck() {
+	g := j.group
+	if g == nil || !j.working() {
+		return
+	}
+	limit := j.stuckAfter()
+	var waiting, stuck []*worker
+	for _, w := range g.members {
+		switch since := max(w.since, g.begun); {
+		case !w.busy:
+			waiting = append(waiting, w)
+		case j.m.now-since <= limit:
+		case w.beat.Phase == "wait":
+			waiting = append(waiting, w)
+		default:
+			stuck = append(stuck, w)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	for _, w := range stuck {
+		j.m.drop(w, fmt.Sprintf("stuck in step %d for %.1f s while others wait", w.beat.Done+1,
+			(j.m.now-w.since).Seconds()), true)
+	}
+	if len(stuck) == 0 && len(waiting) == len(g.members) {
+		j.m.note(j, nil, "all members have waited for one another for %.1f s", limit.Seconds())
+		j.trouble.add("")
+		j.disband()
+	}
+}
