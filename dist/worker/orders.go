@@ -8,11 +8,11 @@ import (
 	"github.com/gespann/gespann/dist/wire"
 )
 
-// Messages wait in line while the worker works. Three kinds of them concern what
-// it is doing: Abort a group, Close a job, and Stop either kind of training. The
-// goroutine that reads announces them here, and so ends the task at hand early. Until
-// such a message is handled in its turn, tasks that were before it in the line end as
-// soon as they begin.
+// Messages wait in line while the worker works. Four kinds of them concern what it
+// is doing: Abort a group, Form another, Close a job, and Stop either kind of
+// training. The goroutine that reads announces them here, and so ends the task at hand
+// early. Until such a message is handled in its turn, tasks that were before it in the
+// line end as soon as they begin.
 
 var (
 	errAborted = errors.New("the group was aborted")
@@ -26,6 +26,7 @@ type orders struct {
 	aborts map[int]int    // by generation: how many
 	stops  map[int]int    // by generation
 	closes map[string]int // by job
+	formed int            // the latest generation: those before it have ended
 	task   *task          // at hand; nil: none
 }
 
@@ -74,6 +75,7 @@ func (o *orders) begin(ctx context.Context, m wire.Message) *task {
 	for gen := range o.aborts {
 		o.abort(gen)
 	}
+	o.supersede()
 	for gen := range o.stops {
 		o.stop(gen)
 	}
@@ -108,6 +110,9 @@ func (o *orders) seen(m wire.Message) {
 	case *wire.Abort:
 		more(&o.aborts, m.Gen)
 		o.abort(m.Gen)
+	case *wire.Form:
+		o.formed = max(o.formed, m.Gen)
+		o.supersede()
 	case *wire.Stop:
 		more(&o.stops, m.Gen)
 		o.stop(m.Gen)
@@ -120,6 +125,13 @@ func (o *orders) seen(m wire.Message) {
 func (o *orders) abort(gen int) {
 	if o.task != nil && o.task.gen == gen {
 		o.task.cancel(errAborted)
+	}
+}
+
+// supersede ends what a group does when another has been formed.
+func (o *orders) supersede() {
+	if t := o.task; t != nil && t.gen >= 0 && t.gen < o.formed {
+		t.cancel(errAborted)
 	}
 }
 

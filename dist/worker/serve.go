@@ -2,12 +2,10 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -182,9 +180,11 @@ func (s *serving) failed(f wire.Frame, err error) error {
 	if s.held != nil {
 		m.Job = s.held.ID
 	}
-	var nan *backend.NotFiniteError
-	if errors.As(err, &nan) {
-		m.NotFinite = wire.FromNotFinite(err)
+	if m.NotFinite = wire.FromNotFinite(err); m.NotFinite != nil {
+		if s.held != nil && s.held.at != nil { // as far as it came before that step
+			at := s.held.at.position()
+			m.At = &at
+		}
 	}
 	s.Log.Error("cannot do what the coordinator asks", "message", f.Kind(), "error", err)
 	return s.send(m, nil)
