@@ -18,38 +18,52 @@ func TestRingSchedule(t *testing.T) {
 	golden(t, "ring.txt", b.String())
 }
 
-// TestRingScheduleSums follows the members that are in each member's pieces.
-func TestRingScheduleSums(t *testing.T) {
+func TestExchangeSchedule(t *testing.T) {
+	var b strings.Builder
 	for n := 1; n <= 8; n++ {
-		has := make([][]int, n) // [rank][piece] sum of 1<<member
-		for r := range has {
-			has[r] = make([]int, n)
-			for piece := range n {
-				has[r][piece] = 1 << r
+		fmt.Fprintf(&b, "%d members\n%v\n", n, ExchangeSchedule(n))
+	}
+	golden(t, "exchange.txt", b.String())
+}
+
+// TestScheduleSums follows the members that are in each member's pieces.
+func TestScheduleSums(t *testing.T) {
+	for n := 1; n <= 8; n++ {
+		checkSchedule(t, n, RingSchedule(n))
+		checkSchedule(t, n, ExchangeSchedule(n))
+	}
+}
+
+func checkSchedule(t *testing.T, n int, s Schedule) {
+	t.Helper()
+	has := make([][]int, n) // [rank][piece] sum of 1<<member
+	for r := range has {
+		has[r] = make([]int, n)
+		for piece := range n {
+			has[r][piece] = 1 << r
+		}
+	}
+	for i, round := range s {
+		var sent []int
+		for _, tr := range round {
+			sent = append(sent, has[tr.From][tr.Piece])
+		}
+		for k, tr := range round {
+			to := &has[tr.To][tr.Piece]
+			if tr.Add && *to&sent[k] != 0 {
+				t.Fatalf("%d members, round %d: %+v adds %b to %b", n, i+1, tr, sent[k], *to)
+			}
+			if tr.Add {
+				*to |= sent[k]
+			} else {
+				*to = sent[k]
 			}
 		}
-		for i, round := range RingSchedule(n) {
-			var sent []int
-			for _, tr := range round {
-				sent = append(sent, has[tr.From][tr.Piece])
-			}
-			for k, tr := range round {
-				to := &has[tr.To][tr.Piece]
-				if tr.Add && *to&sent[k] != 0 {
-					t.Fatalf("%d members, round %d: %+v adds %b to %b", n, i+1, tr, sent[k], *to)
-				}
-				if tr.Add {
-					*to |= sent[k]
-				} else {
-					*to = sent[k]
-				}
-			}
-		}
-		for r := range has {
-			for piece, who := range has[r] {
-				if who != 1<<n-1 {
-					t.Errorf("%d members: member %d has the sum of members %b for piece %d", n, r, who, piece)
-				}
+	}
+	for r := range has {
+		for piece, who := range has[r] {
+			if who != 1<<n-1 {
+				t.Errorf("%d members: member %d has the sum of members %b for piece %d", n, r, who, piece)
 			}
 		}
 	}

@@ -40,11 +40,47 @@ func RingSchedule(n int) Schedule {
 	return s
 }
 
-// String returns the schedule as text, a line for each round.
+// ExchangeSchedule returns the direct exchange of n members and n pieces: every
+// member sends each other what it has of that one's piece, and then each sends the sum
+// of its own piece to all. Every member gets all of a piece at once, and so can add in
+// any order that it wants.
+func ExchangeSchedule(n int) Schedule {
+	if n == 1 {
+		return Schedule{nil, nil}
+	}
+	s := make(Schedule, 2)
+	for from := range n {
+		for to := range n {
+			if from != to {
+				s[0] = append(s[0], Transfer{From: from, To: to, Piece: to, Add: true})
+				s[1] = append(s[1], Transfer{From: from, To: to, Piece: from})
+			}
+		}
+	}
+	return s
+}
+
+// of returns what a member sends and receives in a round.
+func (s Schedule) of(rank, round int) (out, in []Transfer) {
+	for _, t := range s[round] {
+		if t.From == rank {
+			out = append(out, t)
+		}
+		if t.To == rank {
+			in = append(in, t)
+		}
+	}
+	return out, in
+}
+
+// String returns the schedule as text, with at most 8 transfers in a line.
 func (s Schedule) String() string {
 	var b strings.Builder
 	for i, round := range s {
 		for k, t := range round {
+			if k > 0 && k%8 == 0 {
+				fmt.Fprintf(&b, "\n%14s", "")
+			}
 			if k == 0 {
 				verb := "keep"
 				if t.Add {
@@ -54,7 +90,9 @@ func (s Schedule) String() string {
 			}
 			fmt.Fprintf(&b, "  %d -%d-> %d", t.From, t.Piece, t.To)
 		}
-		b.WriteByte('\n')
+		if len(round) > 0 {
+			b.WriteByte('\n')
+		}
 	}
 	return b.String()
 }
@@ -69,15 +107,9 @@ type step struct {
 // in every round, as in a ring.
 func (s Schedule) steps(rank int) []step {
 	all := make([]step, len(s))
-	for i, round := range s {
-		for _, t := range round {
-			if t.From == rank {
-				all[i].send = t.Piece
-			}
-			if t.To == rank {
-				all[i].recv, all[i].add = t.Piece, t.Add
-			}
-		}
+	for i := range s {
+		out, in := s.of(rank, i)
+		all[i] = step{send: out[0].Piece, recv: in[0].Piece, add: in[0].Add}
 	}
 	return all
 }

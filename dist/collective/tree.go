@@ -19,8 +19,10 @@ type Tree struct {
 	*group
 	leaves int
 	ranges [][]leafRange // by rank: Subtrees of its leaves
-	masks  []uint64      // by rank, 0: not sent; bit i: node i is not nil
-	mine   []uint64      // [1] the same, sent
+	nodes  exchange      // the rounds of ExchangeSchedule
+	sums   exchange
+	masks  []uint64 // by rank, 0: not sent; bit i: node i is not nil
+	mine   []uint64 // [1] the same, sent
 	in     []float32
 	fold   *sumtree.Tree
 	length int // of the vectors that fold has memory for
@@ -30,6 +32,9 @@ type Tree struct {
 
 type leafRange struct{ lo, hi int }
 
+// An exchange is what a member sends and receives in a round.
+type exchange struct{ out, in []Transfer }
+
 // ConnectTree joins a generation as the member of the given rank, with a link to
 // every other: it dials those of higher rank, and waits for the lower ones. Member i
 // has the leaves backend.Share(leaves, shares, i). One member alone needs no links, and
@@ -38,6 +43,9 @@ func ConnectTree(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	members []wire.Member, rank, leaves int, o Options) (*Tree, error) {
 	t := &Tree{leaves: leaves, add: o.Loops.complete().Add, masks: make([]uint64, len(members)), mine: make([]uint64, 1)}
 	t.all.add = t.add
+	schedule := ExchangeSchedule(len(members))
+	t.nodes.out, t.nodes.in = schedule.of(rank, 0)
+	t.sums.out, t.sums.in = schedule.of(rank, 1)
 	shares, total := make([]int, len(members)), 0
 	for i, m := range members {
 		shares[i] = m.Share
@@ -91,17 +99,12 @@ func (t *Tree) Sum(out []float32, nodes []sumtree.Node, tail []float32) error {
 	if err := t.foldSlice(out[lo:hi], nodes, lo, hi); err != nil {
 		return err
 	}
-	for rank, p := range t.peers {
-		if p != nil && rank != t.rank {
-			p.out.push(bytesOf(out[lo:hi]))
-		}
+	for _, tr := range t.sums.out {
+		t.peers[tr.To].out.push(bytesOf(out[lo:hi]))
 	}
-	for rank, p := range t.peers {
-		lo, hi := cut(len(out), t.size, rank)
-		if p == nil || lo == hi {
-			continue
-		}
-		if err := t.recv(p, bytesOf(out[lo:hi])); err != nil {
+	for _, tr := range t.sums.in {
+		lo, hi := cut(len(out), t.size, tr.Piece)
+		if err := t.recv(t.peers[tr.From], bytesOf(out[lo:hi])); err != nil {
 			return err
 		}
 	}
@@ -138,15 +141,13 @@ func (t *Tree) sendNodes(nodes []sumtree.Node, length int) {
 			t.mine[0] |= 1 << i
 		}
 	}
-	for rank, p := range t.peers {
-		if p == nil {
-			continue
-		}
-		p.out.push(bytesOf(t.mine))
-		lo, hi := cut(length, t.size, rank)
+	for _, tr := range t.nodes.out {
+		box := &t.peers[tr.To].out
+		box.push(bytesOf(t.mine))
+		lo, hi := cut(length, t.size, tr.Piece)
 		for _, n := range nodes {
-			if n.Sum != nil && lo < hi {
-				p.out.push(bytesOf(n.Sum[lo:hi]))
+			if n.Sum != nil {
+				box.push(bytesOf(n.Sum[lo:hi]))
 			}
 		}
 	}
@@ -159,20 +160,17 @@ func (t *Tree) foldSlice(out []float32, nodes []sumtree.Node, lo, hi int) error 
 		t.in, t.length = make([]float32, len(out)), len(out)
 	}
 	t.fold.Reset()
-	for rank, ranges := range t.ranges {
-		if rank == t.rank {
-			for _, n := range nodes {
-				x := n.Sum
-				if x != nil {
-					x = x[lo:hi]
-				}
-				if err := t.fold.Push(n.Lo, n.Hi, x); err != nil {
-					return err
-				}
-			}
-			continue
+	for _, n := range nodes {
+		x := n.Sum
+		if x != nil {
+			x = x[lo:hi]
 		}
-		if err := t.foldFrom(rank, ranges); err != nil {
+		if err := t.fold.Push(n.Lo, n.Hi, x); err != nil {
+			return err
+		}
+	}
+	for _, tr := range t.nodes.in {
+		if err := t.foldFrom(tr.From, t.ranges[tr.From]); err != nil {
 			return err
 		}
 	}
