@@ -143,7 +143,7 @@ func (c *core) step(e coord.Event) {
 
 func (c *core) workerJoined(p *peer, h wire.Hello) {
 	if old := c.workers[h.ID]; old != nil {
-		old.finish(&wire.Dismiss{Reason: "another connection has taken its place"})
+		old.finish(nil) // without a word: it is the same worker, and is to stay
 		c.left(old)
 	}
 	c.workers[h.ID] = &worker{peer: p, hello: h, heard: c.now}

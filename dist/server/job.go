@@ -128,12 +128,12 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 		return nil, err
 	}
 	params := strategy.ParamsOf(&m.Job)
+	known, _ := strategy.Lookup(m.Job.Strategy)
+	params.Named = known.Complete(params.Named)
 	if err := strategy.Check(m.Job.Strategy, params); err != nil {
 		return nil, err
 	}
-	a := &attachment{Attach: m, submitted: submitted != "", curve: &jobs.Curve{}}
-	known, _ := strategy.Lookup(m.Job.Strategy)
-	a.pattern = known.Pattern
+	a := &attachment{Attach: m, submitted: submitted != "", curve: &jobs.Curve{}, pattern: known.Pattern}
 	if known.NewCenter != nil {
 		a.center = known.NewCenter(params)
 	}
@@ -267,7 +267,9 @@ func (c *core) follow(j *job, m wire.Message) {
 	case *wire.Billed:
 		j.account = &m.Account
 	case *wire.Fault:
-		j.ending, j.reason = wire.JobFailed, m.Err
+		if j.ending == "" {
+			j.ending, j.reason = wire.JobFailed, m.Err
+		}
 	}
 	c.changed = true
 }

@@ -221,25 +221,26 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	if err != nil {
 		return r.JobStatus, err
 	}
+	id = r.ID
 	if wire.Ended(r.State) {
 		return r.JobStatus, fmt.Errorf("job %s: has ended already: %s", r.ID, r.State)
 	}
-	s.book.Update(r.ID, func(r *jobs.Record) {
+	s.book.Update(id, func(r *jobs.Record) {
 		r.Cancel = true
 		if r.State == wire.JobQueued || r.State == wire.JobLost {
 			r.State, r.Reason = wire.JobCancelled, ""
 		}
 	})
 	s.mu.Lock()
-	cancel := s.running[r.ID]
+	cancel := s.running[id]
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel(errCancelled)
 	} else {
 		s.post(incoming{call: func(c *core) {
-			if j := c.jobs[r.ID]; j != nil {
+			if j := c.jobs[id]; j != nil {
 				j.ending, j.reason = wire.JobCancelled, ""
-				c.step(coord.Cancel{Job: r.ID, Reason: "someone cancelled it"})
+				c.step(coord.Cancel{Job: id, Reason: "someone cancelled it"})
 			}
 		}})
 	}
@@ -247,6 +248,6 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	if jobs.NoSpace(err) {
 		err = nil // it is cancelled, and that is written as soon as there is room
 	}
-	r, _ = s.book.Find(r.ID)
+	r, _ = s.book.Find(id)
 	return r.JobStatus, err
 }

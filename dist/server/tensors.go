@@ -199,16 +199,31 @@ func held(t *tensor, what string) (*tensor, error) {
 	return t.keep(), nil
 }
 
-// centerFor returns the center, of an ensemble that of the lease's member.
+// centerFor returns the center for a message; of an ensemble, that of the member
+// that it names.
 func (t *tensors) centerFor(m wire.Message) (*tensor, error) {
 	if t.pattern != strategy.Members {
 		return held(t.merged, "center")
 	}
-	member := 0
-	if lease, ok := m.(*wire.Lease); ok {
-		member = lease.Member
+	switch m := m.(type) {
+	case *wire.Lease:
+		return t.member(m.Member)
+	case *wire.Evaluate:
+		all, err := t.member(m.Member)
+		if err != nil {
+			return nil, err
+		}
+		defer all.release()
+		out := t.pool.get(t.shared)
+		t.copyShared(out.data, all.data, false)
+		return out, nil
 	}
-	if v := t.members[member]; v != nil {
+	return t.member(0)
+}
+
+// member returns all variables of a member of an ensemble.
+func (t *tensors) member(i int) (*tensor, error) {
+	if v := t.members[i]; v != nil {
 		return v.keep(), nil
 	}
 	return held(t.begun, "center")

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/numtest"
+)
+
+// TestTrain runs whole jobs with the machine of coord, and looks at what is left
+// of them.
+func TestTrain(t *testing.T) {
+	for _, c := range []struct {
+		strategy string
+		workers  int
+	}{{"sync", 1}, {"downpour", 1}, {"downpour", 3}, {"single", 2}} {
+		t.Run(c.strategy, func(t *testing.T) {
+			s := start(t, Options{Check: func([]byte) (Plan, error) { return Plan{Epochs: 2}, nil }})
+			hire(t, s, c.workers)
+			job := testJob("run-1", c.strategy)
+			job.Workers = c.workers
+			p := party{t, dial(t, "driver", s.Driver)}
+			vars := drive(p, job, 2)
+			want := slices.Repeat([]float32{0.5 * 40}, 13)
+			copy(want[8:], []float32{0, 0, 0})
+			numtest.Close(t, vars, want, numtest.Tol{Why: "sums of halves are exact"})
+			account := bill(p)
+			if account.Rows != 160 || account.Strategy != c.strategy || !account.SameMachine {
+				t.Errorf("account: got %+v, want 160 rows of %s on one machine", account, c.strategy)
+			}
+			p.say(&wire.Detach{})
+			eventually(t, "the job has ended", func() bool { return stateOf(s, "run-1") == wire.JobDone })
+			checkDone(t, s.View().Job("run-1"))
+		})
+	}
+}
+
+func checkDone(t *testing.T, j *JobView) {
+	t.Helper()
+	if j.Epoch != 2 || j.Epochs != 2 || j.Step != 20 || j.Steps != 20 || j.Progress != 1 || j.Done != 40 {
+		t.Errorf("got %+v, want 2 epochs of 20 steps", j.JobStatus)
+	}
+	for name, want := range map[string]wire.Value{"loss": 0.5, "accuracy": 0.5, "val_loss": 0.25, "val_accuracy": 0.75} {
+		if got := j.Latest[name]; got != want {
+			t.Errorf("latest %s: got %v, want %v", name, got, want)
+		}
+	}
+	if j.Account == nil || len(j.Account.Workers) == 0 {
+		t.Errorf("account: got %+v, want one with workers", j.Account)
+	}
+	if j.Curve == nil || len(j.Curve.Train) == 0 || len(j.Curve.Validation) != 2 {
+		t.Fatalf("curve: got %+v, want points, 2 of them of the validation", j.Curve)
+	}
+	last := j.Curve.Train[len(j.Curve.Train)-1]
+	if last.Step != 40 || last.Epoch != 2 || last.Values["loss"] != 0.5 {
+		t.Errorf("last point: got %+v, want step 40, epoch 2, loss 0.5", last)
+	}
+}
+
+// TestRefuse checks what a driver may not ask for.
+func TestRefuse(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(a *wire.Attach)
+		want   string
+	}{
+		"protocol": {func(a *wire.Attach) { a.Protocol = 99 }, "the driver speaks protocol 99, this coordinator 1\n" +
+			"hint: use the same version of gespann everywhere"},
+		"id":       {func(a *wire.Attach) { a.Job.ID = "../x" }, `job ID "../x": want 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit`},
+		"strategy": {func(a *wire.Attach) { a.Job.Strategy = "hope" }, `strategy: got "hope", want one of sync, local_sgd, diloco, averaging, single, ensemble, downpour, adag, dynsgd, aeasgd, eamsgd`},
+		"none":     {func(a *wire.Attach) { a.Job.Vars = nil }, "job: got 0 variables, want 1 to 65536"},
+		"large": {func(a *wire.Attach) { a.Job.Vars[1].Shape = []int{1 << 20, 1 << 10} },
+			"job: variable m of shape [1048576 1024]: with those before it, more than the 1000 bytes that this coordinator takes\n" +
+				"hint: gespann coordinator --max-job sets the limit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, Options{MaxJob: 1000})
+			a := &wire.Attach{Protocol: wire.Protocol, Job: testJob("a", "sync")}
+			c.change(a)
+			conn := dial(t, "driver", s.Driver)
+			if err := conn.Send(wire.Frame{Message: a}); err != nil {
+				t.Fatal(err)
+			}
+			f, err := conn.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m, ok := f.Message.(*wire.Fault); !ok || m.Err != c.want {
+				t.Errorf("got %s %+v, want %s", f.Kind(), f.Message, c.want)
+			}
+			if f, err := conn.Recv(); err == nil {
+				t.Errorf("got %s, want the end", f.Kind())
+			}
+		})
+	}
+}
+
+// TestTwice lets two drivers ask for one job: the second is refused, unless it
+// says that it comes again.
+func TestTwice(t *testing.T) {
+	s := start(t, Options{})
+	first := party{t, dial(t, "first", s.Driver)}
+	first.say(&wire.Attach{Protocol: wire.Protocol, Job: testJob("a", "sync")})
+	f, err := first.conn.Recv()
+	if err != nil || f.Kind() != "queued" {
+		t.Fatalf("got %v, %v, want queued", f.Message, err)
+	}
+	second := party{t, dial(t, "second", s.Driver)}
+	second.say(&wire.Attach{Protocol: wire.Protocol, Job: testJob("a", "sync")})
+	if m, _ := hear[*wire.Dismiss](second); m.Reason != "job a is here already" {
+		t.Errorf("got %q", m.Reason)
+	}
+	again := party{t, dial(t, "again", s.Driver)}
+	again.say(&wire.Attach{Protocol: wire.Protocol, Job: testJob("a", "sync"), Again: true})
+	if m, _ := hear[*wire.Dismiss](first); m.Reason != "another connection has taken its place" {
+		t.Errorf("got %q", m.Reason)
+	}
+	hire(t, s, 1)
+	hear[*wire.Attached](again)
+	again.conn.Close()
+	eventually(t, "the job waits", func() bool { return stateOf(s, "a") == wire.JobWaiting })
+}
+
+// TestCancelAttached ends a job whose driver is elsewhere.
+func TestCancelAttached(t *testing.T) {
+	s := start(t, Options{})
+	hire(t, s, 1)
+	p := party{t, dial(t, "driver", s.Driver)}
+	p.say(&wire.Attach{Protocol: wire.Protocol, Job: testJob("abc", "sync")})
+	hear[*wire.Attached](p)
+	if _, err := s.Cancel("ab"); err != nil {
+		t.Fatal(err)
+	}
+	if m, _ := hear[*wire.Fault](p); m.Err != "cancelled: someone cancelled it" {
+		t.Errorf("got %q", m.Err)
+	}
+	eventually(t, "the job is cancelled", func() bool { return stateOf(s, "abc") == wire.JobCancelled })
+	if _, err := s.Cancel("abc"); err == nil || err.Error() != "job abc: has ended already: cancelled" {
+		t.Errorf("again: got %v", err)
+	}
+}
+
+// TestSilence drops a worker that says nothing, and tells the driver's job.
+func TestSilence(t *testing.T) {
+	s := start(t, Options{})
+	hands := hire(t, s, 2)
+	eventually(t, "both are there", func() bool { return len(s.View().Workers) == 2 })
+	if w := s.View().Workers[0]; w.Name != "worker w01" || w.Address != "10.0.0.1:1" || w.State != "idle" || w.Backend != "cpu" {
+		t.Errorf("got %+v", w)
+	}
+	hands[0].conn.Close()
+	eventually(t, "one is there", func() bool { return len(s.View().Workers) == 1 })
+	if v := s.View(); v.Workers[0].ID != "w02" || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
+		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
+	}
+}
+
+// TestWatch checks that a change is told, and the end as well.
+func TestWatch(t *testing.T) {
+	s := start(t, Options{})
+	changes, stop := s.Watch()
+	defer stop()
+	hire(t, s, 1)
+	for {
+		if _, ok := <-changes; !ok {
+			t.Fatal("closed before a change")
+		}
+		if len(s.View().Workers) == 1 {
+			break
+		}
+	}
+	go s.Close()
+	eventually(t, "the watch is closed", func() bool {
+		select {
+		case _, ok := <-changes:
+			return !ok
+		case <-time.After(time.Millisecond):
+			return false
+		}
+	})
+}
