@@ -8,7 +8,7 @@ struct Control {
   u32 ordered, first;
   int index, halt;
   float loss;
-  int reserved;
+  int tick;
 };
 
 // murmur is the mixer f of data.Perm.
@@ -73,7 +73,7 @@ DEVICE void copy_column(void* out, const void* data, const float* scale, const f
 
 // gather -- the inputs of a program for the next batch
 //   x[i,.] = data_x[row(first + i),.]*scale + shift, y likewise; seed = weight;
-//   tick = done*accumulate + micro
+//   tick = done*accumulate + micro + control's tick
 // shapes   x [B, xs.size], y [B, ys.size], f32 or i32; data u8, f32 or i32; scale,
 //          shift f32 [scales]; seed f32 [1], tick i32 [1]; all may be null
 // aliasing none
@@ -90,7 +90,7 @@ KERNEL(gather, threads, const Control* control, void* x, const void* data_x, con
   int b = blockIdx.x, parts_of_y = (ys.size + gather_chunk - 1) / gather_chunk;
   if (b == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
     if (seed) *seed = weight;
-    if (tick) *tick = int(control->done * accumulate + micro);
+    if (tick) *tick = int(control->done * accumulate + micro) + control->tick;
   }
   i64 row = row_at(control, control->first + b);
   for (int part = blockIdx.y; part < x_parts + parts_of_y; part += gridDim.y) {
@@ -109,9 +109,11 @@ struct Sum {
 //   step += (loss*rows, metrics);  first += rows;  last: span += step, step = 0,
 //   rate = rates[index], step_number = done + 1, then index++, done++
 //   but nothing of this once the loss was not finite: halt = 1
+//   progress = index: memory of the host, which it reads after the device has died
 // shapes   list of `count` sums, the loss first, together `size` elements; sums
 //          f64 [2, size]: the step's, the span's; rate f32 [1] and step_number i32
-//          [1] of the update program, may be null and may lie where a sum is
+//          [1] of the update program, may be null and may lie where a sum is;
+//          progress i32 [1], may be null
 // aliasing as said
 // launch   grid 1, block 256
 // sums     f64, each element by itself
@@ -120,7 +122,7 @@ struct Sum {
 // cost     20 bytes for each element, on one multiprocessor
 // source   backend/host, train.go
 KERNEL(end_batch, threads, Control* control, const Sum* list, int count, double* sums, int size, int rows, int last,
-       const float* rates, float* rate, int* step_number) {
+       const float* rates, float* rate, int* step_number, int* progress) {
   float loss = count > 0 ? *list[0].from : 0.0f;
   bool halt = control->halt || !(fabsf(loss) < INFINITY_F);
   double* span = sums + size;
@@ -145,4 +147,5 @@ KERNEL(end_batch, threads, Control* control, const Sum* list, int count, double*
   if (step_number) *step_number = int(control->done + 1);
   control->index++;
   control->done++;
+  if (progress) *progress = control->index;
 }

@@ -41,7 +41,9 @@ func (gpu) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: card %d, %s: %w", c.Index, c.Name, advised(err))
 	}
-	return open(ctx, job, dev, o)
+	s := newSession(job, dev)
+	s.reopen = func() (device, error) { return newCard(c) }
+	return s.opened(ctx, o)
 }
 
 // Ask returns the cards of this machine. Of all but card only, less is asked,
@@ -207,6 +209,11 @@ func (d *card) Pinned(bytes int) ([]byte, error) {
 		return nil, nil
 	}
 	return hostMemory(bytes)
+}
+
+// Visible is the same address: all memory has one range of addresses.
+func (d *card) Visible(pinned []byte) address {
+	return address(uintptr(unsafe.Pointer(unsafe.SliceData(pinned))))
 }
 
 func (d *card) Upload(dst address, src []byte) error {

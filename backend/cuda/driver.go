@@ -43,6 +43,8 @@ type memory interface {
 	Alloc(bytes int64) (address, error)
 	Release(a address) error
 	Pinned(bytes int) ([]byte, error)
+	// Visible returns where kernels find pinned memory, 0 if they cannot.
+	Visible(pinned []byte) address
 }
 
 // A queue is what one can ask of a stream.
@@ -97,8 +99,8 @@ type packed struct {
 
 // places says where the buffers of a plan are.
 type places struct {
-	base        [plan.ShiftY + 1]address // by plan.Buffer
-	vars, grads []address                // by variable
+	base        [plan.Progress + 1]address // by plan.Buffer
+	vars, grads []address                  // by variable
 }
 
 // address returns where a reference points.

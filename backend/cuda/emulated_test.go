@@ -57,6 +57,9 @@ func (e *emulated) Alloc(bytes int64) (address, error) {
 	return e.base + address(at), nil
 }
 
+// Visible is nowhere: the kernels are in another process.
+func (e *emulated) Visible([]byte) address { return 0 }
+
 func (e *emulated) Release(address) error { return nil }
 
 func (e *emulated) offset(a address) int64 { return int64(a - e.base) }

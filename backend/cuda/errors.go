@@ -92,8 +92,13 @@ type instrError struct {
 //
 //	softmax_xent (model[4] dense) x [64,10]: launch: CUDA_ERROR_INVALID_VALUE
 func (e *instrError) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.name(), e.what, advised(e.err))
+}
+
+// name is the instruction without the error.
+func (e *instrError) name() string {
 	ins := &e.p.Instrs[e.at]
-	return fmt.Sprintf("%v (%s) %s: %s: %v", ins.Op, ins.Layer, e.shapes(), e.what, advised(e.err))
+	return fmt.Sprintf("%v (%s) %s", ins.Op, ins.Layer, e.shapes())
 }
 
 func (e *instrError) Unwrap() error { return e.err }

@@ -20,7 +20,7 @@ func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend
 		return stats, fmt.Errorf("evaluate: the job has no such data")
 	}
 	err = s.dev.Do(func() (err error) { stats, err = s.evaluate(ctx, split); return err })
-	return stats, err
+	return stats, s.explained(ctx, err)
 }
 
 func (s *session) evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
@@ -40,7 +40,7 @@ func (s *session) evaluate(ctx context.Context, split data.Split) (stats backend
 		ctxErr, err = s.evaluateOn(ctx, &p, int(control.Index), &stats)
 	}
 	if err != nil {
-		return stats, fmt.Errorf("cuda: evaluate: %w", advised(err))
+		return stats, s.faultIn(&p, err)
 	}
 	return stats, ctxErr
 }
@@ -63,7 +63,7 @@ func (s *session) evaluateOn(ctx context.Context, p *pass, i int, stats *backend
 		if err != nil {
 			return nil, err
 		}
-		if err := s.controlAt(order, 0, first); err != nil {
+		if err := s.controlAt(plan.ControlBlock{}, order, first); err != nil {
 			return nil, err
 		}
 		batch, err := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{Weight: 1, Accumulate: 1})
@@ -173,7 +173,7 @@ func (s *session) predict(c *column, first, last int, emit func(out []float32, s
 	if err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}
-	if err := s.controlAt(data.InOrder(last-first), 0, 0); err != nil {
+	if err := s.controlAt(plan.ControlBlock{}, data.InOrder(last-first), 0); err != nil {
 		return fmt.Errorf("cuda: %w", advised(err))
 	}
 	if err := s.dev.Upload(c.data, stored(c.table, first, last)); err != nil {

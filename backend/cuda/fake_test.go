@@ -28,6 +28,8 @@ type fake struct {
 	capturing *[]*command
 	counts    map[string]int // of calls
 	fail      func(c *command) error
+	mortal    bool  // dies of a launch that fails
+	dead      error // what killed it: all that it answers from then on
 	closed    int
 	idle      bool // replay nothing
 	inside    bool // of Do
@@ -85,6 +87,13 @@ func (f *fake) Pinned(bytes int) ([]byte, error) {
 	return bytesOf(make([]float64, (bytes+7)/8))[:bytes], nil
 }
 
+// Visible makes pinned memory a block.
+func (f *fake) Visible(pinned []byte) address {
+	f.blocks = append(f.blocks, block{f.next, pinned})
+	f.next += 4096
+	return f.blocks[len(f.blocks)-1].at
+}
+
 // memory returns n bytes of device memory, and fails the test where there are
 // none.
 func (f *fake) memory(at address, n int64) []byte {
@@ -112,12 +121,18 @@ func (f *fake) Close() error {
 
 func (f *fake) Upload(dst address, src []byte) error {
 	f.counts["upload"]++
+	if f.dead != nil {
+		return f.dead
+	}
 	copy(f.memory(dst, int64(len(src))), src)
 	return nil
 }
 
 func (f *fake) Download(dst []byte, src address) error {
 	f.counts["download"]++
+	if f.dead != nil {
+		return f.dead
+	}
 	copy(dst, f.memory(src, int64(len(dst))))
 	return nil
 }
@@ -129,7 +144,7 @@ func (f *fake) Clear(dst address, bytes int64) error {
 
 func (f *fake) Mark(int) error  { return nil }
 func (f *fake) Await(int) error { return nil }
-func (f *fake) Sync() error     { f.counts["sync"]++; return nil }
+func (f *fake) Sync() error     { f.counts["sync"]++; return f.dead }
 
 // Library returns what the test has put there.
 func (f *fake) Library(x *plan.Product, p plan.Precision, at *places) (product, error) {
@@ -161,6 +176,9 @@ func (f *fake) Capture(launches func() error) (graph, error) {
 
 func (f *fake) Replay(g graph) error {
 	f.counts["replay"]++
+	if f.dead != nil {
+		return f.dead
+	}
 	if f.idle {
 		return nil
 	}
@@ -184,6 +202,9 @@ func (f *fake) Launch(c *command) error {
 func (f *fake) do(c *command) error {
 	if f.fail != nil {
 		if err := f.fail(c); err != nil {
+			if f.mortal {
+				f.dead = err
+			}
 			return err
 		}
 	}
@@ -263,7 +284,7 @@ func (f *fake) gather(c *command, control []byte) {
 		}
 	}
 	f.set(c, c.plan, ir.InSeed, math.Float32bits(c.batch.Weight))
-	f.set(c, c.plan, ir.InTick, uint32(int32(block.Done*int64(c.batch.Accumulate)+int64(c.batch.Micro))))
+	f.set(c, c.plan, ir.InTick, uint32(int32(block.Done*int64(c.batch.Accumulate)+int64(c.batch.Micro))+block.Tick))
 }
 
 // positions returns rows of the order in the Control block, by the formula at
@@ -366,4 +387,5 @@ func (f *fake) endBatch(c *command, control []byte) {
 	}
 	le.PutUint64(control[64:], uint64(block.Done+1))
 	le.PutUint32(control[80:], uint32(block.Index+1))
+	le.PutUint32(f.memory(c.at.base[plan.Progress], 4), uint32(block.Index+1))
 }

@@ -49,6 +49,7 @@ type runner struct {
 	t       *testing.T
 	spec    *spec.Spec
 	dir     string // of the run; "" before it has begun
+	model   string // file of the trained model
 	results []train.EpochEnd
 }
 
@@ -70,6 +71,27 @@ func newRunner(t *testing.T, yaml, kind string) *runner {
 // trained model's bits when the run is complete.
 func (r *runner) run(steps int) []byte {
 	r.t.Helper()
+	var interrupted *train.InterruptedError
+	switch err := r.try(steps); {
+	case errors.As(err, &interrupted):
+		return nil
+	case err != nil:
+		r.t.Fatal(err)
+	}
+	state, err := checkpoint.Read(r.model)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var bits []byte
+	for _, t := range state.Tensors {
+		bits = append(bits, bytesOf(t.Data)...)
+	}
+	return bits
+}
+
+// try is run without its result.
+func (r *runner) try(steps int) error {
+	r.t.Helper()
 	set, err := source.Load(r.t.Context(), r.spec.Data, source.Options{Loss: r.spec.Loss.Kind, Seed: r.spec.Train.Seed})
 	if err != nil {
 		r.t.Fatal(err)
@@ -88,7 +110,7 @@ func (r *runner) run(steps int) []byte {
 		r.t.Fatal(err)
 	}
 	defer dir.Close()
-	r.dir = dir.Path
+	r.dir, r.model = dir.Path, dir.ModelPath()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	defer cancel()
 	begun := -1
@@ -106,22 +128,7 @@ func (r *runner) run(steps int) []byte {
 			}
 		}
 	}})
-	var interrupted *train.InterruptedError
-	if errors.As(err, &interrupted) {
-		return nil
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	state, err := checkpoint.Read(dir.ModelPath())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	var bits []byte
-	for _, t := range state.Tensors {
-		bits = append(bits, bytesOf(t.Data)...)
-	}
-	return bits
+	return err
 }
 
 // testCurves compares the values that runs report after each epoch with those on

@@ -33,6 +33,9 @@ type session struct {
 	runs     map[runKey]*run
 	host     pinned
 	pace     pace
+	// reopen opens the device again after it has died; nil where that is not done.
+	reopen func() (device, error)
+	unit   int // replayed last
 }
 
 // sizes of the buffers that may have to grow, in bytes.
@@ -47,8 +50,11 @@ type program struct {
 // pinned is the host memory that small copies go through.
 type pinned struct {
 	control []byte
-	sums    []byte // two lists of float64: of a step, of the span
-	rates   []byte
+	// progress is the number of steps that the device has taken of a pass: it
+	// writes it itself, so that it is known when nothing can be read any more.
+	progress []byte
+	sums     []byte // two lists of float64: of a step, of the span
+	rates    []byte
 }
 
 // open prepares a job on a device, which it owns from then on, also when it
@@ -179,6 +185,10 @@ func (s *session) allocate() error {
 	if s.host.control, err = s.dev.Pinned(plan.ControlBytes); err != nil {
 		return err
 	}
+	if s.host.progress, err = s.dev.Pinned(8); err != nil {
+		return err
+	}
+	s.at.base[plan.Progress] = s.dev.Visible(s.host.progress)
 	if s.job.Data == nil || s.job.Data.Parts[data.Train].Rows == 0 {
 		return nil
 	}

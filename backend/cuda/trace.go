@@ -51,7 +51,7 @@ func (s *session) traceStep(p *pass, i int, e *backend.NotFiniteError) error {
 		if err != nil {
 			return err
 		}
-		if err := s.controlAt(order, e.Step-1, begin+first); err != nil {
+		if err := s.controlAt(plan.ControlBlock{Done: e.Step - 1, Tick: p.tick}, order, begin+first); err != nil {
 			return err
 		}
 		list, err := s.batchCommands(pr, s.bind(pr, p.split, stage), p.split, plan.Batch{

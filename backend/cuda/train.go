@@ -22,6 +22,7 @@ type pass struct {
 	first, last int
 	rows        int // of a unit
 	done        int64
+	tick        int32      // added to the number of each batch
 	sums        *plan.Plan // which says what is summed up
 }
 
@@ -39,7 +40,7 @@ func (s *session) Train(ctx context.Context, span backend.Span) (stats backend.S
 		return cloneStats(span.Sums), 0, errClosed
 	}
 	err = s.dev.Do(func() (err error) { stats, steps, err = s.train(ctx, span); return err })
-	return stats, steps, err
+	return stats, steps, s.explained(ctx, err)
 }
 
 func (s *session) train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
@@ -55,8 +56,7 @@ func (s *session) train(ctx context.Context, span backend.Span) (backend.Stats, 
 	}
 	control, ctxErr, err := s.pass(ctx, &p, &stats)
 	if err != nil {
-		return cloneStats(span.Sums), 0, fmt.Errorf("cuda: steps %d to %d: %w",
-			span.Step+1, span.Step+int64(p.last-p.first), advised(err))
+		return cloneStats(span.Sums), 0, s.faultIn(&p, err)
 	}
 	steps := int(control.Index)
 	if control.Halt != 0 {
@@ -76,7 +76,7 @@ func (s *session) trainPass(span backend.Span) (p pass, err error) {
 	rows := s.rows(data.Train)
 	p = pass{
 		train: true, split: data.Train, order: data.InOrder(rows), first: span.First, last: span.Last,
-		rows: s.stepRows(), done: span.Step,
+		rows: s.stepRows(), done: span.Step, tick: int32(span.Tick),
 	}
 	if s.job.Shuffle {
 		p.order = data.NewPerm(rows, s.job.Seed, span.Epoch)
@@ -115,11 +115,13 @@ func (s *session) pass(ctx context.Context, p *pass, stats *backend.Stats) (c pl
 
 // begin writes the Control block and the sums so far.
 func (s *session) begin(p *pass, stats *backend.Stats) error {
-	control := plan.ControlBlock{Perm: p.order.Key(), Done: p.done, First: uint32(p.first * p.rows)}
+	control := plan.ControlBlock{Perm: p.order.Key(), Done: p.done, First: uint32(p.first * p.rows), Tick: p.tick}
 	if s.streamed {
 		// Rows are brought in their order, and First counts within a stage.
 		control.Perm, control.First = data.Key{N: math.MaxUint32, Ordered: 1}, 0
 	}
+	clear(s.host.progress)
+	s.unit = p.first
 	copy(s.host.control, control.Bytes())
 	if err := s.dev.Upload(s.at.base[plan.Control], s.host.control); err != nil {
 		return err
@@ -149,6 +151,7 @@ func (s *session) replay(ctx context.Context, p *pass, first, last, stage int) (
 		if err != nil {
 			return nil, err
 		}
+		s.unit = i
 		if err := s.dev.Replay(r.graph); err != nil {
 			return nil, err
 		}
@@ -237,8 +240,8 @@ func cloneStats(s backend.Stats) backend.Stats {
 }
 
 // controlAt writes a Control block for looking at a single batch, without halt.
-func (s *session) controlAt(order data.Perm, done int64, first int) error {
-	control := plan.ControlBlock{Perm: order.Key(), Done: done, First: uint32(first)}
+func (s *session) controlAt(control plan.ControlBlock, order data.Perm, first int) error {
+	control.Perm, control.First = order.Key(), uint32(first)
 	return s.dev.Upload(s.at.base[plan.Control], control.Bytes())
 }
 

@@ -60,6 +60,6 @@ func (p *Plan) endBatch(e End) Launch {
 	return Launch{Kernel: "end_batch", Grid: grid(1), Block: [3]uint32{threads, 1, 1}, Instr: -1, Args: []Arg{
 		ptr(Ref{Buffer: Control}), ptr(Ref{Buffer: Tables, Offset: int64(p.sums) * 8}), i32(len(p.Sums)),
 		ptr(Ref{Buffer: Sums}), i32(p.SumsSize()), i32(e.Rows), i32(flag(e.Last)),
-		ptr(Ref{Buffer: Rates}), rate, step,
+		ptr(Ref{Buffer: Rates}), rate, step, ptr(Ref{Buffer: Progress}),
 	}}
 }

@@ -83,6 +83,9 @@ const (
 	ScaleY
 	// ShiftY is ShiftX for targets.
 	ShiftY
+	// Progress is memory of the host with the number of steps taken, int32; it may
+	// be nowhere.
+	Progress
 
 	numBuffers
 )

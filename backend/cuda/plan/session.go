@@ -21,6 +21,7 @@ type ControlBlock struct {
 	// counter changes from then on. Loss is that loss.
 	Halt int32
 	Loss float32
+	Tick int32 // added to the tick of every batch
 }
 
 // ControlBytes is the size of the Control buffer.
@@ -46,7 +47,7 @@ func (c *ControlBlock) Bytes() []byte {
 	u32(uint32(c.Index))
 	u32(uint32(c.Halt))
 	u32(math.Float32bits(c.Loss))
-	u32(0)
+	u32(uint32(c.Tick))
 	return b
 }
 
@@ -55,7 +56,7 @@ func ParseControl(b []byte) ControlBlock {
 	u32 := func(at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
 	return ControlBlock{
 		Done: int64(binary.LittleEndian.Uint64(b[64:])), First: u32(76), Index: int32(u32(80)),
-		Halt: int32(u32(haltOffset)), Loss: math.Float32frombits(u32(88)),
+		Halt: int32(u32(haltOffset)), Loss: math.Float32frombits(u32(88)), Tick: int32(u32(92)),
 	}
 }
 
@@ -108,7 +109,7 @@ type Batch struct {
 
 // Gather returns the launch that fills the inputs of p: rows Control.First and on
 // of the epoch's order, normalised as data.Table.Gather does, the weight, and the
-// tick, Done·Accumulate + Micro. It changes nothing but the inputs.
+// tick, Done·Accumulate + Micro + Tick. It changes nothing but the inputs.
 func (p *Plan) Gather(b Batch) Launch { return p.gather(b) }
 
 // An End says what follows a batch.
@@ -127,7 +128,7 @@ type End struct {
 // and the loss is finite, it adds loss·rows and the metrics to the sums of the
 // step, and rows to Control.First; otherwise it halts. The Sums buffer has
 // 2·SumsSize float64: the sums of the step, which must begin with zeros, then
-// those of the span.
+// those of the span. Progress, unless it is nowhere, gets Index.
 func (p *Plan) EndBatch(e End) Launch { return p.endBatch(e) }
 
 // SumsSize returns the number of elements of all Sums together.

@@ -30,6 +30,7 @@ var bufferNames = [numBuffers]string{
 	Null: "null", Arena: "arena", Vars: "vars", Grads: "grads", Scratch: "scratch", Counters: "counters",
 	Tables: "table", Control: "control", Rates: "rates", Sums: "sums", DataX: "data_x", DataY: "data_y",
 	ScaleX: "scale_x", ShiftX: "shift_x", ScaleY: "scale_y", ShiftY: "shift_y",
+	Progress: "progress",
 }
 
 // String returns the buffer's name.
