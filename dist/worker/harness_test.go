@@ -133,6 +133,7 @@ type yard struct {
 	load func(context.Context, []byte) (*data.Set, error) // of new workers
 	open func(context.Context, wire.Job, *data.Set) (backend.Session, error)
 	once bool
+	max  int64 // bytes of data
 	all  sync.WaitGroup
 }
 
@@ -172,7 +173,7 @@ func (y *yard) hire() *hand {
 			h.conns <- b
 			return a, nil
 		},
-		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once,
+		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once, MaxData: y.max,
 		Load: y.load, Open: y.open, Log: slog.New(slog.DiscardHandler),
 	}
 	y.all.Go(func() {

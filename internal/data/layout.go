@@ -118,24 +118,3 @@ func (l *TableLayout) bytes(rows int) (int64, error) {
 	}
 	return 0, fmt.Errorf("type: got %q, want u8, f32 or i32", l.Type)
 }
-
-// table returns a table for so many rows with zeros for elements.
-func (l *TableLayout) table(rows int) Table {
-	t := Table{Shape: slices.Clone(l.Shape)}
-	n := rows * t.RowSize()
-	switch l.Type {
-	case "u8":
-		t.U8 = make([]byte, n)
-	case "f32":
-		t.F32 = make([]float32, n)
-	case "i32":
-		t.I32 = make([]int32, n)
-	}
-	if l.Scale > 0 {
-		t.Scale = make([]float32, l.Scale)
-	}
-	if l.Shift > 0 {
-		t.Shift = make([]float32, l.Shift)
-	}
-	return t
-}

@@ -1,32 +1,78 @@
 package data
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Receiver turns bytes into a Set as they arrive.
 type Receiver struct {
 	set       *Set
 	prep      []byte
-	blocks    []block // still to be filled, the first from at
-	at        int
-	got, want int64 // bytes
+	fields    []field // that are not complete, in order
+	at        int     // bytes of the first that are there
+	got, want int64   // bytes of all
 }
 
+// A field is memory that is being filled.
+type field struct {
+	want int // bytes
+	grow func(n int) block
+	block
+}
+
+// firstBytes is how much memory a field gets at first. It then doubles.
+const firstBytes = 1 << 16
+
 // NewReceiver prepares to receive a set that a stranger may describe: a layout
-// that cannot be is an error, and so is one of more bytes than limit. The memory
-// that the set takes is that many bytes, and is taken now.
+// that cannot be is an error, and so is one of more bytes than limit. Memory is taken
+// in proportion to the bytes that come, whatever the layout says.
 func NewReceiver(l Layout, limit int64) (*Receiver, error) {
 	want, err := l.Bytes(limit)
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Classes: l.Classes, Source: l.Source}
+	r := &Receiver{set: &Set{Classes: l.Classes, Source: l.Source}, want: want}
+	expect(r, &r.prep, l.Prep)
 	for i := range l.Parts {
-		p := &l.Parts[i]
-		set.Parts[i] = Part{Rows: p.Rows, X: p.X.table(p.Rows), Y: p.Y.table(p.Rows)}
+		from, to := &l.Parts[i], &r.set.Parts[i]
+		to.Rows = from.Rows
+		r.expectTable(&to.X, &from.X, from.Rows)
+		r.expectTable(&to.Y, &from.Y, from.Rows)
 	}
-	r := &Receiver{set: set, prep: make([]byte, l.Prep), want: want}
-	r.blocks = append([]block{{r.prep, 1}}, set.blocks()...)
 	return r, nil
+}
+
+func (r *Receiver) expectTable(t *Table, l *TableLayout, rows int) {
+	t.Shape = slices.Clone(l.Shape)
+	expect(r, &t.Scale, l.Scale)
+	expect(r, &t.Shift, l.Shift)
+	n := rows * t.RowSize()
+	switch l.Type {
+	case "u8":
+		t.U8 = []byte{}
+		expect(r, &t.U8, n)
+	case "f32":
+		t.F32 = []float32{}
+		expect(r, &t.F32, n)
+	case "i32":
+		t.I32 = []int32{}
+		expect(r, &t.I32, n)
+	}
+}
+
+// expect adds a field of n numbers.
+func expect[T byte | int32 | float32](r *Receiver, v *[]T, n int) {
+	size := bytesOf(*v).size
+	if n == 0 {
+		return
+	}
+	r.fields = append(r.fields, field{want: n * size, grow: func(bytes int) block {
+		longer := make([]T, bytes/size)
+		copy(longer, *v)
+		*v = longer
+		return bytesOf(longer)
+	}})
 }
 
 // Write takes the next bytes of the set. More than the layout says are an error.
@@ -35,16 +81,19 @@ func (r *Receiver) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("data: got %d bytes, want %d", r.got+int64(len(p)), r.want)
 	}
 	for rest := p; len(rest) > 0; {
-		b := r.blocks[0]
-		n := copy(b.bytes[r.at:], rest)
+		f := &r.fields[0]
+		if r.at == len(f.bytes) {
+			f.block = f.grow(min(f.want, max(firstBytes, 2*r.at)))
+		}
+		n := copy(f.bytes[r.at:], rest)
 		rest, r.at = rest[n:], r.at+n
-		if r.at < len(b.bytes) {
+		if r.at < f.want {
 			continue
 		}
 		if bigEndian {
-			reverse(b)
+			reverse(f.block)
 		}
-		r.blocks, r.at = r.blocks[1:], 0
+		r.fields, r.at = r.fields[1:], 0
 	}
 	r.got += int64(len(p))
 	return len(p), nil

@@ -185,6 +185,16 @@ func TestReceiverErrors(t *testing.T) {
 			t.Errorf("%+v: got %v, want %s", c.layout, err, c.want)
 		}
 	}
+	// Memory is not taken because of a layout alone.
+	huge := Layout{Parts: part(1<<31, table("f32", 1<<20))}
+	h, err := NewReceiver(huge, math.MaxInt64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Write(make([]byte, 3))
+	if got := len(h.set.Parts[Validation].X.F32); 4*got > firstBytes {
+		t.Errorf("3 bytes take %d", 4*got)
+	}
 	r, err := NewReceiver(Layout{Prep: 2}, 1000)
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func download(ctx context.Context, m mirror, dir string, opt Options) error {
 	for i, file := range idxFiles {
 		f := &fetch{
 			url: m.url + file + ".gz", path: filepath.Join(dir, file+".gz"), sum: m.sums[i],
-			pause: firstPause, log: opt.Log,
+			pause: firstPause, log: opt.Log, offline: opt.Offline,
 		}
 		if err := f.run(ctx); ctx.Err() != nil {
 			return err
@@ -73,12 +73,16 @@ type fetch struct {
 	pause     time.Duration
 	log       func(format string, args ...any)
 	client    http.Client
+	offline   bool
 }
 
 // run gets the file, unless it is there.
 func (f *fetch) run(ctx context.Context) error {
 	if have, err := f.done(); have || err != nil {
 		return err
+	}
+	if f.offline {
+		return fmt.Errorf("%s: %w, and may not be downloaded", f.path, fs.ErrNotExist)
 	}
 	lock, err := os.OpenFile(filepath.Join(filepath.Dir(f.path), lockName), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

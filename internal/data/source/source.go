@@ -29,6 +29,7 @@ type Options struct {
 	// directory.
 	CacheDir string
 	BaseURL  string                           // of downloads; "": the source's own mirror
+	Offline  bool                             // what is not there is an error
 	Log      func(format string, args ...any) // progress of downloads; nil: silent
 }
 
