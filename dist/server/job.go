@@ -176,6 +176,7 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 		c.jobs[id] = j
 		if !j.submitted {
 			c.book.Attach(id, a.Job.Name)
+			c.book.KeepSpec(id, a.Job.Spec)
 		}
 	}
 	before := j.driver

@@ -36,6 +36,14 @@ func (s *Server) Watch() (changes <-chan struct{}, stop func()) {
 // Curve returns the curve of a job, also of one that ended long ago.
 func (s *Server) Curve(id string) (*jobs.Curve, error) { return s.book.Curve(id) }
 
+// Spec returns the YAML of a job. That of a job with its driver elsewhere is there
+// while the coordinator lives.
+func (s *Server) Spec(id string) ([]byte, error) { return s.book.Spec(id) }
+
+// LogTail returns at most so many bytes from the end of a job's log, which may
+// begin inside a line; nil when there is none.
+func (s *Server) LogTail(id string, bytes int) ([]byte, error) { return s.book.LogTail(id, bytes) }
+
 // publish makes a View of what is now.
 func (c *core) publish() {
 	now := c.o.Now()
@@ -86,6 +94,7 @@ func (c *core) viewOf(w *worker) WorkerView {
 		v.State = "silent"
 	}
 	if total := w.cost.Compute + w.cost.Wait + w.cost.Comm; total > 0 {
+		v.Seconds = total
 		v.Compute, v.Wait, v.Comm = w.cost.Compute/total, w.cost.Wait/total, w.cost.Comm/total
 	}
 	return v

@@ -43,7 +43,8 @@ type WorkerView struct {
 	Compute  float64 `json:"compute"`
 	Wait     float64 `json:"wait"`
 	Comm     float64 `json:"comm"`
-	Rows     int64   `json:"rows"` // trained on for the job
+	Seconds  float64 `json:"seconds"` // that they are shares of
+	Rows     int64   `json:"rows"`    // trained on for the job
 	Sent     int64   `json:"sent_bytes"`
 	Received int64   `json:"received_bytes"`
 }

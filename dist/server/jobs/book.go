@@ -46,6 +46,7 @@ type Book struct {
 type entry struct {
 	Record
 	curve                  *Curve // does not change; nil: on disk
+	spec                   []byte // of a job that was not submitted; nil: not kept
 	created                bool   // has a folder
 	dirty, urgent, curving bool   // differs from what is on disk
 	log                    []byte // not on disk yet

@@ -227,9 +227,32 @@ func writeRecord(path string, r Record) error {
 	return checkpoint.WriteFile(path, write(append(text, '\n')))
 }
 
-// Spec returns what was submitted.
+// Spec returns what was submitted, or what KeepSpec keeps.
 func (b *Book) Spec(id string) ([]byte, error) {
+	b.mu.Lock()
+	e := b.entries[id]
+	if e == nil || !e.Submitted {
+		defer b.mu.Unlock()
+		if e == nil || e.spec == nil {
+			return nil, fmt.Errorf("job %.80q: its spec is not here", id)
+		}
+		return e.spec, nil
+	}
+	b.mu.Unlock()
 	return os.ReadFile(b.path(id, specFile))
+}
+
+// maxKept bounds the spec of a job with its driver elsewhere: it is in memory.
+const maxKept = 64 << 10
+
+// KeepSpec remembers the spec of a job that was not submitted, if it is not too
+// large. It must not change any more.
+func (b *Book) KeepSpec(id string, spec []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[id]; e != nil && !e.Submitted && len(spec) <= maxKept {
+		e.spec = spec
+	}
 }
 
 // Prune removes the jobs that have ended, except the latest ones, and returns

@@ -123,6 +123,32 @@ func (b *Book) OpenLog(id string) (*os.File, error) {
 	return f, err
 }
 
+// LogTail returns at most so many bytes from the end of a job's log; nil when
+// there is none yet.
+func (b *Book) LogTail(id string, bytes int) ([]byte, error) {
+	b.mu.Lock()
+	known := b.entries[id] != nil
+	b.mu.Unlock()
+	if !known {
+		return nil, fmt.Errorf("job %.80q: there is none", id)
+	}
+	f, err := b.OpenLog(id)
+	if f == nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, min(size, int64(bytes)))
+	n, err := f.ReadAt(text, size-int64(len(text)))
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return text[:n], err
+}
+
 // appendLog adds text to a log, all of it or nothing.
 func appendLog(path string, text []byte, dropped int) error {
 	if dropped > 0 {

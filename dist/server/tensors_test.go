@@ -1,0 +1,164 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/strategy"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/numtest"
+)
+
+var exact = numtest.Tol{Why: "small whole numbers"}
+
+// sum is a center that adds commits, and the mean of rounds.
+type sum struct{}
+
+func (sum) Merge(c, commit, reply []float32, staleness int) {
+	for i := range c {
+		c[i] += commit[i] * float32(1+staleness)
+	}
+	copy(reply, c)
+}
+
+func (sum) Round(c []float32, commits [][]float32, steps []int) {
+	for i := range c {
+		c[i] = 0
+		for k := range commits {
+			c[i] += commits[k][i] * float32(steps[k])
+		}
+	}
+}
+
+func testTensors(p strategy.Pattern) *tensors {
+	return newTensors([]wire.Var{
+		{Name: "a", Shape: []int{2}, Role: "param"},
+		{Name: "m", Shape: []int{1}, Role: "optimizer"},
+		{Name: "s", Shape: []int{}, Role: "state"},
+	}, p, sum{})
+}
+
+func (t *tensors) from(v ...float32) *tensor { return t.pool.wrap(v) }
+
+// get returns what goes with a message, as it is when it is sent, and gives the
+// reference back.
+func (t *tensors) get(tb testing.TB, w coord.With, m wire.Message, id string) []float32 {
+	tb.Helper()
+	v, err := t.payload(w, m, id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer v.release()
+	return append([]float32(nil), v.data...)
+}
+
+// TestWindows merges commits, while a frame with the center is still on its way.
+func TestWindows(t *testing.T) {
+	j := testTensors(strategy.Windows)
+	j.keep(j.from(1, 2, 9, 3), true)
+	sent, err := j.payload(coord.Center, &wire.Lease{}, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.merge(coord.Merge{ID: "a", Staleness: 1}, j.from(10, 20, 30)); err != nil {
+		t.Fatal(err)
+	}
+	numtest.Close(t, sent.data, []float32{1, 2, 3}, exact)
+	sent.release()
+	numtest.Close(t, j.get(t, coord.Reply, &wire.Merged{}, "a"), []float32{21, 42, 63}, exact)
+	if _, err := j.payload(coord.Reply, &wire.Merged{}, "a"); err == nil || err.Error() != "no reply is held" {
+		t.Errorf("a second reply: got %v, want none", err)
+	}
+	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{}, "b"), []float32{21, 42, 63}, exact)
+	numtest.Close(t, j.get(t, coord.Whole, &wire.Variables{}, ""), []float32{21, 42, 9, 63}, exact)
+	numtest.Close(t, j.get(t, coord.Base, &wire.Load{}, ""), []float32{1, 2, 9, 3}, exact)
+}
+
+// TestRounds merges what is held; a later commit of a worker takes the place of
+// its earlier one.
+func TestRounds(t *testing.T) {
+	j := testTensors(strategy.Rounds)
+	j.keep(j.from(1, 2, 9, 3), true)
+	j.hold(coord.Hold{ID: "a", Steps: 1}, j.from(5, 5, 5))
+	j.hold(coord.Hold{ID: "a", Steps: 2}, j.from(1, 1, 1))
+	j.hold(coord.Hold{ID: "b", Steps: 3}, j.from(2, 4, 6))
+	if err := j.round(coord.Round{IDs: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	numtest.Close(t, j.get(t, coord.Center, &wire.Merged{}, "a"), []float32{8, 14, 20}, exact)
+	err := j.round(coord.Round{IDs: []string{"a"}})
+	if want := "round of worker a, of which nothing is held"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestMembers keeps the variables of an ensemble's members apart.
+func TestMembers(t *testing.T) {
+	j := testTensors(strategy.Members)
+	if got := j.expects(&wire.Commit{}); got != 4 {
+		t.Errorf("a commit has %d numbers, want all 4", got)
+	}
+	j.keep(j.from(1, 2, 9, 3), true)
+	if err := j.merge(coord.Merge{ID: "a", Member: 1}, j.from(4, 5, 8, 6)); err != nil {
+		t.Fatal(err)
+	}
+	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 1}, "b"), []float32{4, 5, 8, 6}, exact)
+	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 2}, "b"), []float32{1, 2, 9, 3}, exact)
+	numtest.Close(t, j.get(t, coord.Center, &wire.Evaluate{Member: 1}, "b"), []float32{4, 5, 6}, exact)
+}
+
+// TestReferences checks that memory comes back to the pool once nobody needs it,
+// and not before.
+func TestReferences(t *testing.T) {
+	j := testTensors(strategy.Windows)
+	base := j.from(1, 2, 9, 3)
+	j.keep(base, true)
+	base.release() // as the loop does after the event
+	sent, err := j.payload(coord.Base, &wire.Load{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.free()
+	if sent.data == nil || sent.data[2] != 9 {
+		t.Fatalf("a frame on its way lost its tensor: %v", sent.data)
+	}
+	sent.release()
+	if sent.data != nil {
+		t.Error("the tensor was not given back with its last reference")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("releasing once more: got nothing, want a panic")
+		}
+	}()
+	sent.release()
+}
+
+// TestSteady checks that a job that goes on for ever takes no more memory: commits
+// become replies.
+func TestSteady(t *testing.T) {
+	j := testTensors(strategy.Windows)
+	j.keep(j.from(1, 2, 9, 3), true)
+	step := func() {
+		c := j.pool.get(3)
+		if err := j.merge(coord.Merge{ID: "a"}, c); err != nil {
+			t.Fatal(err)
+		}
+		c.release()
+		reply, err := j.payload(coord.Reply, &wire.Merged{}, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply.release()
+	}
+	step()
+	if n := len(j.pool.free); n > 3 {
+		t.Fatalf("%d vectors are free after one commit, want at most 3", n)
+	}
+	for range 100 {
+		step()
+	}
+	if n := len(j.pool.free); n > 3 {
+		t.Errorf("%d vectors are free after 101 commits, want at most 3", n)
+	}
+}
