@@ -82,6 +82,11 @@ func (l *Link) Send(b []byte) error {
 	select {
 	case <-l.closed:
 		return errClosed
+	default:
+	}
+	select {
+	case <-l.closed:
+		return errClosed
 	case l.out <- slices.Clone(b):
 		return nil
 	}
