@@ -35,9 +35,6 @@ func (l *line) Close() error {
 	return err
 }
 
-// kill ends the connection at once.
-func (l *line) kill() { l.Close() }
-
 // endBy ends the connection when it still lasts after d, with what gRPC has not
 // written until then.
 func (l *line) endBy(d time.Duration) {
