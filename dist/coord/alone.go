@@ -18,14 +18,16 @@ func (j *job) trainAlone(t *wire.Train) {
 		return
 	}
 	l := j.leases
-	j.reclaim()
 	if j.stop {
 		l.trim() // what was begun is finished, so that what is done is a prefix
 	}
 	j.prepare()
-	if j.bad == nil && j.handOut(t) && len(j.round) > 0 {
-		j.mergeRound()
+	if j.bad == nil {
 		j.handOut(t)
+		reclaimed := j.reclaim()
+		if j.roundIsOver(t) || reclaimed {
+			j.handOut(t)
+		}
 	}
 	if len(l.given) > 0 || len(l.pending) > 0 && j.bad == nil {
 		return
@@ -85,16 +87,22 @@ func (j *job) prepare() {
 	}
 }
 
-// ready returns the workers that can take a lease now.
+// ready returns the workers that can take a lease now. Those that were late rest
+// for a while, if there are others.
 func (j *job) ready() []*worker {
-	return slices.DeleteFunc(j.opened(), func(w *worker) bool {
+	free := slices.DeleteFunc(j.opened(), func(w *worker) bool {
 		return !w.free() || !w.sure && j.pattern != strategy.Members
 	})
+	rested := slices.DeleteFunc(slices.Clone(free), func(w *worker) bool { return w.rest > j.m.now })
+	if len(rested) == 0 && len(j.leases.given) == 0 {
+		return free
+	}
+	return rested
 }
 
-// handOut gives leases to those who can take one. It reports whether steps are
-// left that no one may take in this round.
-func (j *job) handOut(t *wire.Train) bool {
+// handOut gives leases to those who can take one, at most their even part of the
+// span, so that nobody waits long at its end.
+func (j *job) handOut(t *wire.Train) {
 	l := j.leases
 	even := (l.span.Last - l.span.First + len(j.opened()) - 1) / max(1, len(j.opened()))
 	for _, w := range j.ready() {
@@ -102,7 +110,17 @@ func (j *job) handOut(t *wire.Train) bool {
 			j.lease(w, size)
 		}
 	}
-	return len(l.pending) > 0 && len(l.given) == 0 && len(j.ready()) > 0
+}
+
+// roundIsOver merges what is held when nobody may take more steps, and reports
+// whether it did.
+func (j *job) roundIsOver(t *wire.Train) bool {
+	may := func(w *worker) bool { return j.quota(w, t.Steps) > 0 }
+	if len(j.round) == 0 || len(j.leases.given) > 0 || slices.ContainsFunc(j.ready(), may) {
+		return false
+	}
+	j.mergeRound()
+	return true
 }
 
 // quota returns how many steps a worker may take before the next merge.

@@ -17,37 +17,37 @@ import (
 type Event interface{ event() }
 
 type (
-	// WorkerJoined: a worker has connected. It is told Welcome, or dropped. When one
+	// WorkerJoined says: a worker has connected. It is told Welcome, or dropped. When one
 	// with that ID is present, this connection takes the place of that one, which
 	// the caller ends.
 	WorkerJoined struct{ Hello wire.Hello }
-	// WorkerGone: a worker's connection has ended. Not for one that was dropped, or
+	// WorkerGone says: a worker's connection has ended. Not for one that was dropped, or
 	// whose place was taken.
 	WorkerGone struct {
 		ID     string
 		Reason string
 	}
-	// FromWorker: a message has come, which wire.Validate accepts. Its tensors, if
+	// FromWorker says: a message has come, which wire.Validate accepts. Its tensors, if
 	// any, are at hand until the actions are done, and have the right length.
 	FromWorker struct {
 		ID  string
 		Msg wire.Message
 	}
-	// DriverJoined: a driver has connected, and asks for a job. If the job is known
+	// DriverJoined says: a driver has connected, and asks for a job. If the job is known
 	// and Attach.Again is set, this connection takes the place of an earlier one,
 	// which the caller ends; if it is not wanted, the actions have Refuse.
 	DriverJoined struct{ Attach wire.Attach }
-	// DriverGone: the driver of a job has lost its connection.
+	// DriverGone says: the driver of a job has lost its connection.
 	DriverGone struct{ Job string }
-	// FromDriver: a message has come, which wire.Validate accepts. Rows are the
+	// FromDriver says: a message has come, which wire.Validate accepts. Rows are the
 	// caller's business, and ignored here.
 	FromDriver struct {
 		Job string
 		Msg wire.Message
 	}
-	// Cancel: someone wants a job to end.
+	// Cancel says: someone wants a job to end.
 	Cancel struct{ Job, Reason string }
-	// Tick: time has passed. Comes several times a second.
+	// Tick says: time has passed. Comes several times a second.
 	Tick struct{}
 )
 

@@ -201,12 +201,12 @@ func (j *job) losePatience() {
 	if quiet <= patience {
 		return
 	}
-	what := "open the job"
+	what := "open"
 	if j.request != nil {
 		what = kind(j.request)
 	}
-	j.fail(fmt.Sprintf("no worker has reported an update for %.0f s, while %d of %d workers were to %s",
-		quiet.Seconds(), len(j.opened()), len(j.m.workers), what))
+	j.fail(fmt.Sprintf("no worker has reported an update for %.0f s (%s; %d of %d workers have the job open)",
+		quiet.Seconds(), what, len(j.opened()), len(j.m.workers)))
 }
 
 // seconds converts for people and for medians.

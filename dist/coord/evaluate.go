@@ -24,7 +24,6 @@ type evaluation struct {
 // A task is consecutive batches that a worker evaluates.
 type task struct {
 	block
-	id    int
 	owner *worker // who is to take it, unless it is late
 	to    *worker // who has it; nil: no one
 	given time.Duration
@@ -106,28 +105,22 @@ func (j *job) assign(t *wire.Test, w *worker) {
 		return
 	}
 	k := j.eval.tasks[i]
-	k.id, k.to, k.given = j.m.next(), w, j.m.now
-	w.task, w.given = k.id, j.m.now
+	k.to, k.given = w, j.m.now
+	w.task, w.number = k, j.m.next()
 	with := Nothing
 	if !j.together() {
 		with = Center
 	}
-	j.m.tell(w, &wire.Evaluate{Job: j.spec.ID, Task: k.id, Split: t.Split, First: k.first, Last: k.last,
+	j.m.tell(w, &wire.Evaluate{Job: j.spec.ID, Task: w.number, Split: t.Split, First: k.first, Last: k.last,
 		Member: k.member}, with)
 }
 
-// hasEvaluated takes the result of a task. It is ignored when nobody waits for it.
+// hasEvaluated takes the result of a task, of the first worker that has it, even
+// when it has been given to another. It is ignored when nobody waits for it.
 func (j *job) hasEvaluated(w *worker, e *wire.Evaluated) error {
-	if w.task == 0 || e.Task != w.task {
-		return fmt.Errorf("results of task %d, and has %d", e.Task, w.task)
-	}
-	k := (*task)(nil)
-	if j.eval != nil {
-		k = j.eval.task(e.Task)
-	}
-	if k == nil {
-		w.task = 0
-		return nil
+	k := w.task
+	if k == nil || e.Task != w.number {
+		return fmt.Errorf("results of task %d, and was not given it", e.Task)
 	}
 	if len(e.Stats) != k.last-k.first {
 		return fmt.Errorf("results of %d batches, want %d", len(e.Stats), k.last-k.first)
@@ -137,31 +130,19 @@ func (j *job) hasEvaluated(w *worker, e *wire.Evaluated) error {
 			return err
 		}
 	}
-	w.task, k.to, k.stats = 0, nil, e.Stats
-	j.eval.took = append(j.eval.took, (j.m.now-k.given).Seconds()/float64(len(e.Stats)))
-	return nil
-}
-
-// task returns the task of that number that someone has, or nil.
-func (e *evaluation) task(id int) *task {
-	i := slices.IndexFunc(e.tasks, func(k *task) bool { return k.to != nil && k.id == id })
-	if i < 0 {
+	w.task = nil
+	if j.eval == nil || k.stats != nil || !slices.Contains(j.eval.tasks, k) {
 		return nil
 	}
-	return e.tasks[i]
-}
-
-// back lets others have the task of a worker.
-func (e *evaluation) back(w *worker) {
-	if k := e.task(w.task); k != nil {
-		k.to = nil
-	}
+	k.to, k.stats = nil, e.Stats
+	j.eval.took = append(j.eval.took, (j.m.now-k.given).Seconds()/float64(len(e.Stats)))
+	return nil
 }
 
 // reclaim takes tasks back from workers that need far longer than usual, when
 // another is free.
 func (e *evaluation) reclaim(j *job, able []*worker) {
-	if !slices.ContainsFunc(able, (*worker).free) {
+	if len(e.took) == 0 || !slices.ContainsFunc(able, (*worker).free) {
 		return
 	}
 	for _, k := range e.tasks {

@@ -3,6 +3,7 @@ package coord
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
@@ -38,7 +39,7 @@ func (j *job) trainTogether(t *wire.Train) {
 	}
 	j.shun(at.Done)
 	if j.group == nil || j.unfair() {
-		j.form(j.crew())
+		j.form(j.crew(), at.Done)
 	}
 	j.run(t.Span, at.Done)
 }
@@ -56,18 +57,31 @@ func (j *job) working() bool {
 }
 
 // form makes a group of workers that are at the same position.
-func (j *job) form(crew []*worker) {
+func (j *job) form(crew []*worker, from int64) {
 	m := j.m
 	g := &group{gen: m.next(), members: crew, shares: j.shares(crew), formed: m.now}
 	members := make([]wire.Member, len(crew))
 	for i, w := range crew {
 		members[i] = wire.Member{ID: w.hello.ID, Peer: w.hello.Peer, Host: w.hello.Host, Share: g.shares[i]}
 	}
+	m.note(j, nil, "group %d: %s from step %d on", g.gen, people(crew), from)
 	for i, w := range crew {
 		w.gen = g.gen
 		m.tell(w, &wire.Form{Job: j.spec.ID, Gen: g.gen, Rank: i, Members: members}, Nothing)
 	}
 	j.group = g
+}
+
+// people names workers, if they are few.
+func people(crew []*worker) string {
+	if len(crew) > 4 {
+		return fmt.Sprintf("%d workers", len(crew))
+	}
+	names := make([]string, len(crew))
+	for i, w := range crew {
+		names[i] = w.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // run lets the group take the steps of a span that are left.

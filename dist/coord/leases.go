@@ -155,8 +155,9 @@ func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
 	}
 	l := j.leases
 	if l == nil || !slices.ContainsFunc(l.given, func(g *lease) bool { return g.id == c.Lease }) {
-		j.m.note(j, w, "%s committed lease %d too late: it is not used", w, c.Lease)
-		w.lease, w.center = 0, false
+		took := j.m.now - w.given
+		j.m.note(j, w, "%s committed lease %d after %.1f s, too late: it is not used", w, c.Lease, took.Seconds())
+		w.lease, w.center, w.rest = 0, false, j.m.now+5*took
 		return nil
 	}
 	i := slices.IndexFunc(l.given, func(g *lease) bool { return g.id == c.Lease })
@@ -197,17 +198,23 @@ func (j *job) merge(w *worker, id int, b block) {
 }
 
 // reclaim takes leases back from workers that need far longer than usual, when
-// someone else is there.
-func (j *job) reclaim() {
+// others have nothing to do. It reports whether it has taken any.
+func (j *job) reclaim() bool {
+	if len(j.ready()) == 0 || len(j.steps) == 0 {
+		return false
+	}
+	some := false
 	for _, g := range slices.Clone(j.leases.given) {
 		usual := seconds(10 * median(j.steps) * float64(g.last-g.first))
 		took := j.m.now - g.given
-		if took <= max(j.m.opt.Stuck, usual) || len(j.opened()) < 2 {
+		if took <= max(j.m.opt.Stuck, usual) {
 			continue
 		}
+		some = true
 		j.m.note(j, g.to, "%s has had steps %d to %d for %.1f s: they go to another", g.to, g.first, g.last,
 			took.Seconds())
 		j.leases.remove(g.id)
 		j.leases.put(g.block)
 	}
+	return some
 }

@@ -17,7 +17,7 @@ func (j *job) open(w *worker) {
 // hasOpened takes the answer of a worker.
 func (j *job) hasOpened(w *worker, o *wire.Opened) error {
 	if w.stage != opening {
-		return fmt.Errorf("Opened, and was not asked")
+		return fmt.Errorf("it has opened the job, and was not asked")
 	}
 	if o.Err != "" {
 		j.exclude(w, o.Err)
@@ -50,11 +50,11 @@ func (j *job) lost(w *worker) {
 	if w.lease != 0 && j.leases != nil {
 		j.leases.back(w)
 	}
-	if w.task != 0 && j.eval != nil {
-		j.eval.back(w)
+	if w.task != nil && w.task.to == w {
+		w.task.to = nil
 	}
 	member := j.group != nil && slices.Contains(j.group.members, w)
-	w.stage, w.crew, w.busy, w.lease, w.task = idle, false, false, 0, 0
+	w.stage, w.crew, w.busy, w.lease, w.task = idle, false, false, 0, nil
 	if member {
 		j.trouble.members++
 		j.disband()
@@ -95,7 +95,7 @@ func (j *job) attach() {
 		return
 	}
 	j.state = attached
-	j.m.note(j, nil, "%s begins with %d workers", j, ready)
+	j.m.note(j, nil, "%s begins with %s", j, people(j.opened()))
 	j.answer(&wire.Attached{Workers: ready}, Nothing)
 }
 

@@ -20,7 +20,7 @@ func (j *job) load(w *worker) {
 // hasLoaded takes the answer of a worker.
 func (j *job) hasLoaded(w *worker, l *wire.Loaded) error {
 	if w.loads == 0 {
-		return fmt.Errorf("Loaded, and was not told to")
+		return fmt.Errorf("it has loaded variables, and was not told to")
 	}
 	if w.loads--; w.loads > 0 {
 		return nil
@@ -45,7 +45,7 @@ func (j *job) fetch(w *worker) {
 // hasState takes the answer of a worker.
 func (j *job) hasState(w *worker, s *wire.State) error {
 	if w.fetches == 0 {
-		return fmt.Errorf("State, and was not asked")
+		return fmt.Errorf("it sent variables, and was not asked")
 	}
 	w.fetches--
 	if w.ignore > 0 {

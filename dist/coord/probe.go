@@ -37,7 +37,7 @@ func (j *job) probing(p *wire.Probe) {
 	if w == nil {
 		return
 	}
-	j.form([]*worker{w})
+	j.form([]*worker{w}, p.Span.Done)
 	j.probed = &prober{w: w, begun: j.m.now, rows: w.cost.Rows}
 	j.run(p.Span, p.Span.Done)
 }

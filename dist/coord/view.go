@@ -68,7 +68,7 @@ func (w *worker) state() string {
 		return "moving"
 	case w.busy || w.lease != 0:
 		return "training"
-	case w.task != 0:
+	case w.task != nil:
 		return "testing"
 	case !w.crew:
 		return "waiting"

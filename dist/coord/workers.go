@@ -49,8 +49,10 @@ type seat struct {
 	latest int           // lease that it has committed
 	synced int           // commits of the job when it last got the center
 	center bool          // it has the center, and what followed from it
-	task   int           // of an evaluation; 0: none
+	task   *task         // of an evaluation that it works on; nil: none
+	number int           // of that
 	given  time.Duration // when it got the lease or task
+	rest   time.Duration // it gets no lease before that
 
 	cost     wire.Cost
 	measured wire.Cost // when its speed was measured last
@@ -79,7 +81,7 @@ func name(h wire.Hello) string {
 
 // free reports whether it has the job open, and owes nothing.
 func (w *worker) free() bool {
-	return w.stage == open && w.loads == 0 && !w.busy && w.lease == 0 && w.task == 0
+	return w.stage == open && w.loads == 0 && !w.busy && w.lease == 0 && w.task == nil
 }
 
 func (m *Machine) worker(id string) *worker {
