@@ -117,6 +117,57 @@ func TestStrict(t *testing.T) {
 	}
 }
 
+// TestDawdling changes vectors as soon as they are summed, while others have not
+// yet read all that was sent.
+func TestDawdling(t *testing.T) {
+	checkGoroutines(t)
+	const leaves, length, steps = 4, 200, 60
+	network := newNetwork(false)
+	network.dawdle = true
+	for _, n := range []int{2, 3} {
+		all := equal(n)
+		rings := connectOver(t, network, all, func(p dist.Peers, g dist.Generation, rank int) (*Ring, error) {
+			return ConnectRing(context.Background(), p, g, all, rank, Options{})
+		})
+		trees := connectOver(t, network, all, func(p dist.Peers, g dist.Generation, rank int) (*Tree, error) {
+			return ConnectTree(context.Background(), p, g, all, rank, leaves, Options{})
+		})
+		sums := map[string]func(rank int, v []float32) error{
+			"ring":  func(rank int, v []float32) error { return rings[rank].Sum(v) },
+			"exact": func(rank int, v []float32) error { return rings[rank].SumExact(v) },
+			"tree": func(rank int, v []float32) error {
+				lo, hi := leaves*rank/n, leaves*(rank+1)/n
+				mine := make([][]float32, leaves)
+				mine[lo] = slices.Clone(v) // and nothing for the others
+				return trees[rank].Sum(v, folded(t, mine, lo, hi).Nodes(), nil)
+			},
+		}
+		for name, sum := range sums {
+			must(t, together(n, func(rank int) error {
+				v := make([]float32, length)
+				for step := range steps {
+					for i := range v {
+						v[i] = float32(step + i)
+					}
+					if err := sum(rank, v); err != nil {
+						return err
+					}
+					for i, got := range v {
+						if want := float32(n * (step + i)); got != want {
+							_, _ = rings[rank].Close(), trees[rank].Close() // the others would wait
+							return fmt.Errorf("%s, step %d: [%d] is %v, want %v", name, step, i, got, want)
+						}
+					}
+				}
+				return nil
+			}))
+		}
+		for rank := range n {
+			must(t, []error{rings[rank].Close(), trees[rank].Close()})
+		}
+	}
+}
+
 // TestCloseBucketed closes a member that waits in vain for another, from outside.
 func TestCloseBucketed(t *testing.T) {
 	checkGoroutines(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -108,6 +109,7 @@ func connectOver[G closer](t testing.TB, network dist.Peers, all []wire.Member,
 type lazyLink struct {
 	out, in chan []byte
 	rest    []byte
+	dawdle  bool // now and then, what came is left unread for a while
 	shut    func()
 	closed  chan struct{}
 }
@@ -129,6 +131,9 @@ func (l *lazyLink) Recv(b []byte) error {
 			case <-l.closed:
 				return io.EOF
 			}
+		}
+		if l.dawdle && rand.IntN(4) == 0 {
+			time.Sleep(50 * time.Microsecond)
 		}
 		n := copy(b, l.rest)
 		b, l.rest = b[n:], l.rest[n:]
@@ -156,9 +161,10 @@ func (l strictLink) Recv(b []byte) error {
 
 // A lazyNetwork makes lazyLinks, or strictLinks.
 type lazyNetwork struct {
-	strict bool
-	mu     sync.Mutex
-	links  map[[2]string]chan dist.Link
+	strict, dawdle bool
+
+	mu    sync.Mutex
+	links map[[2]string]chan dist.Link
 }
 
 func newNetwork(strict bool) *lazyNetwork {
@@ -186,8 +192,8 @@ func (n *lazyNetwork) Dial(_ context.Context, g dist.Generation, to wire.Member)
 	closed := make(chan struct{})
 	shut := sync.OnceFunc(func() { close(closed) })
 	ab, ba := make(chan []byte, 1), make(chan []byte, 1)
-	n.box(g.Self, to.ID) <- &lazyLink{out: ba, in: ab, shut: shut, closed: closed}
-	return &lazyLink{out: ab, in: ba, shut: shut, closed: closed}, nil
+	n.box(g.Self, to.ID) <- &lazyLink{out: ba, in: ab, dawdle: n.dawdle, shut: shut, closed: closed}
+	return &lazyLink{out: ab, in: ba, dawdle: n.dawdle, shut: shut, closed: closed}, nil
 }
 
 func (n *lazyNetwork) Accept(ctx context.Context, g dist.Generation, from string) (dist.Link, error) {
