@@ -364,7 +364,7 @@ func TestForms(t *testing.T) {
 		wants := func(m wire.Message, want string, floats ...float32) {
 			t.Helper()
 			h.tell(m, floats...)
-			if f := answer[*wire.Failed](h); !strings.Contains(f.Err, want) || f.Job != job.ID || f.Fatal {
+			if f := answer[*wire.Failed](h); !strings.Contains(f.Err, want) || f.Job == "" || f.Fatal {
 				t.Errorf("%+v: got %+v, want %s", m, f, want)
 			}
 		}

@@ -67,23 +67,33 @@ func (s *serving) lease(t *task, m *wire.Lease, floats []float32) error {
 	return s.commit(t, m, stats, steps)
 }
 
-// alone trains. A lease that is stopped early has fewer steps.
+// alone trains. A lease that is stopped early has fewer steps, but at least one.
 func (s *serving) alone(t *task, m *wire.Lease) (backend.Stats, int, error) {
-	j, span := s.held, &m.Span
-	began := time.Now()
-	stats, steps, err := j.replica.Train(t.steps, backend.Span{
-		Epoch: span.Epoch, First: span.First, Last: span.Last, Step: span.Done, Rates: span.Rates,
+	j, span := s.held, backend.Span{
+		Epoch: m.Span.Epoch, First: m.Span.First, Last: m.Span.Last, Step: m.Span.Done, Rates: m.Span.Rates,
 		// Different steps have different dropout masks as it is; members of an
 		// ensemble take the same steps.
 		Tick: int64(m.Member) * memberTicks,
-	})
+	}
+	began := time.Now()
+	stats, steps, err := j.replica.Train(t.steps, span)
+	if stopped(t, err) && steps == 0 && span.First < span.Last {
+		span.Last = span.First + 1
+		stats, steps, err = j.replica.Train(t.ctx, span)
+	}
 	j.at.Index, j.at.Done = j.at.Index+steps, j.at.Done+int64(steps)
 	s.account.at(j.at.Done)
 	s.account.add(wire.Cost{Compute: time.Since(began).Seconds(), Rows: stats.Rows})
-	if err != nil && errors.Is(context.Cause(t.steps), errStopped) && t.ctx.Err() == nil {
+	if stopped(t, err) {
 		err = nil
 	}
 	return stats, steps, err
+}
+
+// stopped reports whether training has ended because it was asked to stop, and
+// its result is still wanted.
+func stopped(t *task, err error) bool {
+	return err != nil && t.ctx.Err() == nil && errors.Is(context.Cause(t.steps), errStopped)
 }
 
 // memberTicks is odd, and so keeps members apart also where ticks wrap at 2³².

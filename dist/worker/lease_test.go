@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -171,18 +172,22 @@ func TestMember(t *testing.T) {
 	})
 }
 
-// A slow session calls before each Train, and lets a step take a while.
+// A slow session waits at a gate before step 2, or before it begins.
 type slow struct {
 	backend.Replica
 	gate
+	early bool
+	once  sync.Once
 }
 
 func (s *slow) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
 	var stats backend.Stats
 	for i := span.First; i < span.Last; i++ {
-		if i == 2 {
-			close(s.at)
-			<-s.open
+		if s.early && i == 0 || !s.early && i == 2 {
+			s.once.Do(func() {
+				close(s.at)
+				<-s.open
+			})
 		}
 		one := span
 		one.First, one.Last, one.Step, one.Rates = i, i+1, span.Step+int64(i-span.First), span.Rates[i-span.First:]
@@ -201,14 +206,15 @@ func TestStopLease(t *testing.T) {
 	for name, c := range map[string]struct {
 		order wire.Message
 		steps int
-	}{"stop": {&wire.Stop{}, 2}, "close": {&wire.Close{Job: "job-1"}, -1}, "gone": {nil, -1}} {
+		early bool // before it has begun
+	}{"stop": {&wire.Stop{}, 2, false}, "stop early": {&wire.Stop{}, 1, true}, "close": {&wire.Close{Job: "job-1"}, -1, false}, "gone": {nil, -1, false}} {
 		t.Run(name, func(t *testing.T) {
 			inYard(t, func(t *testing.T, y *yard) {
 				job := leased(t, "local_sgd", map[string]float64{"window": 8})
 				gate := newGate()
 				y.open = func(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error) {
 					s, err := openRef(ctx, job, set)
-					return &slow{s.(backend.Replica), gate}, err
+					return &slow{Replica: s.(backend.Replica), gate: gate, early: c.early}, err
 				}
 				h, twin := y.crew(1, job)[0], newTwin(t, job)
 				center := initial(t, job)[:modelLen(job)]

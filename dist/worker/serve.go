@@ -171,13 +171,13 @@ func (s *serving) do(ctx context.Context, f wire.Frame) error {
 		s.Log.Debug("interrupted", "message", f.Kind(), "because", context.Cause(task.ctx))
 		return nil
 	}
-	return s.failed(f, err)
+	return s.failed(task, f, err)
 }
 
 // failed tells the coordinator that the worker cannot do what f asks.
-func (s *serving) failed(f wire.Frame, err error) error {
-	m := &wire.Failed{Err: err.Error()}
-	if s.held != nil {
+func (s *serving) failed(t *task, f wire.Frame, err error) error {
+	m := &wire.Failed{Job: t.job, Err: err.Error()}
+	if m.Job == "" && s.held != nil {
 		m.Job = s.held.ID
 	}
 	if m.NotFinite = wire.FromNotFinite(err); m.NotFinite != nil {

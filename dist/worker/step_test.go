@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// An idler is a Replica that computes nothing.
+type idler struct {
+	backend.Replica // nil
+	dw, metrics     []float32
+	layout          backend.Layout
+}
+
+func newIdler() *idler {
+	return &idler{dw: make([]float32, 1000), metrics: make([]float32, 1),
+		layout: backend.Layout{Names: []string{"accuracy"}, Sizes: []int{1}}}
+}
+
+func (r *idler) Gradients() []float32                                  { return r.dw }
+func (r *idler) Outcomes() backend.Layout                              { return r.layout }
+func (r *idler) Update(context.Context, backend.StepAt, float32) error { return nil }
+func (r *idler) Gradient(_ context.Context, _ backend.StepAt, p backend.Part, _ bool, ready func(int)) (backend.Outcome, error) {
+	if ready != nil {
+		ready(len(r.dw))
+	}
+	return backend.Outcome{Rows: p.Rows, Loss: 1, Metrics: r.metrics}, nil
+}
+
+// TestStepAllocations checks that a step allocates nothing that the backend and the
+// links do not.
+func TestStepAllocations(t *testing.T) {
+	for _, shards := range []int{0, 8} {
+		j := &job{Job: newJob(t, mlp, 2, shards), at: &place{}, replica: newIdler()}
+		g := &group{job: j, account: new(account), shares: []int{1}}
+		if err := g.connect(t.Context(), nil, dist.Generation{}, []wire.Member{{ID: "me", Share: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		task := new(orders).begin(t.Context(), &wire.Run{})
+		index := 0
+		step := func() {
+			at := backend.StepAt{Index: index % stepsOf(j.Job), Done: int64(index)}
+			index++
+			if stop, err := g.take(task, at, 0.1); stop || err != nil {
+				t.Fatal(stop, err)
+			}
+		}
+		for range 10 {
+			step()
+		}
+		// Sums of an epoch are a map, made once.
+		if got := testing.AllocsPerRun(100, step); got > 0 {
+			t.Errorf("%d shards: a step allocates %v times, want 0", shards, got)
+		}
+		if j.at.Done != int64(index) || j.at.Sums.Loss <= 0 {
+			t.Errorf("after %d steps at %+v", index, j.at)
+		}
+		g.close()
+	}
+}
+
+// TestPlan checks that members cut a step into the same parts, which cover its rows
+// once, with ticks that no other part of the run has.
+func TestPlan(t *testing.T) {
+	for _, shards := range []int{0, 8} {
+		for _, shares := range [][]int{{1}, {1, 1}, {5, 0, 3}, {100, 1, 50, 20}} {
+			t.Run(fmt.Sprint(shards, shares), func(t *testing.T) {
+				job := job{Job: newJob(t, mlp, 2, shards)} // steps of 32 rows, the last of 11
+				ticks := map[int32]bool{}
+				var plans []*group
+				for rank := range shares {
+					plans = append(plans, &group{job: &job, rank: rank, shares: shares})
+				}
+				for index := range stepsOf(job.Job) {
+					at := backend.StepAt{Index: index, Done: int64(index)}
+					row, next := index*32, 0
+					for _, g := range plans {
+						p := g.plan(at)
+						if !slices.Equal(p.parts, plans[0].plan(at).parts) || p.lo != next {
+							t.Fatalf("step %d, rank %d: parts %v, own from %d, want those of rank 0, from %d", index, g.rank, p.parts, p.lo, next)
+						}
+						next = p.hi
+						for i := p.lo; i < p.hi; i++ {
+							part := p.at(i, at)
+							if part.First != row || part.Rows > 16 || ticks[part.Tick] {
+								t.Errorf("step %d: part %+v, want the rows from %d, a tick of its own", index, part, row)
+							}
+							row += part.Rows
+							ticks[part.Tick] = true
+						}
+					}
+					if want := min((index+1)*32, trainRows); row != want || next != len(plans[0].plan(at).parts) {
+						t.Errorf("step %d ends at row %d, want %d", index, row, want)
+					}
+				}
+			})
+		}
+	}
+}
