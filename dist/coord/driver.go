@@ -95,7 +95,7 @@ func (j *job) train(t *wire.Train) {
 	}
 	j.take(t)
 	j.leases = nil
-	j.learnShape(t.Sums)
+	j.trainShape.learn(t.Sums)
 }
 
 func same(a, b wire.Span) bool {

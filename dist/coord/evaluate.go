@@ -126,7 +126,7 @@ func (j *job) hasEvaluated(w *worker, e *wire.Evaluated) error {
 		return fmt.Errorf("results of %d batches, want %d", len(e.Stats), k.last-k.first)
 	}
 	for _, s := range e.Stats {
-		if err := j.fits(s); err != nil {
+		if err := j.testShape.fits(s); err != nil {
 			return err
 		}
 	}

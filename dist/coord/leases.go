@@ -164,7 +164,7 @@ func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
 	if n := l.given[i].last - l.given[i].first; c.Steps < 1 || c.Steps > n {
 		return fmt.Errorf("a commit of %d steps, want 1 to %d", c.Steps, n)
 	}
-	if err := j.fits(c.Stats); err != nil {
+	if err := j.trainShape.fits(c.Stats); err != nil {
 		return err
 	}
 	g := l.remove(c.Lease)

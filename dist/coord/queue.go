@@ -46,9 +46,9 @@ type job struct {
 	round  map[string]int // steps that a worker has taken in this round, by ID
 	merges int            // commits merged so far
 
-	eval  *evaluation
-	shape map[string]int // numbers of each metric; nil: not known
-	bill  bill
+	eval                  *evaluation
+	trainShape, testShape shape // of the statistics
+	bill                  bill
 }
 
 // A jobState is where a job is.

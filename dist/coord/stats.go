@@ -14,32 +14,34 @@ func sum(a, b wire.Stats) wire.Stats {
 	return wire.FromStats(s)
 }
 
-// fits checks that statistics have the metrics of all others of the job.
-func (j *job) fits(s wire.Stats) error {
-	if j.shape == nil {
-		j.learnShape(s)
-	}
-	if s.Rows == 0 && len(s.Metrics) == 0 || j.shape == nil {
+// A shape is the numbers of each metric in statistics; nil: not known. Evaluations
+// have metrics that training has not.
+type shape map[string]int
+
+// fits checks that statistics have the metrics of all others of their kind.
+func (sh *shape) fits(s wire.Stats) error {
+	sh.learn(s)
+	if s.Rows == 0 && len(s.Metrics) == 0 || *sh == nil {
 		return nil
 	}
-	if len(s.Metrics) != len(j.shape) {
-		return fmt.Errorf("statistics of %d metrics, want %d", len(s.Metrics), len(j.shape))
+	if len(s.Metrics) != len(*sh) {
+		return fmt.Errorf("statistics of %d metrics, want %d", len(s.Metrics), len(*sh))
 	}
 	for name, sums := range s.Metrics {
-		if n, ok := j.shape[name]; !ok || n != len(sums) {
+		if n, ok := (*sh)[name]; !ok || n != len(sums) {
 			return fmt.Errorf("statistics with %d numbers of metric %q, want %d", len(sums), name, n)
 		}
 	}
 	return nil
 }
 
-// learnShape takes the metrics of the job from the first statistics that are seen.
-func (j *job) learnShape(s wire.Stats) {
-	if j.shape != nil || s.Rows == 0 {
+// learn takes the metrics from the first statistics that are seen.
+func (sh *shape) learn(s wire.Stats) {
+	if *sh != nil || s.Rows == 0 {
 		return
 	}
-	j.shape = map[string]int{}
+	*sh = shape{}
 	for name, sums := range s.Metrics {
-		j.shape[name] = len(sums)
+		(*sh)[name] = len(sums)
 	}
 }
