@@ -252,6 +252,8 @@ func TestCardSession(t *testing.T) {
 	checked(t)
 	t.Run("resident", func(t *testing.T) { backendtest.Session(t, gpu{}) })
 	t.Run("streamed", func(t *testing.T) { backendtest.Session(t, streaming{}) })
+	t.Run("replica", func(t *testing.T) { backendtest.ReplicaOf(t, gpu{}) })
+	t.Run("shards", func(t *testing.T) { backendtest.Shards(t, gpu{}, backendtest.Allocates, backendtest.NoThreads) })
 }
 
 // TestCardRuns compares whole runs with the CPU, and interrupted ones with whole

@@ -105,4 +105,5 @@ func TestEmulatedSession(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	backendtest.Session(t, emulations{t}, backendtest.Allocates, backendtest.NoThreads)
+	backendtest.ReplicaOf(t, emulations{t})
 }

@@ -50,7 +50,7 @@ func (e *executor) compile(p *ir.Program, slots host.Slots) (host.Runner, error)
 			vars[v.Var].Shape = v.Shape
 		}
 	}
-	s := &session{dev: e.dev, vars: vars, programs: map[programKey]*program{}, large: e.large}
+	s := &session{dev: e.dev, vars: vars, programs: map[programKey]*program{}, partRuns: map[partKey]*run{}, large: e.large}
 	if err := s.allocate(); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -34,8 +35,11 @@ type session struct {
 	host     pinned
 	pace     pace
 	// reopen opens the device again after it has died; nil where that is not done.
-	reopen func() (device, error)
-	unit   int // replayed last
+	reopen   func() (device, error)
+	unit     int // replayed last
+	flat     vector
+	partRuns map[partKey]*run
+	tree     *sumtree.Tree // of the gradients of shards; nil without shards
 }
 
 // sizes of the buffers that may have to grow, in bytes.
@@ -66,7 +70,7 @@ func open(ctx context.Context, job backend.Job, dev device, o plan.Options) (bac
 
 func newSession(job backend.Job, dev device) *session {
 	s := &session{
-		job: job, dev: dev, programs: map[programKey]*program{}, runs: map[runKey]*run{}, pace: newPace(time.Now),
+		job: job, dev: dev, programs: map[programKey]*program{}, runs: map[runKey]*run{}, partRuns: map[partKey]*run{}, pace: newPace(time.Now),
 		large: largeFlop,
 	}
 	s.planner = planner{job: &s.job, stage: stageBytes, plans: map[programKey]*plan.Plan{}}
@@ -85,6 +89,9 @@ func (s *session) open(ctx context.Context, o plan.Options) error {
 	if s.job.BatchSize < 1 || s.job.Accumulate < 1 {
 		return fmt.Errorf("batch size is %d and accumulation %d, want >= 1",
 			s.job.BatchSize, s.job.Accumulate)
+	}
+	if err := s.plantTree(); err != nil {
+		return err
 	}
 	s.vars = s.job.Programs.Vars()
 	s.planner.vars, s.planner.options = s.vars, o
@@ -157,27 +164,20 @@ func checkInputs(p *ir.Program, part *data.Part, rows int) error {
 
 // allocate takes the memory whose size the job alone decides.
 func (s *session) allocate() error {
-	vars, grads := int64(0), int64(0)
+	vars := int64(0)
 	for _, v := range s.vars {
-		bytes := varBytes(v)
 		s.at.vars = append(s.at.vars, address(vars))
-		s.at.grads = append(s.at.grads, address(grads))
-		vars += bytes
-		if v.Role != ir.OptState {
-			grads += bytes
-		}
+		vars += varBytes(v)
 	}
 	varsAt, err := s.zeros(vars)
 	if err != nil {
 		return err
 	}
-	gradsAt, err := s.zeros(grads)
-	if err != nil {
-		return err
-	}
 	for i := range s.vars {
 		s.at.vars[i] += varsAt
-		s.at.grads[i] += gradsAt
+	}
+	if err := s.placeGradients(); err != nil {
+		return err
 	}
 	if s.at.base[plan.Control], err = s.zeros(plan.ControlBytes); err != nil {
 		return err
@@ -312,6 +312,12 @@ func (s *session) relocate() error {
 		}
 		delete(s.runs, key)
 	}
+	for key, r := range s.partRuns {
+		if err := r.graph.Destroy(); err != nil {
+			return err
+		}
+		delete(s.partRuns, key)
+	}
 	for _, p := range s.programs {
 		if p.table == 0 {
 			continue
@@ -388,7 +394,7 @@ func (s *session) Close() error {
 		return nil
 	}
 	err := s.dev.Close()
-	s.dev, s.programs, s.runs = nil, nil, nil
+	s.dev, s.programs, s.runs, s.partRuns = nil, nil, nil, nil
 	return err
 }
 

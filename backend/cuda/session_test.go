@@ -38,6 +38,13 @@ func TestSession(t *testing.T) {
 	t.Run("streamed", func(t *testing.T) { backendtest.Session(t, &fakes{t: t, stream: true}, backendtest.Allocates) })
 }
 
+// TestReplica takes the steps of sessions on fakes apart.
+func TestReplica(t *testing.T) {
+	t.Run("resident", func(t *testing.T) { backendtest.ReplicaOf(t, &fakes{t: t}) })
+	t.Run("streamed", func(t *testing.T) { backendtest.ReplicaOf(t, &fakes{t: t, stream: true}) })
+	t.Run("shards", func(t *testing.T) { backendtest.Shards(t, &fakes{t: t}, backendtest.Allocates, backendtest.NoThreads) })
+}
+
 // openTiny opens a session on a fake with the initial values.
 func openTiny(t *testing.T, f *fake, job backend.Job) *session {
 	t.Helper()

@@ -19,20 +19,29 @@ func (s *session) trace(p *pass, i int, loss float32) error {
 	e := &backend.NotFiniteError{
 		Step: p.done + int64(i-p.first) + 1, Loss: loss, Layer: "the model", Value: "loss",
 	}
-	for k, v := range s.vars {
-		values, err := s.values32(s.at.vars[k], ir.Size(v.Shape))
-		if err != nil {
-			return fmt.Errorf("cuda: %w: looking for its cause: %w", e, advised(err))
-		}
-		if !allFinite(values) {
-			e.Layer, e.Value = layerOf(v.Name), "variable "+v.Name
-			return e
-		}
+	found, err := s.traceVars(e)
+	if err == nil && !found {
+		err = s.traceStep(p, i, e)
 	}
-	if err := s.traceStep(p, i, e); err != nil {
+	if err != nil {
 		return fmt.Errorf("cuda: %w: looking for its cause: %w", e, advised(err))
 	}
 	return e
+}
+
+// traceVars looks for the cause in the variables.
+func (s *session) traceVars(e *backend.NotFiniteError) (found bool, err error) {
+	for k, v := range s.vars {
+		values, err := s.values32(s.at.vars[k], ir.Size(v.Shape))
+		if err != nil {
+			return false, err
+		}
+		if !allFinite(values) {
+			e.Layer, e.Value = layerOf(v.Name), "variable "+v.Name
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // traceStep looks for the cause in the gradient runs of a step.

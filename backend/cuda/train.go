@@ -39,6 +39,9 @@ func (s *session) Train(ctx context.Context, span backend.Span) (stats backend.S
 	if s.dev == nil {
 		return cloneStats(span.Sums), 0, errClosed
 	}
+	if s.tree != nil {
+		return s.trainShards(ctx, span)
+	}
 	err = s.dev.Do(func() (err error) { stats, steps, err = s.train(ctx, span); return err })
 	return stats, steps, s.explained(ctx, err)
 }
