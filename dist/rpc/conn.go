@@ -30,7 +30,8 @@ type stream interface {
 type conn struct {
 	stream
 	line    *line
-	who     string // the other side, for messages
+	who     string      // the other side, for messages
+	from    wire.Source // the other side
 	allowed atomic.Int64
 	closed  chan struct{}
 	once    sync.Once
@@ -43,8 +44,8 @@ type conn struct {
 	receiving chan struct{} // likewise
 }
 
-func newConn(s stream, l *line, who string) *conn {
-	return &conn{stream: s, line: l, who: who, closed: make(chan struct{}),
+func newConn(s stream, l *line, who string, from wire.Source) *conn {
+	return &conn{stream: s, line: l, who: who, from: from, closed: make(chan struct{}),
 		sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
 }
 
@@ -149,7 +150,7 @@ func (c *conn) recv() (wire.Frame, error) {
 	if err := c.RecvMsg(&text); err != nil {
 		return wire.Frame{}, err
 	}
-	head, rest, err := wire.ParseHead(text, c.allowed.Load())
+	head, rest, err := c.parse(text)
 	if err != nil {
 		return wire.Frame{}, err
 	}
@@ -178,6 +179,22 @@ func (c *conn) recv() (wire.Frame, error) {
 	}
 	return f, nil
 }
+
+// parse parses the beginning of a frame. JSON can take many times its length in
+// memory: only a few long messages are parsed at a time.
+func (c *conn) parse(text []byte) (wire.Head, []byte, error) {
+	if len(text) > longText+inline {
+		longTexts <- struct{}{}
+		defer func() { <-longTexts }()
+	}
+	return wire.ParseHead(text, c.from, c.allowed.Load())
+}
+
+// longTexts has a token for each long message that is being parsed in this
+// process.
+var longTexts = make(chan struct{}, 4)
+
+const longText = 4 << 10
 
 // Allow implements dist.Conn.
 func (c *conn) Allow(bytes int64) { c.allowed.Store(bytes) }

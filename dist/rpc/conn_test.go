@@ -147,9 +147,9 @@ func TestOrder(t *testing.T) {
 	var frames []wire.Frame
 	for _, n := range []int{0, 1, 3, inline/4 - 1, inline / 4, inline/4 + 1, chunk / 4, chunk/4 + 255,
 		chunk/4 + 257, 3 * chunk / 4, 669706} {
-		frames = append(frames, wire.Frame{Message: &wire.Load{Job: "j"}, Floats: ramp(n)},
+		frames = append(frames, wire.Frame{Message: &wire.Dismiss{Reason: "j"}, Floats: ramp(n)},
 			wire.Frame{Message: &wire.Ping{}},
-			wire.Frame{Message: &wire.Rows{Job: "j", Last: n == 1}, Bytes: wire.AsBytes(ramp(n))})
+			wire.Frame{Message: &wire.Close{Job: "j"}, Bytes: wire.AsBytes(ramp(n))})
 	}
 	each(t, func(t *testing.T, a, b dist.Conn) {
 		b.Allow(4 << 20)
@@ -192,7 +192,7 @@ func TestReuse(t *testing.T) {
 				for i := range v {
 					v[i] = float32(round)
 				}
-				if err := a.Send(wire.Frame{Message: &wire.Load{}, Floats: v}); err != nil {
+				if err := a.Send(wire.Frame{Message: &wire.Dismiss{}, Floats: v}); err != nil {
 					sent <- err
 					return
 				}
@@ -228,7 +228,7 @@ func TestConcurrent(t *testing.T) {
 					for i := range v {
 						v[i] = float32(s)
 					}
-					if err := a.Send(wire.Frame{Message: &wire.Stop{Gen: s*rounds + r}, Floats: v}); err != nil {
+					if err := a.Send(wire.Frame{Message: &wire.Beat{Done: int64(s*rounds + r)}, Floats: v}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -240,7 +240,8 @@ func TestConcurrent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, r := f.Message.(*wire.Stop).Gen/rounds, f.Message.(*wire.Stop).Gen%rounds
+			done := int(f.Message.(*wire.Beat).Done)
+			s, r := done/rounds, done%rounds
 			if r != next[s] {
 				t.Fatalf("sender %d: got frame %d, want %d", s, r, next[s])
 			}
@@ -259,13 +260,13 @@ func TestConcurrent(t *testing.T) {
 func TestAllow(t *testing.T) {
 	each(t, func(t *testing.T, a, b dist.Conn) {
 		b.Allow(400)
-		if err := a.Send(wire.Frame{Message: &wire.Load{}, Floats: ramp(100)}); err != nil {
+		if err := a.Send(wire.Frame{Message: &wire.Dismiss{}, Floats: ramp(100)}); err != nil {
 			t.Fatal(err)
 		}
 		if f, err := b.Recv(); err != nil || len(f.Floats) != 100 {
 			t.Fatalf("got %d floats, %v, want 100", len(f.Floats), err)
 		}
-		go a.Send(wire.Frame{Message: &wire.Load{}, Floats: ramp(1 << 20)})
+		go a.Send(wire.Frame{Message: &wire.Dismiss{}, Floats: ramp(1 << 20)})
 		if _, err := b.Recv(); err == nil || !strings.Contains(err.Error(), "larger than allowed") {
 			t.Fatalf("got %v, want that the frame is larger than allowed", err)
 		}

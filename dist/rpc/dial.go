@@ -35,7 +35,7 @@ func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, err
 		ch.close()
 		return nil, err
 	}
-	c := newConn(s, ch.line, ch.who)
+	c := newConn(s, ch.line, ch.who, wire.FromCoordinator)
 	c.finish = func() {
 		c.farewell(s, cancel)
 		ch.close()

@@ -97,7 +97,7 @@ func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Con
 		if err := announce(stream); err != nil {
 			return err
 		}
-		c := newConn(stream, l, l.name)
+		c := newConn(stream, l, l.name, sources[role])
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
 		c.silence = time.AfterFunc(firstTime, func() { c.Close() })
@@ -123,6 +123,9 @@ func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Con
 		return leave(err)
 	}
 }
+
+// sources says whose messages a stream of a role brings.
+var sources = map[Role]wire.Source{Worker: wire.FromWorker, Driver: wire.FromDriver, Client: wire.FromClient}
 
 // A handler serves one stream.
 type handler func(ctx context.Context, s grpc.ServerStream, l *line) error

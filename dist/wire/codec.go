@@ -78,8 +78,9 @@ func AppendHead(dst []byte, f Frame) ([]byte, error) {
 }
 
 // ParseHead parses what AppendHead appends, and returns the rest of b. The message
-// is valid (see Validate), and at most limit bytes go with it.
-func ParseHead(b []byte, limit int64) (h Head, rest []byte, err error) {
+// is one that from may send, and valid (see Validate), and at most limit bytes go
+// with it. All that is checked before memory is taken for it.
+func ParseHead(b []byte, from Source, limit int64) (h Head, rest []byte, err error) {
 	if len(b) < HeadSize {
 		return h, nil, fmt.Errorf("frame: got %d bytes, want at least %d", len(b), HeadSize)
 	}
@@ -90,7 +91,10 @@ func ParseHead(b []byte, limit int64) (h Head, rest []byte, err error) {
 	if int(kind) >= len(kinds) {
 		return h, nil, fmt.Errorf("frame: got kind %d, want less than %d", kind, len(kinds))
 	}
-	h.Message, h.payload = kinds[kind](), b[1]
+	h.Message, h.payload = kinds[kind].empty(), b[1]
+	if kinds[kind].from&from == 0 {
+		return h, nil, fmt.Errorf("message %q: not one that this side may send", h.Message.Kind())
+	}
 	length, size := binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint64(b[8:])
 	if length > MaxMessage || int(length) > len(b)-HeadSize {
 		return h, nil, fmt.Errorf("message %q: got %d bytes, want at most %d", h.Message.Kind(),
@@ -183,10 +187,10 @@ func Encode(f Frame) ([]byte, error) {
 	return append(b, f.Payload()...), nil
 }
 
-// Decode parses what Encode returns, when at most limit bytes go with the
-// message. The frame has its own memory.
-func Decode(b []byte, limit int64) (Frame, error) {
-	h, rest, err := ParseHead(b, limit)
+// Decode parses what Encode returns, as ParseHead does. The frame has its own
+// memory.
+func Decode(b []byte, from Source, limit int64) (Frame, error) {
+	h, rest, err := ParseHead(b, from, limit)
 	if err != nil {
 		return Frame{}, err
 	}

@@ -65,7 +65,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s: %v", f.Kind(), err)
 			continue
 		}
-		got, err := Decode(b, int64(len(f.Payload())))
+		got, err := Decode(b, FromAnyone, int64(len(f.Payload())))
 		if err != nil {
 			if Validate(f.Message) != nil {
 				continue // as some empty messages
@@ -152,7 +152,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"floats", "illegal base64", frame(1, 0, "probe", 24, 0, `{"span":{"rates":"####"}}`[:24])},
 		{"not valid", "index: got -1", frame(1, 0, "progress", 19, 0, `{"at":{"index":-1}}`)},
 	} {
-		_, err := Decode(c.b, 100)
+		_, err := Decode(c.b, FromAnyone, 100)
 		if c.name == "floats" { // cut in the middle: any error will do
 			c.want = ""
 		}
@@ -160,9 +160,15 @@ func TestDecodeErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want %q in it", c.name, err, c.want)
 		}
 	}
-	_, err := Decode(frame(1, 2, "ping", 2, 101, "{}"), 100)
+	_, err := Decode(frame(1, 2, "ping", 2, 101, "{}"), FromAnyone, 100)
 	if !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: got %v, want %v", err, ErrTooLarge)
+	}
+	for _, from := range []Source{0, FromClient, FromCoordinator, FromDriver | FromClient} {
+		_, err := Decode(frame(1, 0, "need_data", 2, 0, "{}"), from, 0)
+		if err == nil || !strings.Contains(err.Error(), "not one that this side may send") {
+			t.Errorf("from %b: got %v, want that it may not send need_data", from, err)
+		}
 	}
 }
 
@@ -198,7 +204,7 @@ func FuzzDecode(f *testing.F) {
 		const limit = 1 << 16
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		got, err := Decode(b, limit)
+		got, err := Decode(b, FromAnyone, limit)
 		runtime.ReadMemStats(&after)
 		// JSON of a few bytes makes a struct; the constant is for what the runtime
 		// and the fuzzer take meanwhile.
@@ -215,7 +221,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot encode what was decoded: %v", err)
 		}
-		back, err := Decode(again, limit)
+		back, err := Decode(again, FromAnyone, limit)
 		if err != nil || !same(t, back, got) {
 			t.Fatalf("got %+v, %v, want %+v", back, err, got)
 		}

@@ -2,81 +2,97 @@ package wire
 
 import "fmt"
 
-// kinds makes an empty message of every kind. A kind travels as its index: rows
-// are added at the end, and none is removed while Protocol stays the same.
-var kinds = []func() Message{
-	func() Message { return new(Hello) },
-	func() Message { return new(Opened) },
-	func() Message { return new(NeedData) },
-	func() Message { return new(Loaded) },
-	func() Message { return new(State) },
-	func() Message { return new(Ran) },
-	func() Message { return new(Broken) },
-	func() Message { return new(Aborted) },
-	func() Message { return new(Failed) },
-	func() Message { return new(Commit) },
-	func() Message { return new(Evaluated) },
-	func() Message { return new(Beat) },
-	func() Message { return new(Welcome) },
-	func() Message { return new(Open) },
-	func() Message { return new(Rows) },
-	func() Message { return new(Load) },
-	func() Message { return new(Fetch) },
-	func() Message { return new(Form) },
-	func() Message { return new(Run) },
-	func() Message { return new(Stop) },
-	func() Message { return new(Abort) },
-	func() Message { return new(Lease) },
-	func() Message { return new(Merged) },
-	func() Message { return new(Evaluate) },
-	func() Message { return new(Close) },
-	func() Message { return new(Ping) },
-	func() Message { return new(Dismiss) },
-	func() Message { return new(Attach) },
-	func() Message { return new(Queued) },
-	func() Message { return new(Attached) },
-	func() Message { return new(Restore) },
-	func() Message { return new(Restored) },
-	func() Message { return new(Probe) },
-	func() Message { return new(Probed) },
-	func() Message { return new(Train) },
-	func() Message { return new(Progress) },
-	func() Message { return new(Trained) },
-	func() Message { return new(Lost) },
-	func() Message { return new(Fault) },
-	func() Message { return new(Snapshot) },
-	func() Message { return new(Variables) },
-	func() Message { return new(Test) },
-	func() Message { return new(Tested) },
-	func() Message { return new(WantRows) },
-	func() Message { return new(Bill) },
-	func() Message { return new(Billed) },
-	func() Message { return new(Detach) },
-	func() Message { return new(Visit) },
-	func() Message { return new(Submit) },
-	func() Message { return new(List) },
-	func() Message { return new(Show) },
-	func() Message { return new(Logs) },
-	func() Message { return new(CancelJob) },
-	func() Message { return new(FetchFiles) },
-	func() Message { return new(Prune) },
-	func() Message { return new(Visited) },
-	func() Message { return new(Submitted) },
-	func() Message { return new(Listed) },
-	func() Message { return new(Shown) },
-	func() Message { return new(Log) },
-	func() Message { return new(Cancelled) },
-	func() Message { return new(File) },
-	func() Message { return new(FilesEnd) },
-	func() Message { return new(Pruned) },
-	func() Message { return new(Refused) },
+// A Source is who says a message: a sum of these.
+type Source uint8
+
+// The sources. Signs of life and farewells may come from everyone.
+const (
+	FromWorker Source = 1 << iota
+	FromCoordinator
+	FromDriver
+	FromClient
+	FromAnyone = FromWorker | FromCoordinator | FromDriver | FromClient
+)
+
+// kinds has who may send a message of each kind, and makes an empty one. A kind
+// travels as its row: rows are added at the end, and none is removed while Protocol
+// stays the same.
+var kinds = []struct {
+	from  Source
+	empty func() Message
+}{
+	{FromWorker, func() Message { return new(Hello) }},
+	{FromWorker, func() Message { return new(Opened) }},
+	{FromWorker, func() Message { return new(NeedData) }},
+	{FromWorker, func() Message { return new(Loaded) }},
+	{FromWorker, func() Message { return new(State) }},
+	{FromWorker, func() Message { return new(Ran) }},
+	{FromWorker, func() Message { return new(Broken) }},
+	{FromWorker, func() Message { return new(Aborted) }},
+	{FromWorker, func() Message { return new(Failed) }},
+	{FromWorker, func() Message { return new(Commit) }},
+	{FromWorker, func() Message { return new(Evaluated) }},
+	{FromAnyone, func() Message { return new(Beat) }},
+	{FromCoordinator, func() Message { return new(Welcome) }},
+	{FromCoordinator, func() Message { return new(Open) }},
+	{FromCoordinator | FromDriver, func() Message { return new(Rows) }},
+	{FromCoordinator, func() Message { return new(Load) }},
+	{FromCoordinator, func() Message { return new(Fetch) }},
+	{FromCoordinator, func() Message { return new(Form) }},
+	{FromCoordinator, func() Message { return new(Run) }},
+	{FromCoordinator | FromDriver, func() Message { return new(Stop) }},
+	{FromCoordinator, func() Message { return new(Abort) }},
+	{FromCoordinator, func() Message { return new(Lease) }},
+	{FromCoordinator, func() Message { return new(Merged) }},
+	{FromCoordinator, func() Message { return new(Evaluate) }},
+	{FromAnyone, func() Message { return new(Close) }},
+	{FromAnyone, func() Message { return new(Ping) }},
+	{FromAnyone, func() Message { return new(Dismiss) }},
+	{FromDriver, func() Message { return new(Attach) }},
+	{FromCoordinator, func() Message { return new(Queued) }},
+	{FromCoordinator, func() Message { return new(Attached) }},
+	{FromDriver, func() Message { return new(Restore) }},
+	{FromCoordinator, func() Message { return new(Restored) }},
+	{FromDriver, func() Message { return new(Probe) }},
+	{FromCoordinator, func() Message { return new(Probed) }},
+	{FromDriver, func() Message { return new(Train) }},
+	{FromCoordinator, func() Message { return new(Progress) }},
+	{FromCoordinator, func() Message { return new(Trained) }},
+	{FromCoordinator, func() Message { return new(Lost) }},
+	{FromCoordinator, func() Message { return new(Fault) }},
+	{FromDriver, func() Message { return new(Snapshot) }},
+	{FromCoordinator, func() Message { return new(Variables) }},
+	{FromDriver, func() Message { return new(Test) }},
+	{FromCoordinator, func() Message { return new(Tested) }},
+	{FromCoordinator, func() Message { return new(WantRows) }},
+	{FromDriver, func() Message { return new(Bill) }},
+	{FromCoordinator, func() Message { return new(Billed) }},
+	{FromDriver, func() Message { return new(Detach) }},
+	{FromClient, func() Message { return new(Visit) }},
+	{FromClient, func() Message { return new(Submit) }},
+	{FromClient, func() Message { return new(List) }},
+	{FromClient, func() Message { return new(Show) }},
+	{FromClient, func() Message { return new(Logs) }},
+	{FromClient, func() Message { return new(CancelJob) }},
+	{FromClient, func() Message { return new(FetchFiles) }},
+	{FromClient, func() Message { return new(Prune) }},
+	{FromCoordinator, func() Message { return new(Visited) }},
+	{FromCoordinator, func() Message { return new(Submitted) }},
+	{FromCoordinator, func() Message { return new(Listed) }},
+	{FromCoordinator, func() Message { return new(Shown) }},
+	{FromCoordinator, func() Message { return new(Log) }},
+	{FromCoordinator, func() Message { return new(Cancelled) }},
+	{FromCoordinator, func() Message { return new(File) }},
+	{FromCoordinator, func() Message { return new(FilesEnd) }},
+	{FromCoordinator, func() Message { return new(Pruned) }},
+	{FromCoordinator, func() Message { return new(Refused) }},
 }
 
 // numbers are the indices in kinds, by kind.
 var numbers = func() map[string]uint16 {
 	m := make(map[string]uint16, len(kinds))
-	for i, empty := range kinds {
-		m[empty().Kind()] = uint16(i)
+	for i, k := range kinds {
+		m[k.empty().Kind()] = uint16(i)
 	}
 	if len(m) != len(kinds) {
 		panic(fmt.Sprintf("wire: invariant: %d names for %d kinds", len(m), len(kinds)))
@@ -87,8 +103,8 @@ var numbers = func() map[string]uint16 {
 // Kinds returns the names of all kinds, in the order of their numbers.
 func Kinds() []string {
 	names := make([]string, len(kinds))
-	for i, empty := range kinds {
-		names[i] = empty().Kind()
+	for i, k := range kinds {
+		names[i] = k.empty().Kind()
 	}
 	return names
 }
@@ -99,7 +115,7 @@ func New(kind string) Message {
 	if !ok {
 		return nil
 	}
-	return kinds[i]()
+	return kinds[i].empty()
 }
 
 // Kind returns "hello".
