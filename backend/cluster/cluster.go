@@ -31,10 +31,10 @@ import (
 
 // Options say how a Backend reaches its workers.
 type Options struct {
-	// Dial connects to the coordinator of a cluster that has an address.
+	// Dial connects to the coordinator of a cluster.
 	Dial func(ctx context.Context, c *backend.Cluster) (dist.Conn, error)
 	// Start starts a coordinator and workers on this machine, for a cluster that
-	// has none.
+	// has no address. Nil: Dial knows that, too.
 	Start func(ctx context.Context, c *backend.Cluster, threads int) (Local, error)
 	// Log tells what happens to the cluster, in lines.
 	Log func(format string, args ...any)
@@ -118,15 +118,12 @@ func (b *Backend) Open(ctx context.Context, job backend.Job) (backend.Session, e
 		return nil, errors.New("cluster: no settings for a cluster")
 	case job.Data == nil:
 		return nil, errors.New("cluster: no data: a cluster trains, other backends predict")
-	case c.Coordinator != "":
+	case c.Coordinator != "" || b.opt.Start == nil:
 		dial := func(ctx context.Context) (dist.Conn, error) { return b.opt.Dial(ctx, c) }
 		return b.open(ctx, job, dial, nil)
 	}
 	local := b.take()
 	if local == nil {
-		if b.opt.Start == nil {
-			return nil, errors.New("cluster: no coordinator: its address is not set")
-		}
 		var err error
 		if local, err = b.opt.Start(ctx, c, job.Threads); err != nil {
 			return nil, err
@@ -139,7 +136,12 @@ func (b *Backend) open(
 	ctx context.Context, job backend.Job, dial func(context.Context) (dist.Conn, error), local Local,
 ) (backend.Session, error) {
 	s := newSession(b.opt, job, dial)
-	s.local = local
+	if local != nil {
+		s.local = local
+		if s.wire.DataFrom == "auto" {
+			s.wire.DataFrom = "stream" // on one machine that is quicker than to read it again
+		}
+	}
 	if err := s.attach(ctx); err != nil {
 		s.fault = err
 		return nil, errors.Join(err, s.Close())
@@ -156,9 +158,6 @@ func wireJob(job backend.Job) wire.Job {
 		Shuffle: job.Shuffle, Shards: job.Shards,
 		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
 		Workers: c.Workers, Digest: job.Data.Digest(), Rate0: c.Rate,
-	}
-	if c.Coordinator == "" && c.Data == "auto" {
-		w.DataFrom = "stream" // on one machine this is quicker than to read it again
 	}
 	for i := range w.Rows {
 		w.Rows[i] = job.Data.Parts[i].Rows

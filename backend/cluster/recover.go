@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
 )
 
 const (
@@ -173,6 +174,9 @@ func (s *session) tryAttach(ctx context.Context) error {
 		return &goneError{err}
 	}
 	s.owed = ""
+	if near, ok := conn.(sharer); ok {
+		near.Share(s.job.Data)
+	}
 	s.line = newLine(conn, s.job.Data, s.wire.ID, max(4*int64(s.total), wire.MaxMessage))
 	f, err := s.exchange(ctx, wire.Frame{Message: &wire.Attach{
 		Protocol: wire.Protocol, Job: s.wire, Again: s.attached,
@@ -184,6 +188,9 @@ func (s *session) tryAttach(ctx context.Context) error {
 	s.attached, s.workers = true, f.Message.(*wire.Attached).Workers
 	return nil
 }
+
+// A sharer is a connection inside this process.
+type sharer interface{ Share(set *data.Set) }
 
 // A goneError is an errGone with its reason.
 type goneError struct{ err error }

@@ -141,7 +141,7 @@ func TestMistakes(t *testing.T) {
 		"wrong shapes":    {[]string{"train", shapes}, exitUsage, []string{shapes + ":", "9", "10"}},
 		"bad flag value":  {[]string{"train", good, "--epochs", "many"}, exitUsage, []string{"--epochs", "many"}},
 		"no file":         {[]string{"train", filepath.Join(dir, "none.yaml")}, exitUsage, []string{"none.yaml", "no such file"}},
-		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build, want one of cpu, gpu, ref`}},
+		"no backend":      {[]string{"train", good, "--backend", "tpu", "--runs", dir}, exitUsage, []string{`"tpu" is not in this build, want one of cluster, cpu, gpu, ref`}},
 		"backend first":   {[]string{"train", noData, "--backend", "tpu"}, exitUsage, []string{`"tpu" is not in this build`}},
 		"runs is a file":  {[]string{"train", good, "--runs", notADir}, exitRun, []string{"run directory " + notADir + ": not a directory"}},
 		"resume nothing":  {[]string{"train", "--resume", filepath.Join(dir, "none")}, exitRun, []string{"run directory ", "no such file"}},

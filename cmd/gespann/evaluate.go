@@ -82,7 +82,7 @@ func useFile(d *spec.Data, file string, split data.Split) (data.Split, error) {
 
 // evaluate measures a split, and says which rows those were.
 func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which string) error {
-	if err := place(ctx, t, s.spec); err != nil {
+	if err := placeHere(ctx, t, s.spec); err != nil {
 		return err
 	}
 	set, m, err := load(ctx, s.spec, s.prep, t)

@@ -11,7 +11,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestHelp compares the help texts with those in testdata.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"", "train", "evaluate", "predict", "inspect", "schema", "layers", "devices", "version"} {
+	for _, name := range []string{"", "train", "evaluate", "predict", "inspect", "schema", "layers", "devices", "version",
+		"coordinator", "worker", "certs", "submit", "jobs", "logs", "cancel", "fetch"} {
 		args := []string{"--help"}
 		file := "gespann.txt"
 		if name != "" {

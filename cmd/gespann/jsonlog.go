@@ -41,6 +41,8 @@ func jsonEvent(e train.Event) object {
 		}
 	case train.Saved:
 		return object{"event": "checkpoint", "path": e.Path, "total_steps": e.Step}
+	case train.Bill:
+		return jsonBill(e.Account)
 	case *train.Result:
 		return object{
 			"event": "end", "dir": e.Dir, "model": e.Model, "epochs": e.Epochs,

@@ -36,6 +36,8 @@ func (l *liveLog) event(e train.Event) {
 	case train.EpochEnd:
 		l.line(l.fit(
 			l.paint(bold, "epoch "+count(e.Epoch, e.Epochs))+"  ", epochWords(e)) + "\n")
+	case train.Bill:
+		l.line(bill(e.Account))
 	case *train.Result:
 		l.line(finished(e))
 	}
@@ -63,15 +65,18 @@ func (l *liveLog) clear() {
 // room that is left; where there is none, the speed goes first, then the bar.
 func (l *liveLog) progress(e train.Progress) string {
 	head := "epoch " + count(e.Epoch, e.Epochs) + "  "
-	words := []string{count(e.Step, e.Steps), valueWords(e.Values), speed(e.RowsPerSecond), clock(e.Left) + " left"}
-	for _, tail := range []string{strings.Join(words, "  "), strings.Join(slices.Delete(words, 2, 3), "  ")} {
+	words := progressWords(e)
+	words[0] = count(e.Step, e.Steps)
+	slow := len(words) - 2 // the place of the speed
+	short := slices.Delete(slices.Clone(words), slow, slow+1)
+	for _, tail := range []string{strings.Join(words, "  "), strings.Join(short, "  ")} {
 		room := l.width() - 1 - utf8.RuneCountInString(head+"  "+tail)
 		if room >= minBar {
 			done, rest := bar(min(room, maxBar), e.Step, e.Steps)
 			return l.paint(bold, head) + l.paint(green, done) + l.paint(dim, rest) + "  " + tail
 		}
 	}
-	return l.fit(l.paint(bold, head), strings.Join(words[:3], "  "))
+	return l.fit(l.paint(bold, head), strings.Join(short, "  "))
 }
 
 const minBar, maxBar = 8, 30

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,10 @@ import (
 
 // Kinds of backends that this command looks at.
 const (
-	kindAuto = "auto"
-	kindCPU  = "cpu"
-	kindGPU  = "gpu"
+	kindAuto    = "auto"
+	kindCPU     = "cpu"
+	kindGPU     = "gpu"
+	kindCluster = "cluster"
 )
 
 // place finds out where a run happens, before anything is read or written. When
@@ -47,9 +49,27 @@ func place(ctx context.Context, t terminal, s *spec.Spec) error {
 	case b.Kind == kindGPU:
 		return advised(err)
 	}
+	if at := s.Cluster.Coordinator; at != "" {
+		fmt.Fprintf(t.err, "backend auto: cluster at %s: %v\n", at, firstLine(err))
+		b.Use = kindCluster
+		return onlyOnCards(s)
+	}
 	fmt.Fprintf(t.err, "backend auto: cpu: %v\n", firstLine(err))
 	b.Use = kindCPU
 	return onlyOnCards(s)
+}
+
+// usedKind returns the backend of a run, once place has looked at it.
+func usedKind(s *spec.Spec) string { return cmp.Or(s.Backend.Use, s.Backend.Kind) }
+
+// placeHere is place for what happens in this process: a cluster only trains, so
+// runs on one are taken up by what this machine has.
+func placeHere(ctx context.Context, t terminal, s *spec.Spec) error {
+	if s.Backend.Kind == kindCluster {
+		s.Backend.Kind = kindAuto
+	}
+	s.Cluster.Coordinator = ""
+	return place(ctx, t, s)
 }
 
 // advised says how to go on without a card.
@@ -60,19 +80,28 @@ func advised(err error) error {
 	return fmt.Errorf("backend gpu: %w\nhint: gespann devices lists the cards; --backend=cpu and auto do without", err)
 }
 
-// onlyOnCards reports settings that have no effect when auto has chosen the CPU.
+// onlyOnCards reports settings that have no effect when auto has chosen the CPU, or
+// a cluster.
 func onlyOnCards(s *spec.Spec) error {
 	var bad spec.Errors
-	if p := s.Backend.Precision; p != "fp32" {
+	if p := s.Backend.Precision; p != "fp32" && s.Backend.Use == kindCPU {
 		bad = append(bad, s.Errorf("backend.precision", "got %s, but the CPU, which auto has chosen, computes in fp32", p))
 	}
 	if d := s.Backend.Device; d != 0 {
-		bad = append(bad, s.Errorf("backend.device", "got %d, but auto has chosen the CPU", d))
+		bad = append(bad, s.Errorf("backend.device", "got %d, but auto has chosen %s", d, chosen(s.Backend.Use)))
 	}
 	if len(bad) > 0 {
 		return bad
 	}
 	return nil
+}
+
+// chosen is what auto has chosen, in a sentence.
+func chosen(kind string) string {
+	if kind == kindCPU {
+		return "the CPU"
+	}
+	return "the cluster"
 }
 
 // handOver lets the companion take this process over, with the same arguments.

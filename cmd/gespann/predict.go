@@ -41,7 +41,7 @@ the numbers that the model gives. RUN is a run directory, or a checkpoint in one
 			if err != nil {
 				return err
 			}
-			if err := place(c.Context(), t, s.spec); err != nil {
+			if err := placeHere(c.Context(), t, s.spec); err != nil {
 				return err
 			}
 			x, err := readRows(t, s.prep, append(args, "-")[1])

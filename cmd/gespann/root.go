@@ -95,7 +95,9 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
-		newLayers(t), newDevices(t), newVersion(t))
+		newLayers(t), newDevices(t), newVersion(t),
+		newCoordinator(t), newWorker(t), newCerts(t),
+		newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
 	return root
 }
 

@@ -70,14 +70,24 @@ func (l *plainLog) event(e train.Event) {
 			return
 		}
 		l.last = time.Now()
-		fmt.Fprintf(l.out, "epoch %s  step %d/%d  %s  %s  %s left\n",
-			count(e.Epoch, e.Epochs), e.Step, e.Steps, valueWords(e.Values), speed(e.RowsPerSecond), clock(e.Left))
+		fmt.Fprintf(l.out, "epoch %s  step %s\n", count(e.Epoch, e.Epochs), strings.Join(progressWords(e), "  "))
 	case train.EpochEnd:
 		l.last = time.Now()
 		fmt.Fprintf(l.out, "epoch %s  %s\n", count(e.Epoch, e.Epochs), epochWords(e))
+	case train.Bill:
+		fmt.Fprint(l.out, bill(e.Account))
 	case *train.Result:
 		fmt.Fprint(l.out, finished(e))
 	}
+}
+
+// progressWords are step, values, speed and time left, as far as they are known.
+func progressWords(e train.Progress) []string {
+	words := []string{fmt.Sprintf("%d/%d", e.Step, e.Steps)}
+	if len(e.Values) > 0 {
+		words = append(words, valueWords(e.Values))
+	}
+	return append(words, speed(e.RowsPerSecond), clock(e.Left)+" left")
 }
 
 // started is the head of a run.

@@ -75,6 +75,11 @@ func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet
 	if err := place(ctx, t, s); err != nil {
 		return err
 	}
+	workers, stop, err := gather(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	set, m, err := load(ctx, s, nil, t)
 	if err != nil {
 		return err
@@ -84,7 +89,7 @@ func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet
 		return err
 	}
 	defer dir.Close()
-	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir}, sink)
+	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir, Backend: workers}, sink)
 }
 
 // trainOn continues a run.
@@ -110,6 +115,11 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 	if err := place(ctx, t, s); err != nil {
 		return err
 	}
+	workers, stop, err := gather(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	prep, err := dir.Prep()
 	if err != nil {
 		return err
@@ -118,7 +128,7 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 	if err != nil {
 		return err
 	}
-	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir}, sink)
+	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir, Backend: workers}, sink)
 }
 
 // run trains, and says how it ended.

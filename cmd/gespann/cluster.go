@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cluster"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc"
+	"github.com/gespann/gespann/dist/rpc/certs"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// defaultCoordinator is where commands look for a coordinator that is not named.
+const defaultCoordinator = "localhost:7077"
+
+func init() {
+	backend.Register(kindCluster, newCluster(terminal{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// newCluster returns the backend of several workers.
+func newCluster(t terminal) *cluster.Backend {
+	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
+	return cluster.New(cluster.Options{
+		Dial: dialDriver,
+		Start: func(_ context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
+			page, err := pageOf(c.Dashboard, say)
+			if err != nil {
+				return nil, err
+			}
+			return cluster.StartLocal(cluster.LocalOptions{
+				Workers: c.Workers, Threads: threads, Command: childCommand,
+				Page: page, Version: moduleVersion(), Say: say,
+			})
+		},
+		Log: say,
+	})
+}
+
+// dialDriver connects a driver to a coordinator elsewhere.
+func dialDriver(ctx context.Context, c *backend.Cluster) (dist.Conn, error) {
+	trust, err := trustFor(c.Coordinator, c.Certs, c.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := rpc.Dial(ctx, c.Coordinator, rpc.Driver, trust)
+	if err != nil && !errors.Is(err, rpc.ErrRefused) {
+		err = fmt.Errorf("%w\nhint: gespann coordinator starts one", err)
+	}
+	return conn, err
+}
+
+// childCommand returns the command of a worker that belongs to this process.
+func childCommand(i int, address string, threads int) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	cmd := exec.Command(self, "worker", "--child", "--coordinator", address, "--backend", kindCPU,
+		"--threads", strconv.Itoa(threads), "--name", fmt.Sprintf("worker-%d", i+1))
+	// One more for messages, so that they need not wait for the arithmetic.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads+1))
+	return cmd
+}
+
+// gather starts the workers of a run on this machine, so that they come up while
+// the data is read. It returns nil for runs on other backends. The caller ends with
+// stop.
+func gather(ctx context.Context, t terminal, s *spec.Spec) (_ backend.Backend, stop func(), err error) {
+	if usedKind(s) != kindCluster {
+		return nil, func() {}, nil
+	}
+	b := newCluster(t)
+	c := &backend.Cluster{
+		Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
+	}
+	if err := b.Start(ctx, c, s.Backend.Threads); err != nil {
+		return nil, nil, err
+	}
+	return b, func() {
+		if err := b.Discard(); err != nil {
+			fmt.Fprintln(t.err, err)
+		}
+	}, nil
+}
+
+// trustFor returns whom a process trusts that talks to an address. Certificates in
+// the default folder are used when they are there.
+func trustFor(address, folder string, insecure bool) (rpc.Trust, error) {
+	if insecure || strings.HasPrefix(address, "unix:") {
+		return rpc.Trust{Insecure: insecure}, nil
+	}
+	given := folder != ""
+	if !given {
+		var err error
+		if folder, err = certsFolder(); err != nil {
+			return rpc.Trust{}, nil // and so there are none
+		}
+	}
+	c, err := certs.Load(folder)
+	if !given && errors.Is(err, fs.ErrNotExist) {
+		return rpc.Trust{}, nil
+	}
+	return rpc.Trust{Certs: c}, err
+}
+
+// certsFolder returns where certificates are when nothing else is said.
+func certsFolder() (string, error) {
+	dir, err := os.UserConfigDir()
+	return filepath.Join(dir, "gespann", "certs"), err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cluster"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc"
+	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/train"
+)
+
+// coordinatorFlags are what a coordinator is told.
+type coordinatorFlags struct {
+	listen, dashboard, state string
+	trust                    trustFlags
+}
+
+func newCoordinator(t terminal) *cobra.Command {
+	var f coordinatorFlags
+	c := &cobra.Command{
+		Use:   "coordinator",
+		Short: "Bring workers and jobs together",
+		Long: `Coordinator waits for workers and for what they are to train: from gespann train
+--backend=cluster --coordinator HOST:7077, or from gespann submit. Jobs run one
+after the other, each on all workers.
+
+Submitted jobs, their runs and their history are in the folder of --state; killed
+and started again, the coordinator goes on where it was.
+
+Off this machine, it wants the certificates that gespann certs makes, or
+--insecure.`,
+		Example: `  gespann coordinator --listen localhost:7077
+  gespann certs && gespann coordinator
+  gespann coordinator --insecure --state /data/gespann`,
+		Args: args(0, 0, "none"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error { return coordinate(ctx, t, f) })
+		},
+	}
+	c.Flags().StringVar(&f.listen, "listen", ":7077", "address for workers and drivers, host:port or unix:/path")
+	c.Flags().StringVar(&f.dashboard, "dashboard", "", "address of the page, such as :8080")
+	c.Flags().StringVar(&f.state, "state", "gespann-state", "`folder` for submitted jobs, their runs and their history")
+	f.trust.add(c)
+	return c
+}
+
+// coordinate serves until ctx ends.
+func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error) {
+	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
+	log := slog.New(slog.NewTextHandler(t.err, nil))
+	trust, err := f.trust.load(f.listen)
+	if err != nil {
+		return err
+	}
+	page, err := pageOf(f.dashboard, say)
+	if err != nil {
+		return err
+	}
+	port, err := rpc.Listen(rpc.Options{Listen: f.listen, Trust: trust, Log: log})
+	if err != nil {
+		return err
+	}
+	s, err := server.New(server.Options{
+		State: f.state, Version: moduleVersion(), Log: log, Check: checkSubmitted, RunJob: runSubmitted,
+	})
+	if err != nil {
+		return errors.Join(err, port.Close())
+	}
+	say("coordinator at %s, jobs in %s", port.Addr(), f.state)
+	return serveJobs(ctx, s, port, page)
+}
+
+// serveJobs lets workers, drivers and clients in until ctx ends.
+func serveJobs(
+	outer context.Context, s *server.Server, port *rpc.Server, page func(context.Context, *server.Server) error,
+) error {
+	ctx, cancel := context.WithCancelCause(outer)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	if page != nil {
+		all.Go(func() {
+			if err := page(ctx, s); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	// Connections outlive ctx: a job that is interrupted saves with the help of
+	// workers.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all.Go(func() {
+		cancel(port.Serve(serving, rpc.Handler{Worker: s.Worker, Driver: s.Driver, Client: s.Client}))
+	})
+	<-ctx.Done()
+	err := s.Close()
+	stop()
+	all.Wait()
+	if outer.Err() != nil {
+		return outer.Err()
+	}
+	return errors.Join(context.Cause(ctx), err)
+}
+
+// checkSubmitted looks at the spec of a job.
+func checkSubmitted(text []byte) (server.Plan, error) {
+	s, err := parseJob(text)
+	if err != nil {
+		return server.Plan{}, err
+	}
+	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs}, nil
+}
+
+// runSubmitted runs the training loop of a submitted job.
+func runSubmitted(ctx context.Context, j server.Submission) error {
+	s, err := parseJob(j.Spec)
+	if err != nil {
+		return err
+	}
+	s.Backend.Use = kindCluster
+	s.Train.Dir, s.Train.Name = filepath.Split(j.Dir)
+	told := terminal{in: strings.NewReader(""), out: lines{j.Tell}, err: lines{j.Tell}}
+	var prep *data.Prep
+	begun, err := train.View(j.Dir)
+	if err == nil {
+		if prep, err = begun.Prep(); err != nil {
+			return err
+		}
+	}
+	set, m, err := load(ctx, s, prep, told)
+	if err != nil {
+		return err
+	}
+	var dir *train.Dir
+	if begun != nil {
+		dir, err = train.Open(j.Dir)
+	} else {
+		dir, err = train.Create(s, &set.Prep)
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	log := &plainLog{out: told.out}
+	_, err = train.Run(ctx, train.Options{
+		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
+		Backend: cluster.New(cluster.Options{
+			Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return j.Driver, nil },
+			Log:  func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
+		}),
+	})
+	return errors.Join(err, dir.Plot())
+}
+
+// lines are written as lines of a log.
+type lines struct{ tell func(line string) }
+
+// Write tells p, which ends with a line, line by line.
+func (l lines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		l.tell(strings.TrimRight(line, "\n"))
+	}
+	return len(p), nil
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/dist/server/client"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/model/spec"
+)
+
+func newSubmit(t terminal) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "submit CONFIG.yaml",
+		Short: "Give a training to a coordinator",
+		Long: `Submit queues a training at a coordinator, whose workers train it when it is its
+turn, and prints the job's ID. Nothing needs to stay connected: gespann jobs, logs,
+cancel and fetch ask for it later, from anywhere.
+
+The coordinator reads the data: paths in the file are paths there.`,
+		Example: `  gespann submit configs/mnist-cnn.yaml --coordinator trainer:7077
+  gespann submit configs/mnist-mlp.yaml --strategy adag --epochs 4`,
+		Args: args(1, 1, "one configuration file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if b := c.Flags().Lookup("backend"); !b.Changed {
+				if err := b.Value.Set(kindCluster); err != nil {
+					return err
+				}
+				b.Changed = true
+			}
+			s, err := loadSpec(args[0], c.Flags())
+			if err != nil {
+				return err
+			}
+			if s.Backend.Kind != kindCluster {
+				return usagef("--backend: got %s, but a coordinator trains on its cluster", s.Backend.Kind)
+			}
+			return submit(c.Context(), t, s)
+		},
+	}
+	spec.AddFlags(c.Flags(), "backend", "epochs", "batch-size", "seed", "data-dir", "workers", "strategy",
+		"coordinator", "certs", "insecure", "set")
+	return c
+}
+
+// submit queues the job of a spec.
+func submit(ctx context.Context, t terminal, s *spec.Spec) error {
+	f := clientFlags{
+		coordinator: cmp.Or(s.Cluster.Coordinator, defaultCoordinator),
+		trust:       trustFlags{certs: s.Cluster.Certs, insecure: s.Cluster.Insecure},
+	}
+	text, err := s.Marshal()
+	if err != nil {
+		return err
+	}
+	name := cmp.Or(s.Train.Name, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	return f.visit(ctx, t, func(c *client.Client) error {
+		m, err := c.Submit(name, text)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "%s\n", m.Job)
+		fmt.Fprintf(t.err, "queued at place %d\nnext   %s logs -f %s%s\n", m.Position, self(), shellWord(m.Job), f.words())
+		return nil
+	})
+}
+
+// words are the flags that find the same coordinator, for commands to copy.
+func (f *clientFlags) words() string {
+	words := ""
+	if f.coordinator != coordinatorFromEnv() {
+		words += " --coordinator " + shellWord(f.coordinator)
+	}
+	if f.trust.certs != "" {
+		words += " --certs " + shellWord(f.trust.certs)
+	}
+	if f.trust.insecure {
+		words += " --insecure"
+	}
+	return words
+}
+
+func newJobs(t terminal) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{
+		Use:   "jobs",
+		Short: "List the jobs of a coordinator",
+		Long:  "Jobs lists what a coordinator trains, what waits for its turn, and what has ended.",
+		Args:  args(0, 0, "none"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.visit(c.Context(), t, func(c *client.Client) error {
+				jobs, err := c.List()
+				if err != nil {
+					return err
+				}
+				return listJobs(t, jobs)
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// listJobs prints one line per job.
+func listJobs(t terminal, jobs []wire.JobStatus) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "job\tstate\tepoch\tprogress\tworkers\tspeed\t")
+	for _, j := range jobs {
+		epoch, rate := "-", "-"
+		if j.Epochs > 0 && j.Epoch > 0 {
+			epoch = count(j.Epoch, j.Epochs)
+		}
+		if j.RowsPerSecond > 0 {
+			rate = speed(j.RowsPerSecond)
+		}
+		state := j.State
+		if j.Position > 0 {
+			state = fmt.Sprintf("%s (%d)", state, j.Position)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate, j.Reason)
+	}
+	return w.Flush()
+}
+
+func newLogs(t terminal) *cobra.Command {
+	var f clientFlags
+	var follow bool
+	c := &cobra.Command{
+		Use:   "logs JOB",
+		Short: "Show what a job has told",
+		Long:  "Logs prints the log of a submitted job. JOB is its ID, or how that begins.",
+		Example: `  gespann logs mnist-cnn
+  gespann logs -f mnist-cnn-3f9a                # until the job has ended`,
+		Args: args(1, 1, "one job"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.visit(c.Context(), t, func(c *client.Client) error {
+				return c.Logs(args[0], follow, t.out)
+			})
+		},
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job has ended")
+	f.add(c)
+	return c
+}
+
+func newCancel(t terminal) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{
+		Use:   "cancel JOB",
+		Short: "End a job",
+		Long: `Cancel ends a job that waits or runs. What it has saved stays, and can be fetched.
+JOB is its ID, or how that begins.`,
+		Args: args(1, 1, "one job"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.visit(c.Context(), t, func(c *client.Client) error {
+				id, err := c.Cancel(args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(t.out, "cancelled %s\n", id)
+				return nil
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func newFetch(t terminal) *cobra.Command {
+	var f clientFlags
+	var output string
+	c := &cobra.Command{
+		Use:   "fetch JOB",
+		Short: "Get the run directory of a job",
+		Long: `Fetch copies the run directory of a submitted job from its coordinator: spec,
+metrics, checkpoints, and once the job is done the trained model. JOB is its ID, or
+how that begins.`,
+		Example: `  gespann fetch mnist-cnn
+  gespann fetch mnist-cnn-3f9a -o runs/cnn && gespann evaluate runs/cnn`,
+		Args: args(1, 1, "one job"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.visit(c.Context(), t, func(c *client.Client) error {
+				job, err := c.Show(args[0])
+				if err != nil {
+					return err
+				}
+				dir := cmp.Or(output, filepath.Join("runs", job.ID))
+				if output == "" && !filepath.IsLocal(job.ID) {
+					return fmt.Errorf("job %q: no name for a folder\nhint: use --output", job.ID)
+				}
+				end, err := c.Fetch(job.ID, dir, nil)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(t.out, "saved  %s: %d files, %s\nnext   %s evaluate %s\n",
+					dir, end.Files, size(end.Bytes), self(), shellWord(dir))
+				return nil
+			})
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "`folder` to write to (default runs/ and the job's ID)")
+	f.add(c)
+	return c
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cpu"
+	"github.com/gespann/gespann/backend/cuda"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/dist/worker"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// workerFlags are what a worker is told.
+type workerFlags struct {
+	coordinator, backend, name, dataDir, listen string
+	threads, device                             int
+	trust                                       trustFlags
+	child                                       bool
+}
+
+func newWorker(t terminal) *cobra.Command {
+	var f workerFlags
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Train what a coordinator says",
+		Long: `Worker connects to a coordinator and trains with others, on the CPU or a card of
+this machine, until it is interrupted. When the coordinator is away, it waits for
+it and connects again.
+
+A job's rows come from the coordinator, or from this machine where it has the
+same ones.`,
+		Example: `  gespann worker --coordinator trainer:7077
+  gespann worker --coordinator trainer:7077 --backend gpu --device 1
+  gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist`,
+		Args: args(0, 0, "none"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+				if f.child {
+					return asChild(ctx, t, func(ctx context.Context) error { return work(ctx, t, f) })
+				}
+				return work(ctx, t, f)
+			})
+		},
+	}
+	c.Flags().StringVar(&f.coordinator, "coordinator", coordinatorFromEnv(), "address of the coordinator, host:port or unix:path")
+	c.Flags().StringVar(&f.backend, "backend", kindAuto, "what to train on: cpu, gpu, or auto, the card if there is one to use")
+	c.Flags().IntVar(&f.threads, "threads", 0, "CPU threads; 0 takes all")
+	c.Flags().IntVar(&f.device, "device", 0, "which card, as gespann devices numbers them")
+	c.Flags().StringVar(&f.name, "name", "", "name for people (default the machine's)")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "folder with the files of jobs: in place of data.dir, and for relative paths")
+	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
+	f.trust.add(c)
+	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
+	if err := c.Flags().MarkHidden("child"); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// asChild runs f until standard input ends: the parent keeps it open.
+func asChild(ctx context.Context, t terminal, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	orphaned := errors.New("the parent has ended")
+	go func() { // until the end of the process
+		io.Copy(io.Discard, t.in)
+		cancel(orphaned)
+	}()
+	if err := f(ctx); !errors.Is(err, orphaned) {
+		return err
+	}
+	return nil
+}
+
+// work serves the coordinator until ctx ends.
+func work(ctx context.Context, t terminal, f workerFlags) error {
+	device, err := f.settle(ctx)
+	if err != nil {
+		return err
+	}
+	trust, err := f.trust.load(f.coordinator)
+	if err != nil {
+		return err
+	}
+	peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator, Listen: f.listen, Trust: trust})
+	if err != nil {
+		return err
+	}
+	defer peers.Close()
+	return worker.Run(ctx, worker.Options{
+		Dial: func(ctx context.Context) (dist.Conn, error) {
+			return rpc.Dial(ctx, f.coordinator, rpc.Worker, trust)
+		},
+		Peers: peers, Host: peers.Host(),
+		Name: f.name, Version: moduleVersion(), Backend: f.backend, Device: device, Threads: f.threads,
+		Load: f.load, Open: f.open,
+		Log: slog.New(slog.NewTextHandler(t.err, nil)),
+	})
+}
+
+// settle finds out what to train on, and returns its name. When that is a card and
+// this program has no CUDA, the one that has takes over.
+func (f *workerFlags) settle(ctx context.Context) (device string, err error) {
+	if f.name == "" {
+		if f.name, err = os.Hostname(); err != nil {
+			return "", err
+		}
+	}
+	switch f.backend {
+	case kindCPU:
+	case kindGPU, kindAuto:
+		survey, _, err := ask(ctx, f.device)
+		var card *cuda.Card
+		if err == nil {
+			card, err = survey.Card(f.device)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err == nil && !cuda.Built:
+			return "", handOver()
+		case err == nil:
+			f.backend, f.threads = kindGPU, 1
+			return card.Name, nil
+		case f.backend == kindGPU:
+			return "", advised(err)
+		}
+		f.backend = kindCPU
+	default:
+		return "", usagef("--backend: got %q, want cpu, gpu or auto", f.backend)
+	}
+	if f.threads == 0 {
+		f.threads = runtime.GOMAXPROCS(0)
+	}
+	return processor(), nil
+}
+
+// processor returns the name of the processor.
+func processor() string {
+	file, err := os.Open("/proc/cpuinfo")
+	if err == nil {
+		defer file.Close()
+		for lines := bufio.NewScanner(file); lines.Scan(); {
+			if key, name, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
+				return strings.TrimSpace(name)
+			}
+		}
+	}
+	return runtime.GOARCH + ", " + cpu.Kernels() + " kernels"
+}
+
+// parseJob reads the spec of a job.
+func parseJob(text []byte) (*spec.Spec, error) { return spec.Parse("job", text, spec.Options{}) }
+
+// load reads the rows of a job from this machine. Nothing is downloaded.
+func (f *workerFlags) load(ctx context.Context, text []byte) (*data.Set, error) {
+	s, err := parseJob(text)
+	if err != nil {
+		return nil, err
+	}
+	f.relocate(&s.Data)
+	return source.Load(ctx, s.Data, source.Options{
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Offline: true,
+	})
+}
+
+// relocate makes a job's paths those of this machine.
+func (f *workerFlags) relocate(d *spec.Data) {
+	if f.dataDir == "" {
+		return
+	}
+	switch d.Source {
+	case "mnist", "fashion_mnist", "idx":
+		d.Dir = f.dataDir
+	}
+	for _, path := range []*string{&d.CSV.Path, &d.CSV.TestPath, &d.NPY.X, &d.NPY.Y, &d.NPY.TestX, &d.NPY.TestY} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(f.dataDir, *path)
+		}
+	}
+}
+
+// open builds the model of a job and opens the backend.
+func (f *workerFlags) open(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error) {
+	s, err := parseJob(job.Spec)
+	if err != nil {
+		return nil, err
+	}
+	m, err := model.Build(s, input(&set.Prep))
+	if err != nil {
+		return nil, err
+	}
+	if err := worker.CheckVars(job.Vars, m.Vars()); err != nil {
+		return nil, err
+	}
+	precision := s.Backend.Precision
+	switch {
+	case f.backend == kindCPU && precision != "fp32":
+		return nil, fmt.Errorf("backend.precision is %s, but worker %s computes in fp32, on its CPU", precision, f.name)
+	case f.backend == kindGPU && job.Shards > 0:
+		return nil, fmt.Errorf("train.deterministic is for CPUs, but worker %s has a card\nhint: gespann worker --backend cpu", f.name)
+	}
+	b, err := backend.Lookup(f.backend)
+	if err != nil {
+		return nil, err
+	}
+	return b.Open(ctx, backend.Job{
+		Spec: job.Spec, Programs: m, Data: set, Seed: job.Seed,
+		BatchSize: job.BatchSize, Accumulate: job.Accumulate, Shuffle: job.Shuffle, Shards: job.Shards,
+		Threads: f.threads, Device: f.device, Precision: precision,
+	})
+}
