@@ -14,6 +14,7 @@ package dist
 
 import (
 	"context"
+	"time"
 
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -34,6 +35,10 @@ type Conn interface {
 	// Remote names the other side, for messages.
 	Remote() string
 }
+
+// A Hearing is a Conn that knows when bytes last came from the other side, also
+// while a long frame is on its way. Who waits for a sign of life asks it.
+type Hearing interface{ Heard() time.Time }
 
 // A Link is an ordered, reliable connection between two workers that carries
 // bytes without structure: both sides know what comes.

@@ -12,13 +12,9 @@ import (
 
 const (
 	beatEvery = time.Second
-	// silence is how long a worker waits for any message: pings come every second.
-	silence = 3 * time.Second
 	// waiting is how many messages wait while the worker works.
 	waiting = 64
 )
-
-var errSilent = fmt.Errorf("nothing from the coordinator for %v", silence)
 
 // serving is one connection.
 type serving struct {
@@ -46,8 +42,8 @@ func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
 	})
 	defer all.Wait()
 	defer cancel(nil)
-	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
-	defer watchdog.Stop()
+	watchdog := newWatchdog(conn, func() { cancel(errSilent) })
+	defer watchdog.stop()
 	if err := s.greet(); err != nil {
 		return false, s.because(ctx, err)
 	}
@@ -101,11 +97,11 @@ func (s *serving) greet() error {
 
 // read takes messages off the connection until it ends. What cannot wait is
 // handled here.
-func (s *serving) read(ctx context.Context, watchdog *time.Timer) {
+func (s *serving) read(ctx context.Context, watchdog *watchdog) {
 	for {
-		watchdog.Reset(silence)
+		watchdog.start()
 		f, err := s.conn.Recv()
-		watchdog.Stop() // a coordinator is not silent because this worker is busy
+		watchdog.stop() // a coordinator is not silent because this worker is busy
 		if err != nil {
 			s.cancel(fmt.Errorf("lost the coordinator: %w", err))
 			return

@@ -189,3 +189,32 @@ func TestBusy(t *testing.T) {
 		h.leave()
 	})
 }
+
+// hearing is a connection on which bytes of a long frame come.
+type hearing struct {
+	*disttest.Conn
+	began time.Time
+}
+
+func (h hearing) Heard() time.Time {
+	if time.Since(h.began) < time.Minute {
+		return time.Now()
+	}
+	return h.began.Add(time.Minute)
+}
+
+// TestLongFrame checks that a coordinator is not taken for silent while bytes come.
+func TestLongFrame(t *testing.T) {
+	inYard(t, func(t *testing.T, y *yard) {
+		a, b := disttest.Pipe("worker", "coordinator")
+		began := time.Now()
+		if err := b.Send(wire.Frame{Message: &wire.Welcome{}}); err != nil {
+			t.Fatal(err)
+		}
+		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true, Log: slog.New(slog.DiscardHandler),
+			Dial: func(context.Context) (dist.Conn, error) { return hearing{a, began}, nil }})
+		if got, want := time.Since(began), time.Minute+silence; !errors.Is(err, errSilent) || got != want {
+			t.Errorf("Run = %v after %v, want silence after %v", err, got, want)
+		}
+	})
+}
