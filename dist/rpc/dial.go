@@ -105,8 +105,8 @@ func dialChannel(ctx context.Context, address string, t Trust, o channelOptions)
 	giveUpAfter(raw, clientPings.Timeout)
 	ch := &channel{who: who}
 	if t.Certs != nil && network == "tcp" {
-		secured := tls.Client(raw, t.Certs.Client())
-		if err := secured.HandshakeContext(ctx); err != nil {
+		secured, err := secure(ctx, raw, t.Certs.Client())
+		if err != nil {
 			raw.Close()
 			return nil, tlsError(who, err)
 		}
@@ -199,10 +199,6 @@ func (ch *channel) openError(ctx context.Context, err error) error {
 		return fmt.Errorf("%s: %w", ch.who, ctx.Err())
 	}
 	if first := ch.line.Conn.(*witness).first(); first != nil {
-		var alert tls.AlertError
-		if errors.As(first, &alert) {
-			return tlsError(ch.who, first)
-		}
 		if errors.Is(first, io.EOF) || errors.Is(first, syscall.ECONNRESET) {
 			return fmt.Errorf("%s: it closed the connection at once%s", ch.who, hintEnds)
 		}
@@ -211,6 +207,39 @@ func (ch *channel) openError(ctx context.Context, err error) error {
 }
 
 const hintEnds = "\nhint: does it use certificates, and this side does not? Is it another program?"
+
+// secure starts TLS on a connection. It waits for the first byte from the other
+// side: only with that, or an alert, does it say what it thinks of our certificate.
+func secure(ctx context.Context, raw net.Conn, config *tls.Config) (net.Conn, error) {
+	c := tls.Client(raw, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
+	first := make([]byte, 1)
+	if _, err := c.Read(first); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	return &ahead{Conn: c, first: first}, nil
+}
+
+// An ahead is a connection of which some bytes have been read.
+type ahead struct {
+	net.Conn
+	first []byte
+}
+
+func (a *ahead) Read(b []byte) (int, error) {
+	if len(a.first) > 0 {
+		n := copy(b, a.first)
+		a.first = a.first[n:]
+		return n, nil
+	}
+	return a.Conn.Read(b)
+}
 
 // A witness remembers the first error of reading: gRPC keeps only its text.
 type witness struct {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 )
 
 // tlsError is a sentence for an error of a TLS handshake, seen from the side that
@@ -16,7 +17,7 @@ func tlsError(who string, err error) error {
 		unknown x509.UnknownAuthorityError
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
-		alert   tls.AlertError
+		alert   *net.OpError
 	)
 	switch {
 	case errors.As(err, &record):
@@ -27,8 +28,8 @@ func tlsError(who string, err error) error {
 		return fmt.Errorf("%s: %w: its certificate was not made by `gespann certs`: %v", who, ErrRefused, name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("%s: %w: its certificate has expired, or is not valid yet", who, ErrRefused)
-	case errors.As(err, &alert):
-		return fmt.Errorf("%s: %w our certificate (%v)\nhint: use the same folder of certificates everywhere", who, ErrRefused, alert)
+	case errors.As(err, &alert) && alert.Op == "remote error": // what package tls says of alerts
+		return fmt.Errorf("%s: %w our certificate (%v)\nhint: use the same folder of certificates everywhere", who, ErrRefused, alert.Err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within %v", who, handshakeTime)
 	}

@@ -10,10 +10,9 @@ import (
 
 // Certs are what Load has loaded.
 type Certs struct {
-	Token string // join token
-
-	node tls.Certificate
-	ca   *x509.CertPool
+	Token string          // join token
+	Node  tls.Certificate // what a process shows
+	CA    *x509.CertPool  // whom it believes
 }
 
 // Server returns the configuration of the side that listens: TLS 1.3, and the
@@ -21,9 +20,9 @@ type Certs struct {
 func (c *Certs) Server() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{c.node},
+		Certificates: []tls.Certificate{c.Node},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    c.ca,
+		ClientCAs:    c.CA,
 		NextProtos:   []string{"h2"},
 	}
 }
@@ -38,8 +37,8 @@ const anyNode = "node.gespann.internal"
 func (c *Certs) Client() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{c.node},
-		RootCAs:      c.ca,
+		Certificates: []tls.Certificate{c.Node},
+		RootCAs:      c.CA,
 		ServerName:   anyNode,
 		NextProtos:   []string{"h2"},
 	}

@@ -40,14 +40,14 @@ func loadAt(dir string, now time.Time) (*Certs, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Certs{Token: strings.TrimSpace(string(token)), ca: x509.NewCertPool()}
+	c := &Certs{Token: strings.TrimSpace(string(token)), CA: x509.NewCertPool()}
 	if err := checkToken(c.Token); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, tokenFile), err)
 	}
-	if !c.ca.AppendCertsFromPEM(ca) {
+	if !c.CA.AppendCertsFromPEM(ca) {
 		return nil, fmt.Errorf("%s: got no certificate", filepath.Join(dir, caFile))
 	}
-	if c.node, err = tls.X509KeyPair(node, key); err != nil {
+	if c.Node, err = tls.X509KeyPair(node, key); err != nil {
 		return nil, fmt.Errorf("%s and %s: %w", filepath.Join(dir, nodeFile), keyFile, err)
 	}
 	if err := c.verify(now); err != nil {
@@ -71,14 +71,14 @@ func checkToken(token string) error {
 
 // verify checks that the certificate is of the CA, and good now.
 func (c *Certs) verify(now time.Time) error {
-	leaf := c.node.Leaf
+	leaf := c.Node.Leaf
 	if now.Before(leaf.NotBefore) {
 		return fmt.Errorf("not valid before %s: is the clock right?", leaf.NotBefore.Format(time.DateOnly))
 	}
 	if now.After(leaf.NotAfter) {
 		return fmt.Errorf("expired on %s\nhint: make new ones with `gespann certs`", leaf.NotAfter.Format(time.DateOnly))
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: c.ca, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: c.CA, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
 		return fmt.Errorf("is not of the CA in %s: %w", caFile, err)
 	}
