@@ -154,6 +154,9 @@ func (c *core) workerJoined(p *peer, h wire.Hello) {
 
 // left notes that a worker is no longer here.
 func (c *core) left(w *worker) {
+	if j := c.jobs[w.open]; j != nil {
+		j.forget(w.hello.ID)
+	}
 	if c.workers[w.hello.ID] == w {
 		delete(c.workers, w.hello.ID)
 	}

@@ -50,6 +50,7 @@ type entry struct {
 	created                bool   // has a folder
 	dirty, urgent, curving bool   // differs from what is on disk
 	log                    []byte // not on disk yet
+	logging                bool   // what was in log is being written
 	dropped                int    // lines of the log, for which there was no room
 }
 

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/checkpoint"
 )
 
@@ -69,7 +68,8 @@ func (b *Book) flush(id string) error {
 		return nil
 	}
 	was := *e
-	e.dirty, e.urgent, e.curving, e.log, e.dropped = false, false, false, nil, 0
+	e.dirty, e.urgent, e.curving = false, false, false
+	e.log, e.logging, e.dropped = nil, true, 0
 	b.mu.Unlock()
 	var record, curve, log error
 	if was.dirty || !was.created {
@@ -83,6 +83,7 @@ func (b *Book) flush(id string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	e.logging = false
 	e.created = e.created || record == nil
 	e.dirty = e.dirty || record != nil
 	e.curving = e.curving || curve != nil
@@ -90,8 +91,8 @@ func (b *Book) flush(id string) error {
 		e.log = append(was.log, e.log...)
 		e.dropped += was.dropped
 	}
-	if len(was.log) > 0 || e.curve != nil && wire.Ended(e.State) {
-		b.notify() // for those who read the log
+	if len(was.log) > 0 {
+		b.notify() // for those who read it
 	}
 	return errors.Join(record, curve, log)
 }
@@ -108,7 +109,7 @@ func (b *Book) Unwritten(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[id]
-	return e != nil && len(e.log) > 0
+	return e != nil && (e.logging || len(e.log) > 0)
 }
 
 // OpenLog opens the log of a job for reading; nil when there is none yet.

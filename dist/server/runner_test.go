@@ -1,0 +1,311 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gespann/gespann/dist/server/client"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// visit connects a client.
+func visitor(t testing.TB, s *Server) *client.Client {
+	t.Helper()
+	c, err := client.New(dial(t, "client", s.Client), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// loop is a training loop for tests: it trains two epochs with the workers that
+// there are, and writes a model.
+func loop(t testing.TB) func(context.Context, Submission) error {
+	return func(ctx context.Context, j Submission) error {
+		j.Tell("begins with " + string(j.Spec))
+		p := party{t, j.Driver}
+		drive(p, testJob("of the driver", "sync"), 2)
+		p.say(&wire.Detach{})
+		if err := os.Mkdir(filepath.Join(j.Dir, "checkpoints"), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(j.Dir, "checkpoints", "1"), make([]byte, 3*wire.MaxPiece/2), 0o666); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(j.Dir, "model"), []byte("weights"), 0o666)
+	}
+}
+
+// TestSubmit has a client submit a job, follow its log and fetch its files.
+func TestSubmit(t *testing.T) {
+	s := start(t, Options{
+		State: t.TempDir(), Version: "v2", RunJob: loop(t),
+		Check: func([]byte) (Plan, error) { return Plan{Name: "small", Epochs: 2}, nil },
+	})
+	c := visitor(t, s)
+	if c.Version != "v2" {
+		t.Errorf("version: got %q, want v2", c.Version)
+	}
+	job, err := c.Submit("", []byte("a spec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(job.Job, "small-") || job.Position != 1 {
+		t.Errorf("got %+v, want place 1 and an ID from the plan's name", job)
+	}
+	hire(t, s, 2)
+	var log bytes.Buffer
+	if err := c.Logs(job.Job, true, &log); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" begins with a spec\n", " has opened "} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log: got\n%swant %q in it", &log, want)
+		}
+	}
+	status, err := c.Show("small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.State != wire.JobDone || status.ID != job.Job || status.Progress != 1 || status.Epochs != 2 ||
+		status.Ended.Before(status.Started) || status.Started.IsZero() || status.Latest["val_loss"] != 0.25 {
+		t.Errorf("status: got %+v", status)
+	}
+	eventually(t, "the page has it", func() bool { return stateOf(s, job.Job) == wire.JobDone })
+	checkDone(t, s.View().Job(job.Job))
+
+	dir := t.TempDir()
+	var names []string
+	end, err := c.Fetch(job.Job, dir, func(path string, size int64) { names = append(names, fmt.Sprint(path, " ", size)) })
+	if err != nil || end.Files != 2 {
+		t.Fatalf("fetch: got %+v, %v", end, err)
+	}
+	if want := fmt.Sprint("[checkpoints/1 ", 3*wire.MaxPiece/2, " model 7]"); fmt.Sprint(names) != want {
+		t.Errorf("files: got %v, want %v", names, want)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "model")); string(text) != "weights" || err != nil {
+		t.Errorf("model: got %q, %v", text, err)
+	}
+	if removed, err := c.Prune(0); err != nil || len(removed) != 1 {
+		t.Errorf("prune: got %v, %v", removed, err)
+	}
+	if all, err := c.List(); err != nil || len(all) != 0 {
+		t.Errorf("list: got %v, %v, want none", all, err)
+	}
+}
+
+// A stage lets a test decide when its jobs end, and how.
+type stage struct {
+	mu   sync.Mutex
+	runs []string // names, in the order in which they began
+	ends map[string]chan error
+}
+
+func (g *stage) run(ctx context.Context, j Submission) error {
+	g.mu.Lock()
+	g.runs = append(g.runs, j.Name)
+	end := g.ends[j.Name]
+	g.mu.Unlock()
+	select {
+	case err := <-end:
+		return err
+	case <-ctx.Done():
+		return errors.New("interrupted, and saved")
+	}
+}
+
+func (g *stage) began() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.runs, " ")
+}
+
+func newStage(names ...string) *stage {
+	g := &stage{ends: map[string]chan error{}}
+	for _, name := range names {
+		g.ends[name] = make(chan error, 1)
+	}
+	return g
+}
+
+// states lists the names and states of all jobs, as a client sees them.
+func states(t testing.TB, c *client.Client) string {
+	t.Helper()
+	all, err := c.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, j := range all {
+		out = append(out, j.Name+":"+j.State)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestQueue runs jobs in their order, cancels one that waits and one that runs,
+// and lets one fail.
+func TestQueue(t *testing.T) {
+	g := newStage("a", "b", "c", "d")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
+	c := visitor(t, s)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		if _, err := c.Submit(name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "a runs", func() bool { return states(t, c) == "a:starting b:queued c:queued d:queued" })
+	if _, err := c.Cancel("c-"); err != nil {
+		t.Fatal(err)
+	}
+	g.ends["a"] <- errors.New("bad luck")
+	eventually(t, "b runs", func() bool { return states(t, c) == "b:starting d:queued a:failed c:cancelled" })
+	if status, _ := c.Show("a-"); status.Reason != "bad luck" {
+		t.Errorf("a: got %q, want its error", status.Reason)
+	}
+	if _, err := c.Cancel("b-"); err != nil {
+		t.Fatal(err)
+	}
+	g.ends["d"] <- nil
+	eventually(t, "all have ended", func() bool { return states(t, c) == "d:done b:cancelled a:failed c:cancelled" })
+	if got := g.began(); got != "a b d" {
+		t.Errorf("began %s, want a b d", got)
+	}
+	if v := s.View().Totals; v.JobsDone+v.JobsFailed > 2 {
+		t.Errorf("totals: got %+v", v)
+	}
+}
+
+// TestRestart stops a coordinator while a job runs, and another waits: both go on
+// with the next coordinator, in order.
+func TestRestart(t *testing.T) {
+	g := newStage("a", "b")
+	state := t.TempDir()
+	s := start(t, Options{State: state, RunJob: g.run})
+	for _, name := range []string{"a", "b"} {
+		if _, err := s.Submit(name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "a runs", func() bool { return g.began() == "a" })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, Options{State: state, RunJob: g.run})
+	eventually(t, "a runs again", func() bool { return g.began() == "a a" })
+	c := visitor(t, s)
+	if got := states(t, c); got != "a:starting b:queued" {
+		t.Errorf("got %s", got)
+	}
+	g.ends["a"] <- nil
+	g.ends["b"] <- nil
+	eventually(t, "both are done", func() bool { return states(t, c) == "b:done a:done" })
+}
+
+// TestPanic shows that a training loop that panics fails its job alone.
+func TestPanic(t *testing.T) {
+	s := start(t, Options{State: t.TempDir(), RunJob: func(context.Context, Submission) error { panic("oops") }})
+	job, err := s.Submit("x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has failed", func() bool { return stateOf(s, job.ID) == wire.JobFailed })
+	if got := s.View().Job(job.ID).Reason; got != "the training loop panicked: oops" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestStubborn cancels a job whose training loop waits for the coordinator, and
+// looks at nothing else.
+func TestStubborn(t *testing.T) {
+	begun := make(chan struct{})
+	s := start(t, Options{
+		State: t.TempDir(), Grace: 10 * time.Millisecond,
+		RunJob: func(_ context.Context, j Submission) error {
+			close(begun)
+			_, err := j.Driver.Recv()
+			return err
+		},
+	})
+	job, err := s.Submit("x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if _, err := s.Cancel(job.ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is cancelled", func() bool { return stateOf(s, job.ID) == wire.JobCancelled })
+}
+
+// TestRefusals shows what clients hear when something cannot be.
+func TestRefusals(t *testing.T) {
+	s := start(t, Options{
+		State: t.TempDir(), RunJob: newStage().run,
+		Check: func(spec []byte) (Plan, error) {
+			if string(spec) == "bad" {
+				return Plan{}, errors.New("spec.yaml:1:1: got bad")
+			}
+			return Plan{}, nil
+		},
+	})
+	c := visitor(t, s)
+	for what, err := range map[string]error{
+		"spec.yaml:1:1: got bad":                                     second(c.Submit("x", []byte("bad"))),
+		"job \"none\": there is none\nhint: gespann jobs lists them": second(c.Show("none")),
+		"job \"no\": there is none\nhint: gespann jobs lists them":   second(c.Cancel("no")),
+	} {
+		var refused *client.RefusedError
+		if !errors.As(err, &refused) || refused.Reason != what {
+			t.Errorf("got %v, want %s", err, what)
+		}
+	}
+}
+
+// TestNoFolder submits a job to a coordinator that keeps none.
+func TestNoFolder(t *testing.T) {
+	if err := second(visitor(t, start(t, Options{})).Submit("x", nil)); err == nil ||
+		err.Error() != "this coordinator keeps no jobs: it was started without a folder for them" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestLeave lets a client go that follows a log.
+func TestLeave(t *testing.T) {
+	g := newStage("x")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
+	job, err := s.Submit("x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, "client", s.Client)
+	c, err := client.New(conn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- c.Logs(job.ID, true, new(bytes.Buffer)) }()
+	eventually(t, "it is there", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.peers) == 2 // the client and the job's driver
+	})
+	conn.Close()
+	if err := <-done; err == nil {
+		t.Error("got nil, want the connection's end")
+	}
+	eventually(t, "it is gone", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.peers) == 1
+	})
+}
