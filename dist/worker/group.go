@@ -58,14 +58,17 @@ func (s *serving) form(t *task, m *wire.Form) error {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, formTimeout)
 	defer cancel()
+	s.account.enter(wait)
 	err := g.connect(ctx, s.Peers, dist.Generation{Job: j.ID, Gen: m.Gen, Self: s.id}, m.Members)
 	if err != nil && t.ctx.Err() == nil {
 		return s.breaks(g, err)
 	}
-	if err == nil {
-		j.group = g
+	if err != nil {
+		s.account.enter(idle)
+		return err
 	}
-	return err
+	j.group = g
+	return nil
 }
 
 // connect makes the links to the other members.
@@ -90,6 +93,7 @@ func (g *group) connect(ctx context.Context, peers dist.Peers, gen dist.Generati
 
 // breaks tells the coordinator that the group cannot go on.
 func (s *serving) breaks(g *group, err error) error {
+	s.account.enter(idle)
 	g.close()
 	g.broken = true
 	g.job.group = g

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -174,7 +173,7 @@ func (y *yard) hire() *hand {
 			return a, nil
 		},
 		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once, MaxData: y.max,
-		Load: y.load, Open: y.open, Log: slog.New(slog.DiscardHandler),
+		Load: y.load, Open: y.open,
 	}
 	y.all.Go(func() {
 		defer close(h.done)

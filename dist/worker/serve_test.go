@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +59,7 @@ func TestSilence(t *testing.T) {
 		began := time.Now()
 		err := make(chan error)
 		go func() {
-			err <- Run(ctx, Options{Peers: y.net.Peers("w"), Log: slog.New(slog.DiscardHandler),
+			err <- Run(ctx, Options{Peers: y.net.Peers("w"),
 				Dial: func(context.Context) (dist.Conn, error) {
 					dials = append(dials, time.Now())
 					if len(dials) > 1 {
@@ -131,7 +130,7 @@ func TestGreeting(t *testing.T) {
 				} else if err := b.Send(wire.Frame{Message: m}); err != nil {
 					t.Fatal(err)
 				}
-				err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true, Log: slog.New(slog.DiscardHandler),
+				err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true,
 					Dial: func(context.Context) (dist.Conn, error) { return a, nil }})
 				if err == nil {
 					t.Error("Run = nil, want an error")
@@ -211,7 +210,7 @@ func TestLongFrame(t *testing.T) {
 		if err := b.Send(wire.Frame{Message: &wire.Welcome{}}); err != nil {
 			t.Fatal(err)
 		}
-		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true, Log: slog.New(slog.DiscardHandler),
+		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true,
 			Dial: func(context.Context) (dist.Conn, error) { return hearing{a, began}, nil }})
 		if got, want := time.Since(began), time.Minute+silence; !errors.Is(err, errSilent) || got != want {
 			t.Errorf("Run = %v after %v, want silence after %v", err, got, want)

@@ -45,7 +45,7 @@ type Options struct {
 	// MaxData is how many bytes of rows it takes from a coordinator; 0: DefaultMaxData.
 	MaxData int64
 
-	Log *slog.Logger
+	Log *slog.Logger // nil: silent
 	// Once ends Run when the first connection ends, or cannot be made.
 	Once bool
 }
@@ -67,6 +67,9 @@ func (e *DismissedError) Error() string { return "dismissed by the coordinator: 
 // end, or a *DismissedError of a coordinator to which the worker need not come
 // again.
 func Run(ctx context.Context, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	w := &worker{Options: o, id: rand.Text()}
 	defer w.drop()
 	for delay := firstDelay; ; {
