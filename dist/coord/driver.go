@@ -18,6 +18,9 @@ func (m *Machine) fromDriver(id string, msg wire.Message) {
 	switch d := msg.(type) {
 	case *wire.Rows:
 		return
+	case *wire.Stop:
+		j.askToStop()
+		return
 	case *wire.Detach:
 		reason := "its driver is done"
 		if d.Err != "" {
@@ -34,8 +37,6 @@ func (m *Machine) fromDriver(id string, msg wire.Message) {
 		return
 	}
 	switch d := msg.(type) {
-	case *wire.Stop:
-		j.askToStop()
 	case *wire.Restore:
 		j.take(d)
 		j.restore(d)

@@ -44,8 +44,12 @@ func (j *job) trainTogether(t *wire.Train) {
 	j.run(t.Span, at.Done)
 }
 
-// trained answers Train.
+// trained answers Train. A span of which nothing was taken is at its beginning,
+// which may be the end of the epoch before.
 func (j *job) trained(t *wire.Train, at wire.Position) {
+	if at.Done == t.Span.Done {
+		at = wire.Position{Epoch: t.Span.Epoch, Index: t.Span.First, Done: at.Done, Sums: t.Sums}
+	}
 	j.at = &at
 	j.bill.span(j.m.now-j.asked, at.Sums.Rows-t.Sums.Rows)
 	j.finish(&wire.Trained{At: at, NotFinite: j.bad}, Nothing)

@@ -117,7 +117,7 @@ func (j *job) muster(now bool) {
 		return
 	}
 	for _, w := range j.opened() {
-		if w.crew || len(crew) >= j.limit() {
+		if w.crew || len(crew) >= j.limit() || w.bench > j.m.now && len(crew) > 0 {
 			continue
 		}
 		w.crew = true

@@ -93,7 +93,7 @@ func (m *Machine) driverJoined(a wire.Attach) {
 		m.do(Refuse{Job: a.Job.ID, Reason: err.Error()})
 		return
 	}
-	j := &job{m: m, spec: a.Job, pattern: s.Pattern, again: a.Again, driver: true, bill: newBill(), members: 1}
+	j := &job{m: m, spec: a.Job, pattern: s.Pattern, again: a.Again, driver: true, at: a.At, bill: newBill(), members: 1}
 	j.window = func(steps int) int { return s.Window(p, steps) }
 	if s.Pattern == strategy.Members {
 		j.members = int(p.Named["members"])

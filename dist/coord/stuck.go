@@ -23,19 +23,27 @@ func (t *trouble) add(peer string) {
 	t.blamed[peer]++
 }
 
-// patienceWithGroups is how many groups may fail in a row at the same step.
-const patienceWithGroups = 3
+const (
+	// patienceWithGroups is how many groups may fail in a row at the same step.
+	patienceWithGroups = 3
+	// bench is how long a worker waits on the bench, the first time.
+	bench = 30 * time.Second
+)
 
 // shun sees to it that a group which cannot go on is not formed for ever: when
-// several have failed at one step, the worker that most complaints were about is
-// out, or the last that came.
+// several have failed at one step, though nobody was lost, the worker that most
+// complaints were about, or the last that came, waits for a while, and longer
+// each time. It is used when there is no one else.
 func (j *job) shun(done int64) {
 	t := &j.trouble
 	if t.done != done {
 		*t = trouble{done: done}
 		return
 	}
-	if t.faulty && t.members == 0 {
+	switch {
+	case t.members > 0:
+		t.count, t.blamed = 0, nil // that was why
+	case t.faulty:
 		t.count++
 	}
 	t.faulty, t.members = false, 0
@@ -50,7 +58,11 @@ func (j *job) shun(done int64) {
 		}
 	}
 	*t = trouble{done: done}
-	j.exclude(worst, "other workers cannot reach it")
+	wait := bench << min(worst.benched, 10)
+	worst.crew, worst.bench = false, j.m.now+wait
+	worst.benched++
+	j.group = nil
+	j.m.note(j, worst, "%s: others cannot reach it; they go on without it for %.0f s", worst, wait.Seconds())
 }
 
 // medianStep returns the median time of a step in recent spans, 0 if not known.

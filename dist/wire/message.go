@@ -291,11 +291,14 @@ type (
 // time, except that Stop may follow Train.
 type (
 	// Attach begins a job, or takes it up again after the coordinator was lost
-	// (Again).
+	// (Again). Then the driver repeats the request that has no answer.
 	Attach struct {
 		Protocol int  `json:"protocol"`
 		Job      Job  `json:"job"`
 		Again    bool `json:"again"`
+		// At is with Again where the run was after the latest Restored or Trained:
+		// workers that hold other variables do not count. Nil: before Restore.
+		At *Position `json:"at,omitempty"`
 	}
 	// Queued tells a driver that waits for its turn, or for workers, why.
 	Queued struct {

@@ -258,7 +258,7 @@ func (m *Evaluate) validate() error {
 
 func split(s data.Split) error { return between("split", int(s), 0, int(data.Test)) }
 
-func (m *Attach) validate() error    { return m.Job.validate() }
+func (m *Attach) validate() error    { return first(m.Job.validate(), m.At.validate()) }
 func (m *Attached) validate() error  { return between("workers", m.Workers, 0, MaxWorkers) }
 func (m *Restore) validate() error   { return m.At.validate() }
 func (m *Probe) validate() error     { return m.Span.validate() }
