@@ -14,18 +14,23 @@ import (
 	"github.com/gespann/gespann/model/spec"
 )
 
-// build makes the model of a work through its spec, as `gespann train` does.
-func (w *work) build() (*model.Model, error) {
+// spec returns the work as a configuration file.
+func (w *work) spec() ([]byte, error) {
 	optimizer := w.Optimizer
 	if optimizer == "" {
 		optimizer = "sgd"
 	}
-	text, err := json.Marshal(map[string]any{ // JSON is YAML
+	return json.Marshal(map[string]any{ // JSON is YAML
 		"data":      params{"source": "mnist", "batch_size": w.Batch},
 		"model":     w.Layers,
 		"loss":      "sparse_categorical_crossentropy",
 		"optimizer": params{optimizer: params{"learning_rate": rate}},
 	})
+}
+
+// build makes the model of a work through its spec, as `gespann train` does.
+func (w *work) build() (*model.Model, error) {
+	text, err := w.spec()
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +47,20 @@ const (
 	seed    = 1     // of initial values
 )
 
+// epoch is the number of batches of the data.
+func (w *work) epoch() int {
+	if w.Epoch > 0 {
+		return w.Epoch
+	}
+	return batches
+}
+
 // sample returns random rows, in Gespann's own form: bytes for images, as most data
 // sets store them, and floats for others. The first batch also is the validation
 // split.
 func (w *work) sample() *data.Set {
 	rng := rand.New(rand.NewPCG(1, 2))
-	part := data.Part{Rows: batches * w.Batch}
+	part := data.Part{Rows: w.epoch() * w.Batch}
 	part.X.Shape = w.Input
 	n := part.Rows * part.X.RowSize()
 	if part.X.RowSize() < 256 {
@@ -71,7 +84,8 @@ func (w *work) sample() *data.Set {
 	first.X.U8 = part.X.U8[:min(len(part.X.U8), w.Batch*part.X.RowSize())]
 	first.X.F32 = part.X.F32[:min(len(part.X.F32), w.Batch*part.X.RowSize())]
 	first.Y.U8 = part.Y.U8[:w.Batch]
-	return &data.Set{Parts: [3]data.Part{part, first}, Classes: w.Classes, Source: "random"}
+	return &data.Set{Parts: [3]data.Part{part, first}, Classes: w.Classes, Source: "random",
+		Prep: data.Prep{Source: "mnist", Shape: w.Input, Target: data.Classes, Classes: w.Classes}}
 }
 
 // gespannEngine runs works on the cpu backend, through the interface that

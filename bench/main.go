@@ -22,7 +22,7 @@ type options struct {
 	serve, against             string
 	threads                    int
 	list, stranger, profile    bool
-	products, whole            bool
+	products, whole, clusters  bool
 	data, scale                string
 	plan
 }
@@ -43,6 +43,7 @@ func main() {
 	flag.BoolVar(&o.profile, "profile", false, "time each instruction of ours")
 	flag.BoolVar(&o.products, "products", false, "time matrix products against the peak of multiply-adds")
 	flag.BoolVar(&o.whole, "whole", false, "time whole trainings of configs/mnist-mlp.yaml, from start to saved model")
+	flag.BoolVar(&o.clusters, "clusters", false, "time clusters of processes on this machine against one worker")
 	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole")
 	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
@@ -69,6 +70,8 @@ func run(o *options) error {
 		return raceProducts(o)
 	case o.whole:
 		return raceWhole(o)
+	case o.clusters:
+		return raceClusters(o)
 	case o.scale != "":
 		return drawScale(o)
 	}

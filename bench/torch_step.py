@@ -206,4 +206,5 @@ def stepper(work, model, batches, wrap=lambda f: f):
     return step
 
 
-serve(f"PyTorch {torch.__version__}", prepare)
+if __name__ == "__main__":
+    serve(f"PyTorch {torch.__version__}", prepare)

@@ -14,6 +14,8 @@ type work struct {
 	Layers    []layer `json:"layers"`    // as in a spec
 	Goal      float64 `json:"-"`         // wanted ratio of the best competitor's time and ours
 
+	Epoch int `json:"-"` // batches of the data; 0: a few
+
 	// Filled in by the race.
 	Threads int    `json:"threads"`
 	Data    string `json:"data"` // file with rows, labels and initial parameters
