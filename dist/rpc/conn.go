@@ -33,6 +33,7 @@ type conn struct {
 	who     string      // the other side, for messages
 	from    wire.Source // the other side
 	allowed atomic.Int64
+	heard   atomic.Int64 // when bytes last came; Unix nanoseconds
 	closed  chan struct{}
 	once    sync.Once
 	finish  func()      // the side's part of Close
@@ -150,6 +151,7 @@ func (c *conn) recv() (wire.Frame, error) {
 	if err := c.RecvMsg(&text); err != nil {
 		return wire.Frame{}, err
 	}
+	c.heard.Store(time.Now().UnixNano())
 	head, rest, err := c.parse(text)
 	if err != nil {
 		return wire.Frame{}, err
@@ -176,9 +178,13 @@ func (c *conn) recv() (wire.Frame, error) {
 			}
 			return wire.Frame{}, err
 		}
+		c.heard.Store(time.Now().UnixNano())
 	}
 	return f, nil
 }
+
+// Heard implements dist.Hearing.
+func (c *conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
 
 // parse parses the beginning of a frame. JSON can take many times its length in
 // memory: only a few long messages are parsed at a time.
