@@ -1,0 +1,119 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gespann/gespann/dist/server"
+)
+
+// staleAfter is how old a View may be before the coordinator counts as stuck.
+const staleAfter = 10 * time.Second
+
+// apiIndex lists what there is.
+func (s *site) apiIndex(w http.ResponseWriter, _ *http.Request) {
+	s.json(w, http.StatusOK, map[string]string{
+		"coordinator": "/api/v1/coordinator",
+		"workers":     "/api/v1/workers",
+		"jobs":        "/api/v1/jobs",
+		"job":         "/api/v1/jobs/{id}",
+		"metrics":     "/metrics",
+		"health":      "/healthz",
+	})
+}
+
+// apiCoordinator tells about the coordinator itself.
+func (s *site) apiCoordinator(w http.ResponseWriter, _ *http.Request) {
+	v := *s.src.View()
+	s.json(w, http.StatusOK, struct {
+		server.View
+		Workers int `json:"workers"` // hides the list
+		Jobs    int `json:"jobs"`
+	}{v, len(v.Workers), len(v.Jobs)})
+}
+
+func (s *site) apiWorkers(w http.ResponseWriter, _ *http.Request) {
+	v := s.src.View()
+	out := make([]server.WorkerView, len(v.Workers))
+	for i, one := range v.Workers {
+		for _, f := range []*float64{&one.Heard, &one.RowsPerSecond, &one.Compute, &one.Wait, &one.Comm} {
+			if !finite(*f) {
+				*f = 0
+			}
+		}
+		out[i] = one
+	}
+	s.json(w, http.StatusOK, map[string]any{"workers": out})
+}
+
+// apiJobs lists jobs without their curves and accounts.
+func (s *site) apiJobs(w http.ResponseWriter, _ *http.Request) {
+	v := s.src.View()
+	out := make([]server.JobView, len(v.Jobs))
+	for i, one := range v.Jobs {
+		out[i] = server.JobView{JobStatus: one.JobStatus}
+	}
+	s.json(w, http.StatusOK, map[string]any{"jobs": out})
+}
+
+// apiJob tells all about one job.
+func (s *site) apiJob(w http.ResponseWriter, r *http.Request) {
+	j := s.src.View().Job(r.PathValue("id"))
+	if j == nil {
+		s.json(w, http.StatusNotFound, map[string]string{
+			"error": fmt.Sprintf("job %.80q: there is none", r.PathValue("id")),
+		})
+		return
+	}
+	out := struct {
+		server.JobView
+		Spec string `json:"spec,omitempty"`
+		Log  string `json:"log,omitempty"`
+	}{JobView: *j}
+	if out.Curve == nil {
+		if curve, err := s.src.Curve(j.ID); err == nil {
+			out.Curve = curve
+		}
+	}
+	if spec, err := s.src.Spec(j.ID); err == nil {
+		out.Spec = string(spec)
+	}
+	if log, err := s.src.LogTail(j.ID, maxTail); err == nil {
+		out.Log, _ = tail(log, maxTail)
+	}
+	s.json(w, http.StatusOK, out)
+}
+
+// json sends a value.
+func (s *site) json(w http.ResponseWriter, code int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		s.Log.Error("the answer cannot be made", "err", err)
+		code, text = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be made"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	w.Write(append(text, '\n')) // an error is the reader's
+}
+
+// healthz answers 200 while the coordinator does what it should.
+func (s *site) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if reason := s.sick(); reason != "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, reason)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// sick returns what is wrong with the coordinator, or "".
+func (s *site) sick() string {
+	v := s.src.View()
+	if age := s.Now().Sub(v.Time); age > staleAfter {
+		return fmt.Sprintf("the coordinator has not moved for %.0f s", age.Seconds())
+	}
+	return v.Warning
+}

@@ -1,0 +1,236 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// metrics answers in the text format 0.0.4 of Prometheus.
+//
+// Source: prometheus.io/docs/instrumenting/exposition_formats.
+func (s *site) metrics(w http.ResponseWriter, _ *http.Request) {
+	v := s.src.View()
+	e := &exposition{seen: map[string]bool{}}
+	e.coordinator(v, s.sick() == "")
+	e.workers(v.Workers)
+	e.jobs(v.Jobs)
+	e.totals(v.Totals)
+	e.process()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Write(e.text.Bytes()) // an error is the reader's
+}
+
+// An exposition is metrics as text, one family after the other.
+type exposition struct {
+	text   bytes.Buffer
+	family string
+	seen   map[string]bool // series of the family, which must differ
+}
+
+// begin starts a family: a counter or a gauge.
+func (e *exposition) begin(name, kind, help string) {
+	e.family = name
+	clear(e.seen)
+	fmt.Fprintf(&e.text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+// add adds a series; labels are names and values in turn.
+func (e *exposition) add(v float64, labels ...string) {
+	var b strings.Builder
+	b.WriteString(e.family)
+	for i := 0; i+1 < len(labels); i += 2 {
+		b.WriteByte("{,"[min(i, 1)])
+		fmt.Fprintf(&b, `%s="%s"`, labels[i], escape(labels[i+1]))
+	}
+	if len(labels) > 0 {
+		b.WriteByte('}')
+	}
+	if e.seen[b.String()] {
+		return
+	}
+	e.seen[b.String()] = true
+	fmt.Fprintf(&e.text, "%s %s\n", b.String(), number(v))
+}
+
+// one adds a family of one series.
+func (e *exposition) one(name, kind, help string, v float64) {
+	e.begin(name, kind, help)
+	e.add(v)
+}
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// escape makes any text the value of a label.
+func escape(text string) string { return escapes.Replace(strings.ToValidUTF8(text, "?")) }
+
+// number formats a value; strconv's NaN and +Inf are those of the format.
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+func flag(v bool) float64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func (e *exposition) coordinator(v *server.View, healthy bool) {
+	e.begin("gespann_build_info", "gauge", "Version of the coordinator; always 1.")
+	e.add(1, "version", v.Version)
+	e.one("gespann_healthy", "gauge", "Whether /healthz says ok.", flag(healthy))
+	e.one("gespann_start_time_seconds", "gauge", "When the coordinator started, since 1970.",
+		float64(v.Started.UnixMilli())/1000)
+}
+
+// workerStates are all that a worker may be in.
+var workerStates = []string{"idle", "opening", "compute", "wait", "silent"}
+
+func (e *exposition) workers(all []server.WorkerView) {
+	byState := map[string]int{}
+	for _, w := range all {
+		byState[w.State]++
+	}
+	e.begin("gespann_workers", "gauge", "Workers that are connected, by state.")
+	for _, state := range workerStates {
+		e.add(float64(byState[state]), "state", state)
+	}
+	e.begin("gespann_worker_info", "gauge", "What a worker is; always 1.")
+	for _, w := range all {
+		e.add(1, "id", w.ID, "worker", w.Name, "address", w.Address, "backend", w.Backend,
+			"device", w.Device, "version", w.Version)
+	}
+	each := func(name, kind, help string, value func(server.WorkerView) float64) {
+		e.begin(name, kind, help)
+		for _, w := range all {
+			e.add(value(w), "id", w.ID, "worker", w.Name)
+		}
+	}
+	each("gespann_worker_rows_total", "counter", "Rows trained on since the worker joined its job.",
+		func(w server.WorkerView) float64 { return float64(w.Rows) })
+	each("gespann_worker_rows_per_second", "gauge", "Speed of a worker over the last seconds.",
+		func(w server.WorkerView) float64 { return w.RowsPerSecond })
+	each("gespann_worker_sent_bytes_total", "counter", "Tensors sent since the worker joined its job.",
+		func(w server.WorkerView) float64 { return float64(w.Sent) })
+	each("gespann_worker_received_bytes_total", "counter", "Tensors received since the worker joined its job.",
+		func(w server.WorkerView) float64 { return float64(w.Received) })
+	each("gespann_worker_silence_seconds", "gauge", "Time since the latest message of a worker.",
+		func(w server.WorkerView) float64 { return w.Heard })
+	e.begin("gespann_worker_seconds_total", "counter",
+		"Time of a worker since it joined its job: computing, waiting for others, moving tensors.")
+	for _, w := range all {
+		e.add(w.Compute*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "compute")
+		e.add(w.Wait*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "wait")
+		e.add(w.Comm*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "communication")
+	}
+}
+
+// jobStates are all that a job may be in.
+var jobStates = []string{wire.JobQueued, wire.JobStarting, wire.JobWaiting, wire.JobRunning,
+	wire.JobPaused, wire.JobDone, wire.JobFailed, wire.JobCancelled, wire.JobLost}
+
+func (e *exposition) jobs(all []server.JobView) {
+	byState := map[string]int{}
+	var active []server.JobView
+	for _, j := range all {
+		byState[j.State]++
+		if j.State != wire.JobQueued && !wire.Ended(j.State) {
+			active = append(active, j)
+		}
+	}
+	e.begin("gespann_jobs", "gauge", "Jobs that the coordinator knows, by state.")
+	for _, state := range jobStates {
+		e.add(float64(byState[state]), "state", state)
+	}
+	e.one("gespann_queue_length", "gauge", "Submitted jobs that wait for their turn.",
+		float64(byState[wire.JobQueued]))
+	each := func(name, kind, help string, value func(server.JobView) float64) {
+		e.begin(name, kind, help)
+		for _, j := range active {
+			e.add(value(j), "job", j.ID)
+		}
+	}
+	each("gespann_job_progress_ratio", "gauge", "Share of a job that is done, 0 to 1.",
+		func(j server.JobView) float64 { return j.Progress })
+	each("gespann_job_epoch", "gauge", "Epoch of a job, counted from 1.",
+		func(j server.JobView) float64 { return float64(j.Epoch) })
+	each("gespann_job_steps_total", "counter", "Optimiser steps of a job.",
+		func(j server.JobView) float64 { return float64(j.Done) })
+	each("gespann_job_rows_per_second", "gauge", "Speed of a job, all workers together.",
+		func(j server.JobView) float64 { return j.RowsPerSecond })
+	each("gespann_job_workers", "gauge", "Workers that take part in a job.",
+		func(j server.JobView) float64 { return float64(j.Workers) })
+	e.values(active)
+}
+
+// values tells losses and metrics.
+func (e *exposition) values(active []server.JobView) {
+	e.begin("gespann_job_loss", "gauge", "Latest loss of a job, by split.")
+	for _, j := range active {
+		for _, s := range []struct{ name, split string }{
+			{"loss", "training"}, {"val_loss", "validation"}, {"test_loss", "test"},
+		} {
+			if v, ok := j.Latest[s.name]; ok {
+				e.add(float64(v), "job", j.ID, "split", s.split)
+			}
+		}
+	}
+	e.begin("gespann_job_metric", "gauge", "Latest metrics of a job, by name.")
+	for _, j := range active {
+		m := jobModel{JobView: &j}
+		for _, v := range m.Values() {
+			if !slices.Contains([]string{"loss", "val_loss", "test_loss"}, v.Name) {
+				e.add(float64(v.Value), "job", j.ID, "metric", v.Name)
+			}
+		}
+	}
+}
+
+func (e *exposition) totals(t server.Totals) {
+	for _, c := range []struct {
+		name, help string
+		v          int64
+	}{
+		{"gespann_rows_total", "Rows trained on, by all jobs.", t.Rows},
+		{"gespann_commits_total", "Results of workers merged into a center.", t.Commits},
+		{"gespann_beats_total", "Signs of life from workers.", t.Beats},
+		{"gespann_messages_total", "Messages from workers, signs of life included.", t.Messages},
+		{"gespann_tensor_received_bytes_total", "Tensors that came to the coordinator.", t.TensorBytesIn},
+		{"gespann_tensor_sent_bytes_total", "Tensors that the coordinator sent.", t.TensorBytesOut},
+		{"gespann_workers_joined_total", "Workers that connected.", t.WorkersJoined},
+		{"gespann_workers_lost_total", "Workers whose connection ended.", t.WorkersLost},
+	} {
+		e.one(c.name, "counter", c.help, float64(c.v))
+	}
+	e.begin("gespann_jobs_ended_total", "counter", "Jobs that ended, by how.")
+	e.add(float64(t.JobsDone), "state", wire.JobDone)
+	e.add(float64(t.JobsFailed), "state", wire.JobFailed)
+	e.add(float64(t.JobsCancelled), "state", wire.JobCancelled)
+}
+
+func (e *exposition) process() {
+	e.one("go_goroutines", "gauge", "Goroutines of the process.", float64(runtime.NumGoroutine()))
+	if size, ok := residentBytes(); ok {
+		e.one("process_resident_memory_bytes", "gauge", "Memory of the process.", float64(size))
+	}
+}
+
+// residentBytes returns the memory of this process, where the system tells.
+func residentBytes() (int64, bool) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, false
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0, false
+	}
+	return resident * int64(os.Getpagesize()), true
+}

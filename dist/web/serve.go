@@ -1,0 +1,65 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Bounds of what strangers may take of a coordinator.
+const (
+	maxConns      = 256
+	maxHeader     = 16 << 10 // bytes
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 20 * time.Second // streams extend theirs with each event
+	idleTimeout   = time.Minute
+	closeTimeout  = 2 * time.Second
+)
+
+// Serve listens on an address such as "localhost:8080" and answers requests until
+// ctx ends, when it returns nil; nothing of it is left running then. An address
+// without a host, such as ":8080", is that of every network that this machine is
+// on: whoever reaches it there can read the page.
+func Serve(ctx context.Context, addr string, handler http.Handler) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return ServeOn(ctx, l, handler)
+}
+
+// ServeOn is Serve on a listener, which it closes.
+func ServeOn(ctx context.Context, l net.Listener, handler http.Handler) error {
+	streams, end := context.WithCancel(ctx)
+	defer end()
+	srv := &http.Server{
+		Handler:           handler,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		BaseContext:       func(net.Listener) context.Context { return streams },
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(netutil.LimitListener(l, maxConns)) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, srv.Close())
+	case <-ctx.Done():
+	}
+	end()
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	err := srv.Shutdown(late)
+	if err != nil { // someone reads slowly
+		err = srv.Close()
+	}
+	<-failed // http.ErrServerClosed
+	return err
+}
