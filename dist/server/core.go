@@ -1,9 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -31,7 +35,9 @@ type worker struct {
 	open  string // job that it was told to open
 	job   string // job that it has opened
 	phase string
+	beat  wire.Beat // the latest
 	heard time.Duration
+	bytes time.Time // when the latest came, as far as they were signs of life
 	// allowed is how many bytes of tensors a frame may have.
 	allowed int64
 	cost    wire.Cost // of its job
@@ -82,6 +88,7 @@ func (c *core) loop() {
 func (c *core) clock() { c.now = max(c.now, c.o.Now().Sub(c.started)) }
 
 func (c *core) tick() {
+	c.listen()
 	c.step(coord.Tick{})
 	c.ticks++
 	if c.ticks%4 == 0 {
@@ -91,6 +98,23 @@ func (c *core) tick() {
 		c.record(j, false)
 	}
 	c.publish()
+}
+
+// listen takes bytes of a long frame for signs of life: the worker's beats wait
+// behind it. The latest of them stands for those.
+func (c *core) listen() {
+	for _, w := range slices.SortedFunc(maps.Values(c.workers), func(a, b *worker) int {
+		return cmp.Compare(a.hello.ID, b.hello.ID)
+	}) {
+		h, ok := w.conn.(dist.Hearing)
+		if !ok || c.now-w.heard < silent {
+			continue
+		}
+		if at := h.Heard(); at.After(w.bytes) {
+			w.bytes = at
+			c.step(coord.FromWorker{ID: w.hello.ID, Msg: &w.beat})
+		}
+	}
 }
 
 // end says good-bye to everyone.
@@ -177,7 +201,7 @@ func (c *core) fromWorker(in incoming) {
 	}
 	c.totals.Messages++
 	c.totals.TensorBytesIn += 4 * int64(len(in.frame.Floats))
-	w.heard = c.now
+	w.heard, w.bytes = c.now, c.o.Now()
 	c.observe(w, in.frame.Message)
 	if err := c.take(w.open, in.frame); err != nil {
 		w.finish(&wire.Dismiss{Reason: err.Error()})
@@ -227,6 +251,7 @@ func (c *core) observe(w *worker, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Beat:
 		c.totals.Beats++
+		w.beat = *m
 		w.phase = m.Phase
 		c.cost(w, m.Cost)
 	case *wire.Ran:
