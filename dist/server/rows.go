@@ -70,40 +70,57 @@ func (r *rows) complete() bool {
 	return r.done && r.err == nil
 }
 
-// add takes a frame of the driver.
+// add takes a frame of the driver, one at a time. The lock is not held while the
+// disk is at work.
 func (r *rows) add(m *wire.Rows, bytes []byte) error {
+	p, err := r.take(m, bytes)
+	if err == nil && p.bytes == nil && p.size > 0 {
+		_, err = r.file.WriteAt(bytes, p.offset)
+		if err != nil {
+			err = fmt.Errorf("rows: %d of %d bytes are kept: %w", p.offset, r.want, err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil {
-		r.err = r.take(m, bytes)
+		r.err = err
+	}
+	if r.err == nil {
+		if p.size > 0 {
+			r.pieces = append(r.pieces, p)
+		}
+		r.done = m.Last
 	}
 	close(r.changed)
 	r.changed = make(chan struct{})
 	return r.err
 }
 
-func (r *rows) take(m *wire.Rows, bytes []byte) error {
-	if !r.asked || r.done {
-		return errors.New("rows: nobody asked for more")
+// take checks a frame, and says where its bytes go.
+func (r *rows) take(m *wire.Rows, bytes []byte) (piece, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.err != nil:
+		return piece{}, r.err
+	case !r.asked || r.done:
+		return piece{}, errors.New("rows: nobody asked for more")
+	case len(r.pieces) > int(r.want/minPiece)+16:
+		return piece{}, fmt.Errorf("rows: got %d pieces for %d bytes", len(r.pieces), r.got)
 	}
 	if r.layout == nil {
 		if err := r.begin(m); err != nil {
-			return err
+			return piece{}, err
 		}
 	}
+	p := piece{size: len(bytes), offset: r.got}
 	if r.got += int64(len(bytes)); r.got > r.want || m.Last && r.got != r.want {
-		return fmt.Errorf("rows: got %d bytes, want %d", r.got, r.want)
+		return piece{}, fmt.Errorf("rows: got %d bytes, want %d", r.got, r.want)
 	}
-	if len(r.pieces) > int(r.want/minPiece)+16 {
-		return fmt.Errorf("rows: got %d pieces for %d bytes", len(r.pieces), r.got)
+	if r.file == nil {
+		p.bytes = bytes
 	}
-	if len(bytes) > 0 {
-		if err := r.store(bytes); err != nil {
-			return err
-		}
-	}
-	r.done = m.Last
-	return nil
+	return p, nil
 }
 
 func (r *rows) begin(m *wire.Rows) error {
@@ -124,20 +141,6 @@ func (r *rows) begin(m *wire.Rows) error {
 		err = os.Remove(r.file.Name())
 	}
 	return err
-}
-
-func (r *rows) store(bytes []byte) error {
-	p := piece{size: len(bytes)}
-	if r.file == nil {
-		p.bytes = bytes
-	} else {
-		p.offset = r.got - int64(len(bytes))
-		if _, err := r.file.WriteAt(bytes, p.offset); err != nil {
-			return fmt.Errorf("rows: %d of %d bytes are kept: %w", p.offset, r.want, err)
-		}
-	}
-	r.pieces = append(r.pieces, p)
-	return nil
 }
 
 // stream sends the rows, waiting for those that are not there yet.

@@ -191,6 +191,12 @@ func (s *Server) setState(id, state, reason string) {
 
 // Submit queues a job. When it returns, the job is on disk.
 func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
+		return wire.JobStatus{}, errClosing
+	}
 	if s.o.RunJob == nil {
 		return wire.JobStatus{}, jobs.ErrNoFolder
 	}

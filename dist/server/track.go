@@ -33,7 +33,13 @@ type track struct {
 }
 
 func newTrack(curve *jobs.Curve, epochs int) *track {
-	return &track{curve: curve.Clone(), epochs: epochs, latest: map[string]wire.Value{}}
+	t := &track{curve: curve.Clone(), epochs: epochs, latest: map[string]wire.Value{}}
+	for _, series := range [][]jobs.Point{curve.Train, curve.Validation} {
+		if n := len(series); n > 0 {
+			t.done = max(t.done, series[n-1].Step)
+		}
+	}
+	return t
 }
 
 // train begins a span.

@@ -33,6 +33,7 @@ var walls = []struct {
 	{imports: module + "backend/cuda", only: []string{"backend/cuda", "cmd", "kernels/emulator"}, why: "backends are reached through the registry"},
 	{imports: "gorgonia.org/cu", only: []string{"backend/cuda"}, why: "it ends the process where there is no driver"},
 	{imports: "google.golang.org/grpc", only: []string{"dist/rpc"}, why: "the rest of a cluster knows connections, not what carries them"},
+	{imports: "net", never: []string{"dist/coord", "dist/server", "dist/strategy"}, why: "connections come from outside"},
 	{imports: module + "model", never: []string{"backend", "dist", "internal/data/*.go", "internal/checkpoint"}, why: "backends know programs, not layers"},
 	{imports: module + "internal/train", only: []string{"cmd", "bench", "internal/train"}, why: "the loop is the top of the library"},
 }

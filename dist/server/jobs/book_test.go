@@ -104,12 +104,31 @@ func TestRestart(t *testing.T) {
 	if text, _ := io.ReadAll(f); !strings.HasSuffix(string(text), " a line\n") {
 		t.Errorf("log: got %q", text)
 	}
+	if err := b.Flush(false); err != nil {
+		t.Fatal(err)
+	}
 	next, _ := b.Next()
 	if next.ID != ids["running"] || next.Epochs != 3 {
 		t.Errorf("next: got %+v, want %s with 3 epochs", next, ids["running"])
 	}
 	if r, _ := b.Find(submit(t, b, "new")); r.Position != 5 || r.Order <= next.Order {
 		t.Errorf("a new job: got %+v, want place 5", r)
+	}
+}
+
+// TestLost lets a driver stay away over two restarts.
+func TestLost(t *testing.T) {
+	folder := t.TempDir()
+	for i, want := range []string{"x waiting", "x lost", "x failed", "x failed"} {
+		b := open(t, folder)
+		if i == 0 {
+			b.Attach("x", "x")
+		}
+		check(t, fmt.Sprint("life ", i), list(b), want)
+		if err := b.Flush(false); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
 	}
 }
 

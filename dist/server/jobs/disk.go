@@ -113,8 +113,9 @@ func (b *Book) read(warn func(error)) error {
 			warn(err)
 			continue
 		}
-		r.revive()
-		b.entries[r.ID] = &entry{Record: r, created: true}
+		was := r.State
+		r.revive(b.now())
+		b.entries[r.ID] = &entry{Record: r, created: true, dirty: r.State != was}
 		b.order = max(b.order, r.Order)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/wire"
@@ -75,7 +76,7 @@ func cutName(name string) string {
 
 // revive puts a record that was read from disk into the state that it has after
 // the coordinator was restarted.
-func (r *Record) revive() {
+func (r *Record) revive(now time.Time) {
 	r.Position, r.Workers, r.RowsPerSecond = 0, 0, 0
 	switch {
 	case wire.Ended(r.State):
@@ -83,6 +84,8 @@ func (r *Record) revive() {
 		r.State, r.Reason = wire.JobCancelled, ""
 	case r.Submitted && r.State != wire.JobQueued:
 		r.State, r.Reason = wire.JobQueued, "the coordinator was restarted"
+	case r.State == wire.JobLost: // for the second time
+		r.State, r.Reason, r.Ended = wire.JobFailed, "its driver has not come back", now
 	case !r.Submitted:
 		r.State, r.Reason = wire.JobLost, "the coordinator was restarted, and the driver has not come back"
 	}
