@@ -27,6 +27,20 @@ KERNEL(act_grad, threads, float* dx, const float* ref, const float* dy, i64 n, i
   map2(dx, ref, dy, n, [&](float r, float d, i64) { return d * derivative(act, alpha, r); });
 }
 
+// logit -- op Logit
+//   x = log max(p, 2^-126) - alpha * log max(1 - p, 2^-24)
+// shapes   p, x f32 [n]
+// aliasing x may be p
+// launch, sums, repeat  as activation
+// error    a few units in the last place of max(1, |x|)
+// cost     8n bytes: memory bound
+// source   as ir.Logit
+KERNEL(logit, threads, float* x, const float* p, i64 n, float alpha) {
+  map1(x, p, n, [&](float v, i64) {
+    return logf(max_nan(v, 0x1p-126f)) - alpha * logf(max_nan(1.0f - v, 0x1p-24f));
+  });
+}
+
 // add -- op Add
 //   y = act(a + b)
 // shapes   all f32 [n]

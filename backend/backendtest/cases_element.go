@@ -28,6 +28,7 @@ func elementCases() map[ir.Op][]opCase {
 				in:    []arg{normal(shape...), number(i * 7e8)}, tol: exactly})
 		}
 	}
+	cases[ir.Logit] = logitCases()
 	cases[ir.Dropout] = append(cases[ir.Dropout], opCase{name: "negative tick",
 		attrs: ir.Attrs{Rate: 0.3, Seed: 3}, in: []arg{normal(33), number(-5)}, tol: exactly})
 	cases[ir.Concat] = concatCases()
@@ -70,6 +71,22 @@ func actRef(a ir.Attrs, shape ...int) arg {
 			return 3 * x
 		}
 	}}
+}
+
+// logitCases have probabilities, and what lies at the bounds and beyond.
+func logitCases() []opCase {
+	tol := tolerance{rel: 1e-6, abs: 1e-6, why: "1−p errs by 2⁻²⁵ where p is small; each log by an ulp of its value"}
+	var cases []opCase
+	for _, shape := range shapes {
+		for alpha := range 2 {
+			cases = append(cases,
+				opCase{name: fmt.Sprint(text(shape), "/", alpha), attrs: ir.Attrs{Alpha: float64(alpha)},
+					in: []arg{positive(shape...)}, tol: tol},
+				opCase{name: fmt.Sprint(text(shape), "/", alpha, "/bounds"), attrs: ir.Attrs{Alpha: float64(alpha)},
+					in: []arg{grid(shape...)}, tol: tol})
+		}
+	}
+	return cases
 }
 
 func concatCases() []opCase {

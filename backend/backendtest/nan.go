@@ -11,7 +11,7 @@ import (
 // nanOps are the ops between inputs and loss. If one of them swallowed a NaN, a
 // broken run could go on with a loss that looks well.
 var nanOps = []ir.Op{
-	ir.MatMul, ir.Conv2D, ir.BiasAdd, ir.Activation, ir.Softmax, ir.Add, ir.Concat, ir.MaxPool,
+	ir.MatMul, ir.Conv2D, ir.BiasAdd, ir.Activation, ir.Softmax, ir.Logit, ir.Add, ir.Concat, ir.MaxPool,
 	ir.AvgPool, ir.BatchNorm, ir.BatchNormInfer, ir.LayerNorm, ir.SoftmaxXent, ir.PointLoss,
 }
 

@@ -136,6 +136,7 @@ func (b *builder) elementwise() {
 	b.op(ir.BiasGrad, ir.Attrs{}, dy)
 	b.op(ir.Dropout, ir.Attrs{Rate: 0.4, Seed: 11}, x, tick)
 	b.op(ir.SoftmaxGrad, ir.Attrs{}, b.one(ir.Softmax, ir.Attrs{}, x), dy)
+	b.op(ir.Logit, ir.Attrs{Alpha: 1}, x)
 	b.op(ir.Concat, ir.Attrs{Axis: 1}, x, dy, b.float(350, 5))
 	b.op(ir.Slice, ir.Attrs{Axis: 1, Start: 3, Count: 50}, x)
 	ids := b.value(ir.Int, 70, 13)

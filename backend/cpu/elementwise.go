@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"github.com/gespann/gespann/backend/cpu/vec"
 	"github.com/gespann/gespann/backend/ir"
 )
@@ -39,6 +41,18 @@ func actGrad(c *call) step {
 	act, alpha := c.ins.Attrs.Act, float32(c.ins.Attrs.Alpha)
 	return c.each(len(dx), func(lo, hi int) {
 		vec.ActGrad(act, alpha, dx[lo:hi], ref[lo:hi], dy[lo:hi])
+	})
+}
+
+// logit -- op Logit: x = log max(p, 2⁻¹²⁶) − Alpha·log max(1−p, 2⁻²⁴)
+func logit(c *call) step {
+	x, p := c.out(0), c.in(0)
+	alpha := c.ins.Attrs.Alpha
+	return c.each(len(x), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			v := float64(p[i])
+			x[i] = float32(math.Log(max(v, 0x1p-126)) - float64(alpha*math.Log(max(1-v, 0x1p-24))))
+		}
 	})
 }
 

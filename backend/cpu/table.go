@@ -15,6 +15,7 @@ var kernels = [ir.NumOps]func(c *call) step{
 	ir.ActGrad:     actGrad,
 	ir.Softmax:     softmax,
 	ir.SoftmaxGrad: softmaxGrad,
+	ir.Logit:       logit,
 	ir.Dropout:     dropout,
 	ir.Add:         add,
 	ir.Concat:      concat,

@@ -8,6 +8,12 @@ func inferUnary(c *check, a *Attrs) []Value {
 	return floats(x)
 }
 
+func inferLogit(c *check, a *Attrs) []Value {
+	p := c.take("p", Float, anyRank)
+	c.want(a.Alpha == 0 || a.Alpha == 1, "alpha is %v, want 0 or 1", a.Alpha)
+	return floats(p)
+}
+
 func inferBiasAdd(c *check, _ *Attrs) []Value {
 	x := c.take("x", Float, anyRank)
 	c.shaped("b", Float, last(x))

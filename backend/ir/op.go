@@ -42,6 +42,12 @@ const (
 	Softmax
 	// SoftmaxGrad: y, dy -> dx = y·(dy − Σ_c dy·y).
 	SoftmaxGrad
+	// Logit: p -> x, what softmax (Alpha 0) or sigmoid (Alpha 1) makes p of, but for
+	// a constant.
+	//	x = log max(p, 2⁻¹²⁶) − Alpha·log max(1−p, 2⁻²⁴)
+	// The bounds are the least normal float32, and the least that is left of 1 there;
+	// so x is finite. It has no gradient. Alpha.
+	Logit
 	// Dropout: x, tick int[1] -> y[i] = x[i]·s if Keep(Seed,tick,i) else 0, with
 	// s = 1/(1−Rate) rounded to the element type. Its gradient is the same op on
 	// dy. Rate, Seed.

@@ -33,6 +33,7 @@ var ops = [NumOps]opRow{
 	ActGrad:     {name: "act_grad", infer: inferActGrad, reads: readsAct},
 	Softmax:     {name: "softmax", infer: inferUnary},
 	SoftmaxGrad: {name: "softmax_grad", infer: inferSoftmaxGrad},
+	Logit:       {name: "logit", infer: inferLogit, reads: 1 << fAlpha},
 	Dropout:     {name: "dropout", infer: inferDropout, reads: 1<<fRate | 1<<fSeed},
 	Add:         {name: "add", infer: inferAdd, reads: readsAct},
 	Concat:      {name: "concat", infer: inferConcat, reads: 1 << fAxis},

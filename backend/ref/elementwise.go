@@ -87,6 +87,14 @@ func actGrad[T Float](dx, ref, dy []T, a *ir.Attrs) {
 	}
 }
 
+// logit computes x = log max(p, 2⁻¹²⁶) − Alpha·log max(1−p, 2⁻²⁴).
+func logit[T Float](x, p []T, a *ir.Attrs) {
+	for i := range x {
+		v := float64(p[i])
+		x[i] = T(math.Log(max(v, 0x1p-126)) - a.Alpha*math.Log(max(1-v, 0x1p-24)))
+	}
+}
+
 // add computes y = act(a + b).
 func add[T Float](y, a, b []T, at *ir.Attrs) {
 	for i := range y {

@@ -130,6 +130,8 @@ func (c call[T]) plain() {
 	case ir.SoftmaxGrad:
 		rows, cols := ir.Rows(c.shape(0))
 		softmaxGrad(c.out(0), c.in(0), c.in(1), rows, cols)
+	case ir.Logit:
+		logit(c.out(0), c.in(0), a)
 	case ir.Dropout:
 		dropout(c.out(0), c.in(0), c.ints(1)[0], a)
 	case ir.Add:

@@ -95,7 +95,7 @@ var withoutGradient = map[ir.Op]string{
 	ir.SoftmaxGrad: "gradient", ir.Slice: "gradient", ir.MaxPoolGrad: "gradient", ir.AvgPoolGrad: "gradient",
 	ir.BatchNormGrad: "gradient", ir.LayerNormGrad: "gradient", ir.EmbeddingGrad: "gradient",
 	ir.SoftmaxXentGrad: "gradient", ir.PointLossGrad: "gradient",
-	ir.BatchNormInfer: "inference", ir.Metric: "metric",
+	ir.BatchNormInfer: "inference", ir.Logit: "inference", ir.Metric: "metric",
 	ir.Accumulate: "lowering", ir.ClipNorm: "update", ir.SGD: "update", ir.Adam: "update",
 	ir.RMSProp: "update", ir.Adagrad: "update", ir.EMA: "update",
 }

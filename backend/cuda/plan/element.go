@@ -26,6 +26,8 @@ func (b *builder) element() {
 	case ir.SoftmaxGrad:
 		rows, cols := ir.Rows(b.shape(0))
 		b.rows("softmax_grad", rows, cols, b.out(0), b.in(0), b.in(1), i64(rows), i32(cols))
+	case ir.Logit:
+		b.each("logit", n, b.out(0), b.in(0), i64(n), f32(a.Alpha))
 	case ir.Dropout:
 		b.each("dropout", n, b.out(0), b.in(0), b.in(1), i64(n), u64(a.Seed),
 			u32(ir.KeepThreshold(a.Rate)), f32(1/(1-a.Rate)))
