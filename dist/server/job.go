@@ -153,6 +153,9 @@ func (s *Server) recall(a *attachment) error {
 		if r.Submitted && !a.submitted {
 			return fmt.Errorf("job %s was submitted: its driver is in the coordinator", r.ID)
 		}
+		if a.submitted {
+			a.Job.Name = r.Name // the driver knows a folder
+		}
 		if curve, err := s.book.Curve(r.ID); err == nil {
 			a.curve = curve
 		}

@@ -182,7 +182,12 @@ func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time
 
 // setState writes a state to the book, and to disk if there is room.
 func (s *Server) setState(id, state, reason string) {
-	s.book.Update(id, func(r *jobs.Record) { r.State, r.Reason = state, reason })
+	s.book.Update(id, func(r *jobs.Record) {
+		r.State, r.Reason = state, reason
+		if !wire.Ended(state) { // nobody works on it now
+			r.Workers, r.RowsPerSecond = 0, 0
+		}
+	})
 	s.book.Flush(true) // what does not fit is tried again, and Err tells it
 	if wire.Ended(state) {
 		s.post(incoming{call: func(c *core) { c.totals.count(state); c.changed = true }})

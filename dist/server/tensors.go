@@ -299,5 +299,5 @@ func checkVars(vars []wire.Var, limit int64) (int64, error) {
 
 func tooLarge(v wire.Var, limit int64) error {
 	return fmt.Errorf("job: variable %.80s of shape %v: with those before it, more than the %d bytes "+
-		"that this coordinator takes\nhint: gespann coordinator --max-job sets the limit", v.Name, v.Shape, limit)
+		"that this coordinator takes", v.Name, v.Shape, limit)
 }

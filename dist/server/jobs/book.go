@@ -227,7 +227,7 @@ func (b *Book) Log(id, line string) {
 		e.dropped++
 		return
 	}
-	line = strings.TrimRight(line, "\n")
+	line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\n", "\n    ")
 	if len(line) > maxLine {
 		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
 	}
