@@ -26,7 +26,7 @@ import (
 // refused it (ErrRefused), or cannot be reached, or ctx ends. The connection lasts
 // until Close.
 func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, error) {
-	ch, err := dialChannel(ctx, address, t, channelOptions{what: "coordinator", window: connWindow, buffer: connBuffer})
+	ch, err := dialChannel(ctx, address, t, "coordinator", coordinatorLimits)
 	if err != nil {
 		return nil, err
 	}
@@ -78,17 +78,11 @@ type channel struct {
 	token string
 }
 
-type channelOptions struct {
-	what   string // the other side is called
-	window int32
-	buffer int
-}
-
-// dialChannel connects. Network and TLS are dealt with before gRPC gets the
-// connection, so that their errors are what they are.
-func dialChannel(ctx context.Context, address string, t Trust, o channelOptions) (*channel, error) {
-	who := o.what + " " + address
-	if err := t.permit(ctx, address, "dialling "+o.what); err != nil {
+// dialChannel connects to what. Network and TLS are dealt with before gRPC gets
+// the connection, so that their errors are what they are.
+func dialChannel(ctx context.Context, address string, t Trust, what string, lim limits) (*channel, error) {
+	who := what + " " + address
+	if err := t.permit(ctx, address, "dialling "+what); err != nil {
 		return nil, err
 	}
 	network, rest, err := split(address)
@@ -113,7 +107,7 @@ func dialChannel(ctx context.Context, address string, t Trust, o channelOptions)
 		raw, ch.token = secured, t.Certs.Token
 	}
 	ch.line = newLine(&witness{Conn: raw}, address)
-	ch.ClientConn, err = grpc.NewClient("passthrough:///"+o.what, ch.options(o)...)
+	ch.ClientConn, err = grpc.NewClient("passthrough:///gespann", ch.options(lim)...)
 	if err != nil {
 		raw.Close()
 		return nil, fmt.Errorf("%s: %w", who, err)
@@ -121,7 +115,7 @@ func dialChannel(ctx context.Context, address string, t Trust, o channelOptions)
 	return ch, nil
 }
 
-func (ch *channel) options(o channelOptions) []grpc.DialOption {
+func (ch *channel) options(lim limits) []grpc.DialOption {
 	var once sync.Once
 	dial := func(context.Context, string) (net.Conn, error) {
 		var c net.Conn
@@ -135,8 +129,8 @@ func (ch *channel) options(o channelOptions) []grpc.DialOption {
 		grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}),
 			grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-		grpc.WithInitialWindowSize(o.window), grpc.WithInitialConnWindowSize(o.window),
-		grpc.WithReadBufferSize(o.buffer), grpc.WithWriteBufferSize(o.buffer),
+		grpc.WithInitialWindowSize(lim.window), grpc.WithInitialConnWindowSize(lim.window),
+		grpc.WithReadBufferSize(lim.buffer), grpc.WithWriteBufferSize(lim.buffer),
 		grpc.WithMaxHeaderListSize(maxHeaders), grpc.WithKeepaliveParams(clientPings),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(),
 		grpc.WithNoProxy(), grpc.WithIdleTimeout(0),

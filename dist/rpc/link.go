@@ -10,7 +10,7 @@ import (
 )
 
 // A link is a dist.Link over a stream. Send waits when the other side has not
-// received peerWindow bytes.
+// received the last 16 MiB.
 type link struct {
 	stream
 	line   *line

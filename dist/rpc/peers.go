@@ -20,12 +20,10 @@ import (
 	"github.com/gespann/gespann/dist/wire"
 )
 
+var peerLimits = limits{conns: 256, streams: 64, window: 16 << 20, buffer: 1 << 20,
+	handshake: handshakeTime, idle: 5 * time.Minute}
+
 const (
-	// peerWindow is what a link holds unread.
-	peerWindow = 16 << 20
-	peerBuffer = 1 << 20
-	peerConns  = 256
-	peerIdle   = 5 * time.Minute
 	// peerTime is how long a link waits to be accepted, and maxPending how many.
 	peerTime   = 30 * time.Second
 	maxPending = 256
@@ -86,8 +84,7 @@ func NewPeers(opt PeerOptions) (*Peers, error) {
 		return nil, err
 	}
 	for _, l := range listeners {
-		e := &endpoint{trust: p.trust, listener: l, maxStreams: 64, window: peerWindow, buffer: peerBuffer,
-			idle: peerIdle, roles: map[Role]handler{peerRole: p.take}}
+		e := &endpoint{trust: p.trust, limits: peerLimits, listener: l, roles: map[Role]handler{peerRole: p.take}}
 		p.served.Go(func() { e.serve(ctx) }) // who needs the port learns that it is closed
 	}
 	return p, nil
@@ -110,7 +107,7 @@ func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*liste
 		addresses = append(addresses, tcp)
 	}
 	for _, address := range addresses {
-		l, err := listen(ctx, address, peerConns)
+		l, err := listen(ctx, address, peerLimits.conns)
 		if err != nil {
 			for _, open := range listeners {
 				open.Close()
@@ -342,8 +339,7 @@ func (p *Peers) dial(ctx context.Context, gen dist.Generation, to, address strin
 		}
 		p.forget(address, ch)
 	}
-	ch, err := dialChannel(ctx, address, p.trust,
-		channelOptions{what: "worker " + to, window: peerWindow, buffer: peerBuffer})
+	ch, err := dialChannel(ctx, address, p.trust, "worker "+to, peerLimits)
 	if err != nil {
 		return nil, err
 	}

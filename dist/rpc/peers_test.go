@@ -188,7 +188,7 @@ func TestLinkCloseFull(t *testing.T) {
 			noLeak(t)
 			a, b, member := connect(t)
 			to, _ := linked(t, a, b, member, 1)
-			memory := noise(2*peerWindow, 0)
+			memory := noise(2*int(peerLimits.window), 0)
 			ended := make(chan error, 1)
 			go func() { ended <- to.Send(memory) }()
 			select {

@@ -17,8 +17,11 @@ package rpc
 
 import (
 	"errors"
+	"io"
+	"os"
 	"time"
 
+	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/gespann/gespann/dist/rpc/certs"
@@ -66,10 +69,7 @@ const (
 
 // How long what may take.
 const (
-	handshakeTime = 5 * time.Second  // TLS and the preface of HTTP/2
-	firstTime     = 10 * time.Second // until a stream has its first frame
-	silentTime    = 10 * time.Second // a connection without streams
-	lingerTime    = 5 * time.Second  // until the last frames have left, on the side that serves
+	handshakeTime = 5 * time.Second // to connect, and to open a stream
 	// closeTime is how long Close waits for the other side, linkTime the same for
 	// links, whose group is broken then, and deadTime how long gRPC may still read
 	// memory after its connection was closed.
@@ -78,14 +78,23 @@ const (
 	deadTime  = 50 * time.Millisecond
 )
 
-// Bounds of headers and connections.
-const (
-	maxHeaders = 16 << 10
-	maxConns   = 512
-	// connWindow is what a stream of a coordinator holds unread.
-	connWindow = 1 << 20
-	connBuffer = 128 << 10 // of a connection, for reading and for writing
-)
+// limits bound what a port gives to whoever comes.
+type limits struct {
+	conns     int           // at a time
+	streams   uint32        // of a connection
+	window    int32         // bytes of a stream that wait unread
+	buffer    int           // of a connection, for reading and for writing
+	handshake time.Duration // TLS and the preface of HTTP/2
+	first     time.Duration // until a stream has its first frame
+	idle      time.Duration // a connection without streams
+	linger    time.Duration // a connection whose stream has ended: the last frames leave
+}
+
+var coordinatorLimits = limits{conns: 512, streams: 2, window: 1 << 20, buffer: 128 << 10,
+	handshake: handshakeTime, first: 10 * time.Second, idle: 10 * time.Second,
+	linger: 5 * time.Second}
+
+const maxHeaders = 16 << 10
 
 // Both sides see within seconds that a link is cut: the one that serves asks
 // after two seconds of silence; the one that dials has the kernel give up on bytes
@@ -95,6 +104,13 @@ var (
 	clientPings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}
 	pingsOK     = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
 )
+
+func init() {
+	// gRPC prints what strangers do wrong. Errors that matter come back to callers.
+	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
+		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	}
+}
 
 // Metadata of a stream.
 const (

@@ -40,17 +40,22 @@ type Handler struct {
 // A Server listens.
 type Server struct {
 	opt      Options
+	limits   limits
 	listener *listener
 	address  string
 }
 
 // Listen opens the port. Serve or Close must follow.
 func Listen(opt Options) (*Server, error) {
+	return listenWithin(opt, coordinatorLimits)
+}
+
+func listenWithin(opt Options, lim limits) (*Server, error) {
 	ctx := context.Background()
 	if err := opt.permit(ctx, opt.Listen, "listening on"); err != nil {
 		return nil, err
 	}
-	l, err := listen(ctx, opt.Listen, maxConns)
+	l, err := listen(ctx, opt.Listen, lim.conns)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func Listen(opt Options) (*Server, error) {
 	if l.name == "" {
 		address = l.Addr().String()
 	}
-	return &Server{opt: opt, listener: l, address: address}, nil
+	return &Server{opt: opt, limits: lim, listener: l, address: address}, nil
 }
 
 // Addr returns the address that it listens on: with the port that was chosen.
@@ -81,8 +86,7 @@ func Serve(ctx context.Context, opt Options, h Handler) error {
 // second longer are cut off. It returns nil when the context has ended.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
 	roles := map[Role]func(context.Context, dist.Conn) error{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
-	e := &endpoint{trust: s.opt.Trust, listener: s.listener, maxStreams: 2,
-		window: connWindow, buffer: connBuffer, idle: silentTime, roles: map[Role]handler{}}
+	e := &endpoint{trust: s.opt.Trust, limits: s.limits, listener: s.listener, roles: map[Role]handler{}}
 	for role, f := range roles {
 		if f != nil {
 			e.roles[role] = s.accept(e, role, f)
@@ -100,8 +104,8 @@ func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Con
 		c := newConn(stream, l, l.name, sources[role])
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
-		c.silence = time.AfterFunc(firstTime, func() { c.Close() })
-		defer l.endBy(lingerTime)
+		c.silence = time.AfterFunc(s.limits.first, func() { c.Close() })
+		defer l.endBy(s.limits.linger)
 		done := make(chan error, 1)
 		go func() { done <- f(ctx, c) }()
 		var err error
@@ -132,14 +136,11 @@ type handler func(ctx context.Context, s grpc.ServerStream, l *line) error
 
 // An endpoint is a gRPC server on one port.
 type endpoint struct {
-	trust      Trust
-	listener   *listener
-	maxStreams uint32 // per connection
-	window     int32  // bytes of a stream that wait unread
-	buffer     int
-	idle       time.Duration
-	roles      map[Role]handler
-	running    sync.WaitGroup // handlers whose streams have ended
+	trust Trust
+	limits
+	listener *listener
+	roles    map[Role]handler
+	running  sync.WaitGroup // handlers whose streams have ended
 }
 
 func (e *endpoint) serve(ctx context.Context) error {
@@ -185,10 +186,10 @@ func (e *endpoint) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(e.maxStreams), grpc.MaxHeaderListSize(maxHeaders),
-		grpc.InitialWindowSize(e.window), grpc.InitialConnWindowSize(e.window * int32(min(e.maxStreams, 4))),
+		grpc.MaxConcurrentStreams(e.streams), grpc.MaxHeaderListSize(maxHeaders),
+		grpc.InitialWindowSize(e.window), grpc.InitialConnWindowSize(e.window * int32(min(e.streams, 4))),
 		grpc.ReadBufferSize(e.buffer), grpc.WriteBufferSize(e.buffer),
-		grpc.ConnectionTimeout(handshakeTime), grpc.KeepaliveParams(pings), grpc.KeepaliveEnforcementPolicy(pingsOK),
+		grpc.ConnectionTimeout(e.handshake), grpc.KeepaliveParams(pings), grpc.KeepaliveEnforcementPolicy(pingsOK),
 		grpc.InTapHandle(e.admit), grpc.WaitForHandlers(true),
 	}
 	if e.secure() {
@@ -209,10 +210,13 @@ func (e *endpoint) admit(ctx context.Context, info *tap.Info) (context.Context, 
 	}
 	// gRPC keeps a little memory for each stream that was refused.
 	if l, ok := lineOf(ctx); ok {
-		l.endBy(time.Second)
+		l.endBy(refusedTime)
 	}
 	return nil, err
 }
+
+// refusedTime is how long a connection lasts whose stream was refused.
+const refusedTime = time.Second
 
 func (e *endpoint) check(md metadata.MD) error {
 	if got := one(md, keyProtocol); got != strconv.Itoa(wire.Protocol) {
