@@ -181,6 +181,29 @@ func TestAbortEarly(t *testing.T) {
 	})
 }
 
+// TestFormAgain checks that another Form ends the group before it, which says
+// nothing more.
+func TestFormAgain(t *testing.T) {
+	both(t, func(t *testing.T, y *yard, job wire.Job) {
+		gate := newGate()
+		h := y.hireHooked(job, gate.in(1))
+		form(job, 1, h)
+		run(1, spanOf(job, 0, 0, stepsOf(job)), h)
+		<-gate.at
+		members := []wire.Member{{ID: h.hello.ID, Share: 1}, {ID: "late", Share: 1}}
+		h.tell(&wire.Form{Job: job.ID, Gen: 2, Members: members}) // waits for late
+		h.tell(&wire.Run{Gen: 2, Span: spanOf(job, 0, 0, 2)})
+		synctest.Wait()
+		close(gate.open)
+		form(job, 3, h)
+		run(3, spanOf(job, 0, 0, stepsOf(job)), h)
+		if m := answer[*wire.Ran](h); m.Gen != 3 {
+			t.Errorf("got %+v, want generation 3", m)
+		}
+		finish(t, job, h)
+	})
+}
+
 // TestPeerKilled checks that workers whose peer has gone name it, and go on
 // without.
 func TestPeerKilled(t *testing.T) {
@@ -382,6 +405,7 @@ func TestForms(t *testing.T) {
 		wants(&wire.Form{Job: job.ID, Gen: 1, Rank: 1, Members: me}, "rank 1 of 1 members is not this worker")
 		wants(&wire.Form{Job: job.ID, Gen: 1, Members: []wire.Member{{ID: "x", Share: 1}}}, "is not this worker")
 		wants(&wire.Form{Job: job.ID, Gen: 1, Members: []wire.Member{{ID: h.hello.ID}}}, "no share above 0")
+		wants(&wire.Form{Job: job.ID, Gen: 1, Members: []wire.Member{{ID: h.hello.ID, Share: maxShare + 1}}}, "got a share of")
 		wants(&wire.Run{Gen: 1, Span: spanOf(job, 0, 0, 1)}, "not a member of generation 1")
 		for _, c := range []struct {
 			span wire.Span

@@ -17,6 +17,9 @@ import (
 // to form at the same time.
 const formTimeout = 10 * time.Second
 
+// maxShare keeps rows·shares within 64 bits.
+const maxShare = 1 << 20
+
 // A group takes steps together with other workers: this one is number rank.
 type group struct {
 	*job
@@ -49,8 +52,8 @@ func (s *serving) form(t *task, m *wire.Form) error {
 	total := 0
 	for _, member := range m.Members {
 		g.shares = append(g.shares, member.Share)
-		if total += member.Share; member.Share < 0 {
-			return fmt.Errorf("form: got a share of %d, want ≥ 0", member.Share)
+		if total += member.Share; member.Share < 0 || member.Share > maxShare {
+			return fmt.Errorf("form: got a share of %d, want 0 to %d", member.Share, maxShare)
 		}
 	}
 	if total == 0 {

@@ -11,11 +11,12 @@ import (
 
 // TestSync checks that any number of workers comes to what one session comes to.
 func TestSync(t *testing.T) {
-	for _, accumulate := range []int{1, 2} {
+	for _, c := range [][2]int{{16, 1}, {16, 2}, {53, 1}} { // with 53, the last step has 1 row
 		for n := range 4 {
-			t.Run(fmt.Sprintf("accumulate %d, %d workers", accumulate, n+1), func(t *testing.T) {
+			t.Run(fmt.Sprintf("batch %d, accumulate %d, %d workers", c[0], c[1], n+1), func(t *testing.T) {
 				inYard(t, func(t *testing.T, y *yard) {
-					job := newJob(t, mlp, accumulate, 0)
+					job := newJob(t, mlp, c[1], 0)
+					job.BatchSize = c[0]
 					wantStats, want := alone(t, job, 2)
 					hands := y.crew(n+1, job)
 					form(job, 1, hands...)

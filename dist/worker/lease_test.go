@@ -108,6 +108,14 @@ func TestLease(t *testing.T) {
 		if m := answer[*wire.Failed](h); !strings.Contains(m.Err, "got tensors of 2 elements") {
 			t.Errorf("got %+v", m)
 		}
+
+		// Loaded anew, it knows no center.
+		h.tell(&wire.Load{Job: job.ID}, initial(t, job)...)
+		answer[*wire.Loaded](h)
+		h.tell(&wire.Lease{Job: job.ID, Lease: 9, Span: spanOf(job, 0, 0, 1)})
+		if m := answer[*wire.Failed](h); !strings.Contains(m.Err, "holds no variables") {
+			t.Errorf("got %+v", m)
+		}
 		h.leave()
 	})
 }
@@ -145,6 +153,25 @@ func commits(t *testing.T, h *hand, twin *twin, lease int, span wire.Span, p []f
 		c[i] += 0.001
 	}
 	return c
+}
+
+// TestLeaseHolds checks what a worker says that it holds after a lease: what it has
+// made alone is the run's only when nobody else trains.
+func TestLeaseHolds(t *testing.T) {
+	for strategy, at := range map[string]bool{"single": true, "averaging": false} {
+		inYard(t, func(t *testing.T, y *yard) {
+			job := leased(t, strategy, nil)
+			h := y.crew(1, job)[0]
+			h.tell(&wire.Lease{Job: job.ID, Lease: 1, Span: spanOf(job, 0, 0, 2), Load: true}, initial(t, job)[:modelLen(job)]...)
+			answer[*wire.Commit](h)
+			h.conn.Close()
+			h.meet()
+			if got := h.hello.At; (got != nil) != at || at && got.Done != 2 || h.hello.Job != job.ID {
+				t.Errorf("%s: got %+v, want a position: %v", strategy, h.hello, at)
+			}
+			h.leave()
+		})
+	}
 }
 
 // TestMember checks a lease of an ensemble: all variables come and go, and members
