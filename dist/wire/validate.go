@@ -99,9 +99,13 @@ func (s *Span) validate() error {
 	return nil
 }
 
+// maxSeconds bounds a time, so that sums of times are finite: 30 years.
+const maxSeconds = 1e9
+
 func (c *Cost) validate() error {
-	if c.Compute < 0 || c.Wait < 0 || c.Comm < 0 {
-		return fmt.Errorf("cost: got %v, %v and %v seconds, want ≥ 0", c.Compute, c.Wait, c.Comm)
+	fits := func(v float64) bool { return v >= 0 && v <= maxSeconds }
+	if !fits(c.Compute) || !fits(c.Wait) || !fits(c.Comm) {
+		return fmt.Errorf("cost: got %v, %v and %v seconds, want 0 to %v", c.Compute, c.Wait, c.Comm, float64(maxSeconds))
 	}
 	return first(between("rows", c.Rows, 0, math.MaxInt64), between("sent", c.Sent, 0, math.MaxInt64),
 		between("received", c.Received, 0, math.MaxInt64))
