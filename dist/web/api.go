@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/dist/server/jobs"
 )
 
 // staleAfter is how old a View may be before the coordinator counts as stuck.
@@ -82,6 +83,12 @@ func (s *site) apiJob(w http.ResponseWriter, r *http.Request) {
 	}
 	if log, err := s.src.LogTail(j.ID, maxTail); err == nil {
 		out.Log, _ = tail(log, maxTail)
+	}
+	if out.Curve != nil { // lists, also when they are empty
+		out.Curve = &jobs.Curve{
+			Train:      append([]jobs.Point{}, out.Curve.Train...),
+			Validation: append([]jobs.Point{}, out.Curve.Validation...),
+		}
 	}
 	s.json(w, http.StatusOK, out)
 }

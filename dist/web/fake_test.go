@@ -124,7 +124,6 @@ func runningView(share float64) *server.View {
 		someWorker("cora", "10.0.0.13:41886", "gpu", "NVIDIA H200", 4, share, 0.71),
 		someWorker("dora", "10.0.0.14:40222", "cpu", "Intel Xeon 6338", 4, share, 0.62),
 	}
-	v.Workers[2].RowsPerSecond *= 4
 	v.Workers[3].State = "silent"
 	v.Workers[3].Heard = 2.25
 	j := someJob("mnist-cnn-3fa1c0", "mnist-cnn", wire.JobRunning)
@@ -132,7 +131,7 @@ func runningView(share float64) *server.View {
 	epochs := share * 10
 	j.Epoch, j.Epochs, j.Steps = int(epochs)+1, 10, 422
 	j.Step, j.Done = int(422*(epochs-math.Floor(epochs))), int64(422*epochs)
-	j.Progress, j.RowsPerSecond, j.Strategy, j.Workers = share, 31240, "sync", 4
+	j.Progress, j.RowsPerSecond, j.Strategy, j.Workers = share, 13640, "sync", 4
 	j.Curve = someCurve(epochs)
 	j.Latest = map[string]wire.Value{}
 	if n := len(j.Curve.Train); n > 0 {
@@ -156,7 +155,7 @@ func someWorker(name, address, backend, device string, threads int, share, compu
 	return server.WorkerView{
 		ID: "id-" + name, Name: name, Address: address, Host: "host-" + name, Version: "v0.4.0",
 		Backend: backend, Device: device, Threads: threads, State: "compute", Job: "mnist-cnn-3fa1c0",
-		Since: noon.Add(-3 * time.Hour), Heard: 0.25, RowsPerSecond: 4000 + 500*compute + 300*math.Sin(40*share+compute*99),
+		Since: noon.Add(-3 * time.Hour), Heard: 0.25, RowsPerSecond: math.Round(4000 + 500*compute + 300*math.Sin(40*share+compute*99)),
 		Compute: compute, Wait: (1 - compute) * 0.375, Comm: (1 - compute) * 0.625, Seconds: 200 * share,
 		Rows: int64(900000 * share * compute), Sent: int64(2.1e9 * share), Received: int64(2.2e9 * share),
 	}
@@ -191,17 +190,18 @@ func endedJobs() []server.JobView {
 // someCurve is a training of so many epochs, always the same.
 func someCurve(epochs float64) *jobs.Curve {
 	random := rand.New(rand.NewPCG(1, 2))
-	c := &jobs.Curve{Train: []jobs.Point{}, Validation: []jobs.Point{}}
+	c := &jobs.Curve{}
+	round := func(v float64) wire.Value { return wire.Value(math.Round(v*1e4) / 1e4) }
 	const perEpoch = 20
 	for i := 1; float64(i) <= epochs*perEpoch; i++ {
 		at := float64(i) / perEpoch
 		loss := 0.06 + 2.1*math.Exp(-1.7*at) + 0.28*math.Exp(-at/3) + 0.02*random.NormFloat64()*math.Exp(-at/6)
 		c.AddTrain(jobs.Point{Step: int64(i * 21), Epoch: at, Rows: 2688, Values: map[string]wire.Value{
-			"loss": wire.Value(loss), "accuracy": wire.Value(1 - 0.28*loss - 0.004*random.Float64())}})
+			"loss": round(loss), "accuracy": round(1 - 0.28*loss - 0.004*random.Float64())}})
 		if i%perEpoch == 0 {
 			val := 0.08 + 1.4*math.Exp(-1.6*at) + 0.16*math.Exp(-at/2.5) + 0.006*random.NormFloat64()
 			c.AddValidation(jobs.Point{Step: int64(i * 21), Epoch: at, Rows: 6000, Values: map[string]wire.Value{
-				"loss": wire.Value(val), "accuracy": wire.Value(1 - 0.25*val)}})
+				"loss": round(val), "accuracy": round(1 - 0.25*val)}})
 		}
 	}
 	return c

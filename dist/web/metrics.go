@@ -75,7 +75,7 @@ func escape(text string) string { return escapes.Replace(strings.ToValidUTF8(tex
 // number formats a value; strconv's NaN and +Inf are those of the format.
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-func flag(v bool) float64 {
+func truth(v bool) float64 {
 	if v {
 		return 1
 	}
@@ -85,7 +85,7 @@ func flag(v bool) float64 {
 func (e *exposition) coordinator(v *server.View, healthy bool) {
 	e.begin("gespann_build_info", "gauge", "Version of the coordinator; always 1.")
 	e.add(1, "version", v.Version)
-	e.one("gespann_healthy", "gauge", "Whether /healthz says ok.", flag(healthy))
+	e.one("gespann_healthy", "gauge", "Whether /healthz says ok.", truth(healthy))
 	e.one("gespann_start_time_seconds", "gauge", "When the coordinator started, since 1970.",
 		float64(v.Started.UnixMilli())/1000)
 }
@@ -126,9 +126,10 @@ func (e *exposition) workers(all []server.WorkerView) {
 	e.begin("gespann_worker_seconds_total", "counter",
 		"Time of a worker since it joined its job: computing, waiting for others, moving tensors.")
 	for _, w := range all {
-		e.add(w.Compute*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "compute")
-		e.add(w.Wait*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "wait")
-		e.add(w.Comm*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "communication")
+		s := sharesOf(w.Compute, w.Wait, w.Comm)
+		e.add(s.Compute*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "compute")
+		e.add(s.Wait*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "wait")
+		e.add(s.Comm*w.Seconds, "id", w.ID, "worker", w.Name, "kind", "communication")
 	}
 }
 
