@@ -97,6 +97,10 @@ func TestLease(t *testing.T) {
 		center = commits(t, h, twin, 5, spanOf(job, 0, 0, 3), center)
 		twin.set(center)
 		h.tell(&wire.Merged{Job: job.ID, Lease: 5}, center...)
+		h.tell(&wire.Merged{Job: job.ID, Lease: 5}, center...)
+		if m := answer[*wire.Failed](h); m.Err != "merged: lease 5 was not committed" {
+			t.Errorf("merged twice: got %+v", m)
+		}
 		h.tell(&wire.Lease{Job: job.ID, Lease: 6, Span: spanOf(job, 0, 4, 7)})
 		center = commits(t, h, twin, 6, spanOf(job, 0, 4, 7), center)
 

@@ -77,7 +77,6 @@ func (s *serving) greet() error {
 	}
 	if s.held != nil {
 		hello.Job, hello.At = s.held.ID, s.held.position()
-		s.allow()
 	}
 	if err := s.send(hello, nil); err != nil {
 		return err

@@ -120,7 +120,7 @@ type worker struct {
 	Options
 	id      string
 	held    *job      // nil: no job is open
-	data    *data.Set // of the latest job: the next one may have the same
+	data    *data.Set // of the latest job, kept: the next one may have the same
 	digest  string    // of data
 	account account
 }
