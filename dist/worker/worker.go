@@ -6,10 +6,12 @@
 //	orders.go    how Abort, Stop and Close reach the one that works
 //	open.go      a job is opened: data, programs, backend
 //	job.go       the open job: its variables, and where in the run they are
-//	group.go     steps taken together; step.go one of them
+//	group.go     steps taken together: step.go one of them, table.go what it
+//	             measured, sums.go two ways to add gradients
 //	lease.go     steps taken alone
 //	evaluate.go  batches of a split
 //	account.go   where the time goes
+//	watchdog.go  notices that the coordinator is silent
 package worker
 
 import (
