@@ -37,6 +37,7 @@ type attachment struct {
 	wire.Attach
 	pattern   strategy.Pattern
 	center    strategy.Center
+	members   int // of an ensemble; 0: it is none
 	rows      *rows
 	curve     *jobs.Curve // so far
 	epochs    int
@@ -81,7 +82,7 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) e
 		}
 		p.job = a.Job.ID
 		all, _ := lengths(a.Job.Vars)
-		conn.Allow(max(4*int64(all), data.PieceBytes))
+		conn.Allow(max(4*int64(all)*int64(max(a.members, 1)), data.PieceBytes))
 		if !s.post(incoming{from: p, drive: a}) {
 			return errClosing
 		}
@@ -124,7 +125,8 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 	if err := jobs.CheckID(m.Job.ID); err != nil {
 		return nil, err
 	}
-	if _, err := checkVars(m.Job.Vars, s.o.MaxJob); err != nil {
+	bytes, err := checkVars(m.Job.Vars, s.o.MaxJob)
+	if err != nil {
 		return nil, err
 	}
 	params := strategy.ParamsOf(&m.Job)
@@ -134,6 +136,13 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 		return nil, err
 	}
 	a := &attachment{Attach: m, submitted: submitted != "", curve: &jobs.Curve{}, pattern: known.Pattern}
+	if known.Pattern == strategy.Members {
+		a.members = int(params.Named["members"])
+		if bytes > s.o.MaxJob/int64(a.members) {
+			return nil, fmt.Errorf("job: %d members of %d bytes each: more than the %d bytes that this coordinator takes",
+				a.members, bytes, s.o.MaxJob)
+		}
+	}
 	if known.NewCenter != nil {
 		a.center = known.NewCenter(params)
 	}
@@ -207,7 +216,7 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 
 func newJob(a *attachment) *job {
 	return &job{
-		tensors: newTensors(a.Job.Vars, a.pattern, a.center),
+		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
 		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
 		track: newTrack(a.curve, a.epochs), state: wire.JobWaiting,
 	}

@@ -20,12 +20,9 @@ type tensors struct {
 	center      strategy.Center // nil: the strategy has none
 	pool        *pool
 
-	base   *tensor // all variables, as last kept
-	merged *tensor // the center: parameters and states
-	// Of an ensemble, all variables of the members that have been trained; begun
-	// is what the others have.
-	members map[int]*tensor
-	begun   *tensor
+	base    *tensor   // all variables, as last kept; of an ensemble, the first member's
+	merged  *tensor   // the center: parameters and states
+	members []*tensor // of an ensemble, all variables of each; before Restore, nil
 
 	replies map[string]*tensor // by worker, for its latest commit
 	held    map[string]commit  // by worker, for the round
@@ -37,10 +34,12 @@ type commit struct {
 	steps int
 }
 
-func newTensors(vars []wire.Var, p strategy.Pattern, c strategy.Center) *tensors {
+// newTensors returns the tensors of a job with so many members: 0 unless it is an
+// ensemble.
+func newTensors(vars []wire.Var, p strategy.Pattern, c strategy.Center, members int) *tensors {
 	t := &tensors{
-		vars: vars, pattern: p, center: c, pool: &pool{},
-		members: map[int]*tensor{}, replies: map[string]*tensor{}, held: map[string]commit{},
+		vars: vars, pattern: p, center: c, pool: &pool{}, members: make([]*tensor, members),
+		replies: map[string]*tensor{}, held: map[string]commit{},
 	}
 	t.all, t.shared = lengths(vars)
 	return t
@@ -69,7 +68,9 @@ func size(v wire.Var) int {
 // expects returns how many numbers go with a message.
 func (t *tensors) expects(m wire.Message) int {
 	switch m.(type) {
-	case *wire.State, *wire.Restore:
+	case *wire.Restore:
+		return t.all * max(len(t.members), 1)
+	case *wire.State:
 		return t.all
 	case *wire.Commit:
 		if t.pattern == strategy.Members {
@@ -80,25 +81,45 @@ func (t *tensors) expects(m wire.Message) int {
 	return 0
 }
 
-// keep does coord.Keep with all variables.
+// keep does coord.Keep with all variables; with center, of all members.
 func (t *tensors) keep(vars *tensor, center bool) {
 	t.base.release()
-	t.base = vars.keep()
-	if !center {
+	if center && t.pattern == strategy.Members {
+		t.split(vars.data)
+		t.base = t.members[0].keep()
 		return
 	}
-	if t.pattern == strategy.Members {
-		t.begun.release()
-		t.begun = vars.keep()
-		for m, v := range t.members {
-			v.release()
-			delete(t.members, m)
-		}
+	t.base = vars.keep()
+	if !center {
 		return
 	}
 	t.merged.release()
 	t.merged = t.pool.get(t.shared)
 	t.copyShared(t.merged.data, vars.data, false)
+}
+
+// split gives each member of an ensemble its part of all variables.
+func (t *tensors) split(all []float32) {
+	for i := range t.members {
+		t.members[i].release()
+		t.members[i] = t.pool.get(t.all)
+		copy(t.members[i].data, all[i*t.all:])
+	}
+}
+
+// join returns all variables of all members.
+func (t *tensors) join() (*tensor, error) {
+	out := t.pool.get(t.all * len(t.members))
+	for i := range t.members {
+		v, err := t.member(i)
+		if err != nil {
+			out.release()
+			return nil, err
+		}
+		copy(out.data[i*t.all:], v.data)
+		v.release()
+	}
+	return out, nil
 }
 
 // copyShared copies parameters and states between shared, a vector of them alone,
@@ -121,6 +142,11 @@ func (t *tensors) copyShared(shared, all []float32, back bool) {
 // merge does coord.Merge.
 func (t *tensors) merge(a coord.Merge, result *tensor) error {
 	if t.pattern == strategy.Members {
+		before, err := t.member(a.Member)
+		if err != nil {
+			return fmt.Errorf("merge: %w", err)
+		}
+		before.release()
 		t.members[a.Member].release()
 		t.members[a.Member] = result.keep()
 		return nil
@@ -223,16 +249,17 @@ func (t *tensors) centerFor(m wire.Message) (*tensor, error) {
 
 // member returns all variables of a member of an ensemble.
 func (t *tensors) member(i int) (*tensor, error) {
-	if v := t.members[i]; v != nil {
-		return v.keep(), nil
+	if i < 0 || i >= len(t.members) {
+		return nil, fmt.Errorf("there are %d members, not a member %d", len(t.members), i)
 	}
-	return held(t.begun, "center")
+	return held(t.members[i], "center")
 }
 
-// whole returns all variables: the center's, and the base's optimiser state.
+// whole returns all variables: the center's, and the base's optimiser state; of an
+// ensemble, those of all members.
 func (t *tensors) whole() (*tensor, error) {
 	if t.pattern == strategy.Members {
-		return t.centerFor(nil)
+		return t.join()
 	}
 	if t.base == nil || t.merged == nil {
 		return held(t.base, "base")
@@ -251,10 +278,7 @@ func (t *tensors) forget(id string) {
 
 // free drops everything.
 func (t *tensors) free() {
-	all := []*tensor{t.base, t.merged, t.begun}
-	for _, v := range t.members {
-		all = append(all, v)
-	}
+	all := append([]*tensor{t.base, t.merged}, t.members...)
 	for _, v := range t.replies {
 		all = append(all, v)
 	}
@@ -265,7 +289,7 @@ func (t *tensors) free() {
 		v.release()
 	}
 	pool := t.pool
-	*t = *newTensors(t.vars, t.pattern, t.center)
+	*t = *newTensors(t.vars, t.pattern, t.center, len(t.members))
 	t.pool = pool
 }
 

@@ -31,11 +31,15 @@ func (sum) Round(c []float32, commits [][]float32, steps []int) {
 }
 
 func testTensors(p strategy.Pattern) *tensors {
+	members := 0
+	if p == strategy.Members {
+		members = 3
+	}
 	return newTensors([]wire.Var{
 		{Name: "a", Shape: []int{2}, Role: "param"},
 		{Name: "m", Shape: []int{1}, Role: "optimizer"},
 		{Name: "s", Shape: []int{}, Role: "state"},
-	}, p, sum{})
+	}, p, sum{}, members)
 }
 
 func (t *tensors) from(v ...float32) *tensor { return t.pool.wrap(v) }
@@ -98,13 +102,30 @@ func TestMembers(t *testing.T) {
 	if got := j.expects(&wire.Commit{}); got != 4 {
 		t.Errorf("a commit has %d numbers, want all 4", got)
 	}
-	j.keep(j.from(1, 2, 9, 3), true)
+	if got := j.expects(&wire.Restore{}); got != 12 {
+		t.Errorf("variables have %d numbers, want 12 for three members", got)
+	}
+	if err := j.merge(coord.Merge{ID: "a", Member: 1}, j.from(4, 5, 8, 6)); err == nil {
+		t.Error("merge before restore: got nothing, want an error")
+	}
+	j.keep(j.from(1, 2, 9, 3, 10, 20, 90, 30, 100, 200, 900, 300), true)
+	sent, err := j.payload(coord.Center, &wire.Lease{Member: 1}, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := j.merge(coord.Merge{ID: "a", Member: 1}, j.from(4, 5, 8, 6)); err != nil {
 		t.Fatal(err)
 	}
+	numtest.Close(t, sent.data, []float32{10, 20, 90, 30}, exact)
+	sent.release()
+	numtest.Close(t, j.get(t, coord.Base, &wire.Load{}, ""), []float32{1, 2, 9, 3}, exact)
 	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 1}, "b"), []float32{4, 5, 8, 6}, exact)
-	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 2}, "b"), []float32{1, 2, 9, 3}, exact)
-	numtest.Close(t, j.get(t, coord.Center, &wire.Evaluate{Member: 1}, "b"), []float32{4, 5, 6}, exact)
+	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 2}, "b"), []float32{100, 200, 900, 300}, exact)
+	numtest.Close(t, j.get(t, coord.Whole, &wire.Variables{}, ""),
+		[]float32{1, 2, 9, 3, 4, 5, 8, 6, 100, 200, 900, 300}, exact)
+	if err := j.merge(coord.Merge{ID: "a", Member: 3}, j.from(4, 5, 8, 6)); err == nil {
+		t.Error("merge of a fourth member: got nothing, want an error")
+	}
 }
 
 // TestReferences checks that memory comes back to the pool once nobody needs it,
