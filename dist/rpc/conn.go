@@ -34,10 +34,11 @@ type conn struct {
 	from    wire.Source // the other side
 	allowed atomic.Int64
 	heard   atomic.Int64 // when bytes last came; Unix nanoseconds
+	spoke   atomic.Bool  // a frame has come
 	closed  chan struct{}
 	once    sync.Once
-	finish  func()      // the side's part of Close
-	silence *time.Timer // until the first frame has come; or nil
+	reason  error  // of the end, once closed is
+	finish  func() // the side's part of Close
 
 	sending chan struct{} // holds one token while someone sends
 	flight  flight
@@ -142,7 +143,7 @@ func (c *conn) Recv() (wire.Frame, error) {
 		return wire.Frame{}, io.EOF
 	}
 	err = sentence(c.who, err)
-	c.Close()
+	c.end(err)
 	return wire.Frame{}, err
 }
 
@@ -156,9 +157,7 @@ func (c *conn) recv() (wire.Frame, error) {
 	if err != nil {
 		return wire.Frame{}, err
 	}
-	if c.silence != nil {
-		c.silence.Stop()
-	}
+	c.spoke.Store(true)
 	f, memory := head.Frame()
 	if head.Size <= inline {
 		if int64(len(rest)) != head.Size {
@@ -211,12 +210,15 @@ func (c *conn) Remote() string { return c.line.name }
 // Close implements dist.Conn. What was sent before is delivered, if the other side
 // reads it within half a second.
 func (c *conn) Close() error {
+	c.end(nil)
+	return nil
+}
+
+// end ends the connection, for a reason if it is not at will.
+func (c *conn) end(reason error) {
 	c.once.Do(func() {
+		c.reason = reason
 		close(c.closed)
-		if c.silence != nil {
-			c.silence.Stop()
-		}
 		c.finish()
 	})
-	return nil
 }

@@ -104,27 +104,37 @@ func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Con
 		c := newConn(stream, l, l.name, sources[role])
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
-		c.silence = time.AfterFunc(s.limits.first, func() { c.Close() })
 		defer l.endBy(s.limits.linger)
 		done := make(chan error, 1)
 		go func() { done <- f(ctx, c) }()
-		var err error
-		select {
-		case err = <-done:
-			c.Close()
-		case <-left:
-			// The stream ends when this function returns, and Recv with it; gRPC calls
-			// no handler's function any more, so that f may take its time.
-			e.running.Add(1)
-			go func() {
-				defer e.running.Done()
-				<-done
-			}()
-		}
+		err := e.attend(c, done, left)
 		if err != nil && !isEnd(err) && s.opt.Log != nil {
 			s.opt.Log.Warn("connection ended", "role", string(role), "from", l.name, "err", err)
 		}
 		return leave(err)
+	}
+}
+
+// attend waits until a connection ends: because its handler is done, or someone has
+// left it.
+func (e *endpoint) attend(c *conn, done <-chan error, left <-chan struct{}) error {
+	first := time.NewTimer(e.first)
+	defer first.Stop()
+	for {
+		select {
+		case err := <-done:
+			c.Close()
+			return err
+		case <-first.C:
+			if !c.spoke.Load() {
+				c.Close()
+			}
+		case <-left:
+			// The stream ends when gRPC's handler returns, and Recv with it. Ours may
+			// take its time.
+			e.running.Go(func() { <-done })
+			return c.reason
+		}
 	}
 }
 

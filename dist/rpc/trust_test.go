@@ -237,7 +237,7 @@ func TestWrongMessages(t *testing.T) {
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "not one that this side may send") {
 		t.Errorf("got %v, want that a worker may not say welcome", err)
 	}
-	if _, err := w.Recv(); err == nil {
-		t.Error("the connection lasts, want an end")
+	if _, err := w.Recv(); err == nil || !strings.Contains(err.Error(), "not one that this side may send") {
+		t.Errorf("got %v, want to be told why", err)
 	}
 }
