@@ -95,7 +95,7 @@ func (j *job) train(t *wire.Train) {
 		return
 	}
 	j.take(t)
-	j.leases = nil
+	j.leases, j.reached, j.futile = nil, s.Done, 0
 	j.trainShape.learn(t.Sums)
 }
 
@@ -129,6 +129,10 @@ func (j *job) together() bool {
 
 // advance does what can be done now for what the driver waits for.
 func (j *job) advance() {
+	if j.doom != "" {
+		j.fail(j.doom)
+		return
+	}
 	if j.state == starting {
 		j.attach()
 	}
@@ -184,7 +188,7 @@ func (j *job) dropDebtors() {
 // losePatience fails the job when its workers show no sign of progress.
 // Opening takes its time: data may have to be copied.
 func (j *job) losePatience() {
-	patience := max(j.m.opt.Patience, 20*j.medianStep())
+	patience := max(j.m.opt.Patience, 60*j.medianStep())
 	switch {
 	case j.state == starting:
 		patience = 10 * j.m.opt.Patience

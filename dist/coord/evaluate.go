@@ -87,7 +87,7 @@ func (j *job) tasks(t *wire.Test, able []*worker) []*task {
 		for i, w := range able {
 			end := min(first+parts[i], batches)
 			for ; first < end; first = min(first+size, end) {
-				all = append(all, &task{block: block{first, min(first+size, end), member}, owner: w})
+				all = append(all, &task{block: block{first: first, last: min(first+size, end), member: member}, owner: w})
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (j *job) hasEvaluated(w *worker, e *wire.Evaluated) error {
 	if j.eval == nil || k.stats != nil || !slices.Contains(j.eval.tasks, k) {
 		return nil
 	}
-	k.to, k.stats = nil, e.Stats
+	k.to, k.stats, j.updated = nil, e.Stats, j.m.now
 	j.eval.took = append(j.eval.took, (j.m.now-k.given).Seconds()/float64(len(e.Stats)))
 	return nil
 }

@@ -38,6 +38,11 @@ func (j *job) trainTogether(t *wire.Train) {
 		return
 	}
 	j.shun(at.Done)
+	if j.futile++; j.futile > maxFutile {
+		j.doom = fmt.Sprintf("%d groups have tried to take step %d, and no one has taken it", maxFutile, at.Done+1)
+		j.advance()
+		return
+	}
 	if j.group == nil || j.unfair() {
 		j.form(j.crew(), at.Done)
 	}
@@ -124,6 +129,7 @@ func (j *job) stands(w *worker, gen int, at wire.Position) (bool, error) {
 			return false, err
 		}
 		w.at = &at
+		j.reach(at.Done)
 	}
 	w.busy, w.aborting = false, false
 	return true, nil

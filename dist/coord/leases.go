@@ -15,7 +15,10 @@ import (
 const maxLease = 64
 
 // A block is consecutive steps of an epoch, for a member of an ensemble.
-type block struct{ first, last, member int }
+type block struct {
+	first, last, member int
+	lost                int // how many workers were lost with it
+}
 
 // A lease is a block that a worker takes.
 type lease struct {
@@ -47,7 +50,7 @@ func newLeases(s wire.Span, first, members int) *leases {
 	l := &leases{span: s, members: members, high: first}
 	for m := range members {
 		if first < s.Last {
-			l.pending = append(l.pending, block{first, s.Last, m})
+			l.pending = append(l.pending, block{first: first, last: s.Last, member: m})
 		}
 	}
 	return l
@@ -65,7 +68,7 @@ func (l *leases) take(w *worker, size int, now time.Duration, id int) *lease {
 		g.last = min(b.last, b.first+size)
 		l.high = max(l.high, g.last)
 		l.pending = slices.Delete(l.pending, i, i+1)
-		l.put(block{g.last, b.last, b.member})
+		l.put(block{first: g.last, last: b.last, member: b.member})
 		l.given = append(l.given, g)
 		return g
 	}
@@ -94,11 +97,16 @@ func (l *leases) remove(id int) *lease {
 	return g
 }
 
-// back makes the lease of a worker pending again.
-func (l *leases) back(w *worker) {
-	if g := l.remove(w.lease); g != nil {
-		l.put(g.block)
+// back makes the lease of a worker pending again, and returns how many workers
+// have been lost with those steps.
+func (l *leases) back(w *worker) int {
+	g := l.remove(w.lease)
+	if g == nil {
+		return 0
 	}
+	g.lost++
+	l.put(g.block)
+	return g.lost
 }
 
 // trim forgets the steps that nobody has begun.
@@ -172,8 +180,9 @@ func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
 	w.measure(c.Cost)
 	perStep := (j.m.now - g.given).Seconds() / float64(c.Steps)
 	j.steps = append(j.steps[max(0, len(j.steps)-15):], perStep)
-	taken := block{g.first, g.first + c.Steps, g.member}
-	l.put(block{taken.last, g.last, g.member})
+	taken := block{first: g.first, last: g.first + c.Steps, member: g.member}
+	l.put(block{first: taken.last, last: g.last, member: g.member})
+	j.updated = j.m.now
 	l.pieces = append(l.pieces, piece{taken, c.Stats})
 	j.merge(w, c.Lease, taken)
 	j.progress()

@@ -27,7 +27,6 @@ func (m *Machine) fromWorker(id string, msg wire.Message) {
 	if job, ok := jobOf(msg); ok && job != j.spec.ID {
 		return // likewise
 	}
-	j.updated = m.now
 	if err := j.hear(w, msg); err != nil {
 		m.drop(w, "sent what cannot be: "+err.Error(), false)
 	}

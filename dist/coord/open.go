@@ -24,6 +24,9 @@ func (j *job) hasOpened(w *worker, o *wire.Opened) error {
 		return nil
 	}
 	w.stage, w.at = open, o.At
+	if j.state == starting {
+		j.updated = j.m.now
+	}
 	text := ""
 	if o.At != nil {
 		text = fmt.Sprintf(", and holds variables of step %d", o.At.Done)
@@ -47,8 +50,8 @@ func (j *job) exclude(w *worker, why string) {
 // lost takes back what a worker was doing.
 func (j *job) lost(w *worker) {
 	j.bill.loses(w)
-	if w.lease != 0 && j.leases != nil {
-		j.leases.back(w)
+	if w.lease != 0 && j.leases != nil && j.leases.back(w) > maxLost {
+		j.doom = fmt.Sprintf("%d workers were lost with the same steps; the latest was %s", maxLost+1, w)
 	}
 	if w.task != nil && w.task.to == w {
 		w.task.to = nil

@@ -28,7 +28,7 @@ func (j *job) hasLoaded(w *worker, l *wire.Loaded) error {
 	if l.At.Done != w.loading.Done {
 		return fmt.Errorf("loaded step %d, want %d", l.At.Done, w.loading.Done)
 	}
-	w.at, w.sure = w.loading, true
+	w.at, w.sure, j.updated = w.loading, true, j.m.now
 	return nil
 }
 
@@ -56,6 +56,7 @@ func (j *job) hasState(w *worker, s *wire.State) error {
 		return fmt.Errorf("sent variables of step %d, which is not where it was", s.At.Done)
 	}
 	j.keep(s.At, false)
+	j.updated = j.m.now
 	return nil
 }
 
@@ -171,6 +172,11 @@ func (j *job) orphaned(lo int64) {
 		return
 	}
 	j.waiting = false
+	if j.losses++; j.losses > maxLosses {
+		j.doom = fmt.Sprintf("all workers were lost %d times before step %d was taken", j.losses, j.best+1)
+		j.advance()
+		return
+	}
 	reason := fmt.Sprintf("no worker holds the variables of step %d any more", lo)
 	m.note(j, nil, "%s", reason)
 	j.disband()

@@ -26,6 +26,11 @@ type job struct {
 	request wire.Message  // what the driver waits for; nil: nothing
 	asked   time.Duration // when
 	updated time.Duration // when a worker last reported something new
+	reached int64         // the furthest step that a worker has reported in this Train
+	futile  int           // groups that were formed since
+	best    int64         // the furthest step that a worker has ever reported
+	losses  int           // how often all was lost since
+	doom    string        // why the job has to fail
 	stop    bool          // the driver wants Train to end early
 
 	at      *wire.Position // where the run is, between spans; nil: not known

@@ -18,13 +18,33 @@ func (s *sim) step(e Event, with vars) {
 	if f, ok := e.(FromWorker); ok {
 		s.log = append(s.log, fmt.Sprintf("    %+v", f.Msg))
 	}
-	for _, a := range s.m.Step(s.now, e) {
+	actions := s.m.Step(s.now, e)
+	s.late(e, actions)
+	for _, a := range actions {
 		if text := describe(a); text != "" {
 			s.log = append(s.log, "        "+text)
 		}
 		s.do(a, e, with)
 	}
 	s.checkMachine()
+}
+
+// late takes the center from a worker whose commit is not used: its next lease has
+// to bring it.
+func (s *sim) late(e Event, actions []Action) {
+	f, ok := e.(FromWorker)
+	if !ok || f.Msg.Kind() != "commit" {
+		return
+	}
+	used := slices.ContainsFunc(actions, func(a Action) bool {
+		_, merged := a.(Merge)
+		_, held := a.(Hold)
+		return merged || held
+	})
+	if !used {
+		s.unused++
+		s.workers[f.ID].center = false
+	}
 }
 
 // checkMachine compares what the machine knows with what is.
@@ -86,8 +106,11 @@ func (s *sim) told(a Tell) {
 		s.form(w, m)
 	case *wire.Load:
 		s.check(s.base != nil, "load without a base")
-	case *wire.Lease, *wire.Evaluate:
+	case *wire.Lease:
 		s.check(a.With != Center || s.base != nil, "no center to send")
+	case *wire.Evaluate:
+		s.check(s.together || s.base != nil, "no center to send")
+		s.tested[m.Task] = s.driver.at.Done
 	}
 	w.in = append(w.in, parcel{a.Msg, s.tensors(a.With)})
 }
@@ -125,7 +148,7 @@ func (s *sim) merge(e Event) {
 	b := s.trained[fmt.Sprint(f.ID, c.Lease)]
 	t := s.driver.request.(*wire.Train)
 	for i := b.first; i < b.last; i++ {
-		step := block{t.Span.Epoch, i, b.member}
+		step := block{first: t.Span.Epoch, last: i, member: b.member}
 		s.merged[step]++
 		s.check(s.merged[step] == 1, "step %d of epoch %d merged twice", i, t.Span.Epoch)
 	}
@@ -135,6 +158,9 @@ func (s *sim) merge(e Event) {
 func (s *sim) trainedTo(span wire.Span, at wire.Position) {
 	if s.together {
 		return
+	}
+	if at.Index == simEpoch {
+		s.check(len(s.held) == 0, "an epoch has ended, and %v is not merged", s.held)
 	}
 	members := 1
 	if n := s.driver.job.Params["members"]; n > 0 {
@@ -146,7 +172,7 @@ func (s *sim) trainedTo(span wire.Span, at wire.Position) {
 			if i < at.Index {
 				want = 1
 			}
-			got := s.merged[block{span.Epoch, i, m}]
+			got := s.merged[block{first: span.Epoch, last: i, member: m}]
 			s.check(got == want, "trained to %d: step %d of member %d was merged %d times", at.Index, i, m, got)
 		}
 	}
@@ -154,11 +180,9 @@ func (s *sim) trainedTo(span wire.Span, at wire.Position) {
 	s.check(at.Sums.Rows == rows, "sums of %d rows, want %d", at.Sums.Rows, rows)
 }
 
-// evaluatedBy checks that all who evaluate have the variables of where the run is.
+// evaluatedBy checks that a worker has the variables of where the run was when it
+// was asked.
 func (s *sim) evaluatedBy(w *simWorker) {
-	if !s.together || s.driver.request == nil || s.driver.request.Kind() != "test" || !s.driver.sent {
-		s.tested = nil
-		return
-	}
-	s.check(w.vars.done == s.driver.at.Done, "%s evaluates step %d, want %d", w.id, w.vars.done, s.driver.at.Done)
+	want := s.tested[w.task.Task]
+	s.check(!s.together || w.vars.done == want, "%s evaluates step %d, want %d", w.id, w.vars.done, want)
 }

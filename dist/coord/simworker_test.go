@@ -3,6 +3,7 @@ package coord
 import (
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -39,6 +40,7 @@ type simWorker struct {
 	id        string
 	connected bool
 	frozen    bool
+	slow      time.Duration // it computes nothing before that
 	in        []parcel
 	out       []parcel
 
@@ -105,7 +107,7 @@ func (w *simWorker) read() {
 // compute moves what the worker does a bit further.
 func (w *simWorker) compute() {
 	switch {
-	case w.frozen:
+	case w.frozen || w.s.now < w.slow:
 	case w.run != nil:
 		w.together()
 	case w.lease != nil:
@@ -114,7 +116,7 @@ func (w *simWorker) compute() {
 		if w.s.rng.IntN(20) == 0 {
 			n = 1 + w.s.rng.IntN(n)
 		}
-		w.s.trained[fmt.Sprint(w.id, l.Lease)] = block{l.Span.First, l.Span.First + n, l.Member}
+		w.s.trained[fmt.Sprint(w.id, l.Lease)] = block{first: l.Span.First, last: l.Span.First + n, member: l.Member}
 		w.say(&wire.Commit{Job: l.Job, Lease: l.Lease, Steps: n, Stats: wire.Stats{Rows: int64(n), Loss: 1}})
 		w.lease, w.waiting = nil, true
 	case w.task != nil:
@@ -137,8 +139,10 @@ func (w *simWorker) together() {
 	if g.gave[done] == nil {
 		g.gave[done] = map[string]vars{}
 	}
-	g.gave[done][w.id] = w.vars
-	g.stop[done] = g.stop[done] || w.stop
+	if !w.gave() {
+		g.gave[done][w.id] = w.vars
+		g.stop[done] = g.stop[done] || w.stop
+	}
 	if len(g.gave[done]) < len(g.members) {
 		for _, id := range g.members {
 			if o := w.s.workers[id]; (o == nil || o.gen != w.gen || !o.connected) && w.s.rng.IntN(3) == 0 {
@@ -174,8 +178,17 @@ func (w *simWorker) beat() *wire.Beat {
 	if w.at != nil {
 		b.Done = w.at.Done
 	}
-	if w.run != nil || w.lease != nil {
+	switch {
+	case w.run != nil && w.gave():
+		b.Phase = "wait"
+	case w.run != nil || w.lease != nil:
 		b.Phase = "compute"
 	}
 	return b
+}
+
+// gave reports whether the worker has computed its part of the step at hand.
+func (w *simWorker) gave() bool {
+	_, ok := w.s.groups[w.gen].gave[w.at.Done][w.id]
+	return ok
 }

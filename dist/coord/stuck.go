@@ -26,6 +26,13 @@ func (t *trouble) add(peer string) {
 const (
 	// patienceWithGroups is how many groups may fail in a row at the same step.
 	patienceWithGroups = 3
+	// maxFutile is how many groups may fail in a row at the same step, for whatever
+	// reason, before the job does: it may be the step that kills its members.
+	maxFutile = 20
+	// maxLost is how many workers may be lost with the same lease.
+	maxLost = 10
+	// maxLosses is how often all variables may be lost before the same step.
+	maxLosses = 5
 	// bench is how long a worker waits on the bench, the first time.
 	bench = 30 * time.Second
 )
@@ -81,11 +88,21 @@ func (j *job) stuckAfter() time.Duration { return max(j.m.opt.Stuck, 20*j.median
 
 // sawBeat takes a worker's beat. Its phase begins anew with each step.
 func (j *job) sawBeat(w *worker, done int64, phase string) {
-	if done != w.beat.Done {
-		j.updated = j.m.now
+	if w.busy {
+		j.reach(done)
 	}
 	if done != w.beat.Done || phase != w.beat.Phase {
 		w.since = j.m.now
+	}
+}
+
+// reach notes that a step was taken that had not been taken before.
+func (j *job) reach(done int64) {
+	if done > j.best {
+		j.best, j.losses = done, 0
+	}
+	if done > j.reached {
+		j.reached, j.futile, j.updated = done, 0, j.m.now
 	}
 }
 
@@ -98,11 +115,16 @@ func (j *job) dropStuck() {
 	}
 	limit := j.stuckAfter()
 	var waiting, stuck []*worker
+	least := 2 * limit // that anyone has been at it
 	for _, w := range g.members {
-		switch since := max(w.since, g.begun); {
+		took := j.m.now - max(w.since, g.begun)
+		if w.busy {
+			least = min(least, took)
+		}
+		switch {
 		case !w.busy:
 			waiting = append(waiting, w)
-		case j.m.now-since <= limit:
+		case took <= limit:
 		case w.beat.Phase == "wait":
 			waiting = append(waiting, w)
 		default:
@@ -116,8 +138,9 @@ func (j *job) dropStuck() {
 		j.m.drop(w, fmt.Sprintf("stuck in step %d for %.1f s while others wait", w.beat.Done+1,
 			(j.m.now-w.since).Seconds()), true)
 	}
-	if len(stuck) == 0 && len(waiting) == len(g.members) {
-		j.m.note(j, nil, "all members have waited for one another for %.1f s", limit.Seconds())
+	// Members that wait for a link give up by themselves, and say whose it is.
+	if len(stuck) == 0 && least >= limit*3/2 {
+		j.m.note(j, nil, "all members have waited for one another for %.1f s", least.Seconds())
 		j.trouble.add("")
 		j.disband()
 	}
