@@ -13,7 +13,7 @@ COPY . .
 ARG VERSION=""
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=$VERSION" -o /out/gespann ./cmd/gespann \
- && mkdir -m 0777 /out/data /out/tmp
+ && mkdir -m 0777 /out/data /out/tmp && mkdir -p /out/data/.config/gespann/certs
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

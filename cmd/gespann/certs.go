@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 
 func newCerts(t terminal) *cobra.Command {
 	var hosts []string
+	var keep bool
 	c := &cobra.Command{
 		Use:   "certs [DIR]",
 		Short: "Make what the machines of a cluster know each other by",
@@ -30,6 +33,11 @@ Without DIR the folder is gespann/certs in the user's configuration directory.`,
 			if err != nil {
 				return err
 			}
+			if keep {
+				if _, err := certs.Load(dir); !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+			}
 			if err := certs.Make(dir, hosts); err != nil {
 				return err
 			}
@@ -38,5 +46,6 @@ Without DIR the folder is gespann/certs in the user's configuration directory.`,
 		},
 	}
 	c.Flags().StringSliceVar(&hosts, "host", nil, "name or IP address to put into the certificate, for other programs; repeatable")
+	c.Flags().BoolVar(&keep, "keep", false, "do nothing where there are certificates already")
 	return c
 }

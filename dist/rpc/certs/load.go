@@ -99,7 +99,8 @@ func read(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no such file\nhint: make it with `gespann certs`, on one machine, and copy the folder to the others", path)
+		return nil, fmt.Errorf("%s: %w\nhint: make it with `gespann certs`, on one machine, and copy the folder to the others",
+			path, os.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err
