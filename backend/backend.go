@@ -60,6 +60,7 @@ type Cluster struct {
 	// Data says where workers get the rows: "local", from their own disks; "stream",
 	// from this process; "auto", the first if the same rows are there.
 	Data      string
+	Member    Programs // of a member of an ensemble, where Job.Programs are those of all; else nil
 	Probe     bool   // measure one worker alone before the run
 	Certs     string // folder made by gespann certs; "": the default one
 	Insecure  bool   // without TLS

@@ -13,6 +13,9 @@ import (
 // Initial returns the initial value of every variable, in the order of Vars. Each
 // depends on the seed and its own name only.
 func (m *Model) Initial(seed uint64) [][]float32 {
+	if m.many != nil {
+		return m.many.initial(seed)
+	}
 	out := make([][]float32, len(m.vars))
 	for i, v := range m.vars {
 		if v.initializer == "constant" {

@@ -13,8 +13,11 @@ import (
 )
 
 // Summary returns a table of the layers: name, shape of the output, and number
-// of parameters.
+// of parameters. Of an ensemble it describes one member.
 func (m *Model) Summary() string {
+	if m.many != nil {
+		return fmt.Sprintf("%sensemble of %d members, each as above\n", m.many.member.Summary(), m.many.n)
+	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "layer\tkind\toutput\tparameters\tinputs\n")
@@ -84,8 +87,12 @@ func trimLines(s string) string {
 }
 
 // Graph returns the training graph for so many rows, before lowering: as text,
-// one node per line in the order of execution, and in the language of Graphviz.
+// one node per line in the order of execution, and in the language of Graphviz. Of
+// an ensemble it is that of a member.
 func (m *Model) Graph(rows int) (text, dot string, err error) {
+	if m.many != nil {
+		return m.many.member.Graph(rows)
+	}
 	if rows < 1 {
 		return "", "", fmt.Errorf("model: got %d rows, want at least 1", rows)
 	}

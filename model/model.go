@@ -41,6 +41,7 @@ type Model struct {
 	vars    []variable // of the layers, then of the optimiser
 	states  []statistic
 	update  *updater
+	many    *ensemble // nil for a model that is none
 
 	mu       sync.Mutex
 	programs map[programKey]*ir.Program

@@ -23,15 +23,15 @@ func (m *Model) Forward(rows int, targets bool) (*ir.Program, error) {
 	return m.program(programKey{name: "forward", rows: rows, targets: targets})
 }
 
-// Gradient returns the training program. With add, it adds to the gradients
-// instead of overwriting them. The input seed is the batch's weight: gradients
+// Gradient returns the training program; an ensemble has none. With add, it adds
+// to the gradients instead of overwriting them. The input seed is the batch's weight: gradients
 // and batch statistics are multiplied by it, and so become means over all batches
 // that are added up.
 func (m *Model) Gradient(rows int, add bool) (*ir.Program, error) {
 	return m.program(programKey{name: "gradient", rows: rows, targets: true, add: add})
 }
 
-// Update returns the optimiser's program.
+// Update returns the optimiser's program; an ensemble has none.
 func (m *Model) Update() (*ir.Program, error) {
 	return m.program(programKey{name: "update"})
 }
@@ -53,6 +53,9 @@ func (m *Model) program(k programKey) (*ir.Program, error) {
 }
 
 func (m *Model) build(k programKey, unfused bool) (*ir.Program, error) {
+	if m.many != nil && k.name != "forward" {
+		return nil, errMembers
+	}
 	if k.name == "update" {
 		return m.update.program(m.Vars()), nil
 	}
@@ -79,6 +82,11 @@ func (m *Model) graph(k programKey) (*graph, error) {
 	n, errs := newNetwork(m.layers, m.input, k.rows, training, m.seed)
 	if len(errs) > 0 {
 		return nil, errs
+	}
+	if m.many != nil {
+		if err := m.many.mean(n); err != nil {
+			return nil, err
+		}
 	}
 	g := &graph{network: n}
 	if !training {

@@ -40,7 +40,8 @@ type Options struct {
 	Log func(format string, args ...any)
 	// Patience is how long a coordinator may be away; 0: ten minutes.
 	Patience time.Duration
-	// Predictor is the backend that predicts: "cpu" if "".
+	// Predictor is the backend of what happens in this process, predictions and the
+	// evaluation of ensembles: "cpu" if "".
 	Predictor string
 }
 
@@ -162,7 +163,11 @@ func wireJob(job backend.Job) wire.Job {
 	for i := range w.Rows {
 		w.Rows[i] = job.Data.Parts[i].Rows
 	}
-	for _, v := range job.Programs.Vars() {
+	programs := job.Programs
+	if c.Member != nil {
+		programs = c.Member
+	}
+	for _, v := range programs.Vars() {
 		w.Vars = append(w.Vars, wire.Var{Name: v.Name, Shape: v.Shape, Role: role(v.Role)})
 	}
 	return w

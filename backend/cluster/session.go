@@ -48,7 +48,7 @@ type session struct {
 	oneWorker float64 // rows per second
 	fault     error   // why the job cannot go on
 
-	predictor backend.Session
+	home backend.Session // in this process, on Options.Predictor
 }
 
 // A logged span has been trained; the seconds are how long that took.
@@ -183,8 +183,15 @@ func (s *session) continues(begin wire.Position) bool {
 	return begin.Index == 0 && s.at.Index == stepsPerEpoch(s.job)
 }
 
-// Evaluate lets the workers evaluate a split.
+// Evaluate lets the workers evaluate a split. An ensemble, of which each has a part
+// only, is evaluated in this process.
 func (s *session) Evaluate(ctx context.Context, split data.Split) (backend.Stats, error) {
+	if s.job.Cluster.Member != nil {
+		if err := s.takeHome(ctx); err != nil {
+			return backend.Stats{}, err
+		}
+		return s.home.Evaluate(ctx, split)
+	}
 	f, err := s.do(ctx, wire.Frame{Message: &wire.Test{Split: split}}, nil)
 	if err != nil {
 		return backend.Stats{}, err
@@ -257,25 +264,30 @@ func cloneAll(vars [][]float32) [][]float32 {
 func (s *session) Predict(
 	ctx context.Context, x *data.Table, emit func(out []float32, shape []int) error,
 ) error {
+	if err := s.takeHome(ctx); err != nil {
+		return err
+	}
+	return s.home.Predict(ctx, x, emit)
+}
+
+// takeHome brings the variables to a session in this process.
+func (s *session) takeHome(ctx context.Context) error {
 	vars, err := s.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	if s.predictor == nil {
+	if s.home == nil {
 		b, err := backend.Lookup(s.opt.Predictor)
 		if err != nil {
 			return err
 		}
 		job := s.job
-		job.Data, job.Cluster, job.Shards = nil, nil, 0
-		if s.predictor, err = b.Open(ctx, job); err != nil {
+		job.Data, job.Cluster, job.Shards = s.job.Data.Untrained(), nil, 0
+		if s.home, err = b.Open(ctx, job); err != nil {
 			return err
 		}
 	}
-	if err := s.predictor.Restore(ctx, vars); err != nil {
-		return err
-	}
-	return s.predictor.Predict(ctx, x, emit)
+	return s.home.Restore(ctx, vars)
 }
 
 // Close says good-bye to the coordinator, and ends a cluster on this machine.
@@ -295,9 +307,9 @@ func (s *session) Close() error {
 		errs = append(errs, s.local.Close())
 		s.local = nil
 	}
-	if s.predictor != nil {
-		errs = append(errs, s.predictor.Close())
-		s.predictor = nil
+	if s.home != nil {
+		errs = append(errs, s.home.Close())
+		s.home = nil
 	}
 	return errors.Join(errs...)
 }

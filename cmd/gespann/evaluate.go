@@ -85,7 +85,11 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	if err := placeHere(ctx, t, s.spec); err != nil {
 		return err
 	}
-	set, m, err := load(ctx, s.spec, s.prep, t)
+	set, err := loadData(ctx, s.spec, s.prep, t)
+	if err != nil {
+		return err
+	}
+	m, err := s.model()
 	if err != nil {
 		return err
 	}
@@ -94,12 +98,12 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, set.Source)
 	}
 	// Without training rows the session makes no programs to train with.
-	session, err := s.session(ctx, m, set.Only(split))
+	session, err := s.session(ctx, m, set.AsTest(split))
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	stats, err := session.Evaluate(ctx, split)
+	stats, err := session.Evaluate(ctx, data.Test)
 	if err != nil {
 		return err
 	}

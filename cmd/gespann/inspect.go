@@ -107,17 +107,21 @@ func buildOnly(ctx context.Context, t terminal, s *spec.Spec) (*model.Model, err
 		if s.Data.OneHot {
 			p.Target = data.OneHot
 		}
-		return model.Build(s, input(p))
+		return build(s, p, members(s))
 	}
 	_, m, err := load(ctx, s, nil, t)
 	return m, err
 }
 
-// trainingPrograms returns the three programs of training.
+// trainingPrograms returns the three programs of training; of an ensemble, what
+// trains a member.
 func trainingPrograms(m *model.Model, rows int) ([]*ir.Program, error) {
 	forward, err := m.Forward(rows, true)
 	if err != nil {
 		return nil, err
+	}
+	if m.Members() > 0 {
+		m = m.Member()
 	}
 	gradient, err := m.Gradient(rows, false)
 	if err != nil {

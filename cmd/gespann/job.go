@@ -30,17 +30,41 @@ func loadSpec(path string, flags *pflag.FlagSet) (*spec.Spec, error) {
 }
 
 // load reads the data of a spec, in the form that prep describes, or learning
-// that from the data when prep is nil, and builds the model for it.
+// that from the data when prep is nil, and builds the model for it: what a cluster
+// trains with strategy ensemble is one.
 func load(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, *model.Model, error) {
-	set, err := source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Prep: prep,
-		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
-	})
+	set, err := loadData(ctx, s, prep, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := model.Build(s, input(&set.Prep))
+	m, err := build(s, &set.Prep, members(s))
 	return set, m, err
+}
+
+// loadData reads the data of a spec.
+func loadData(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, error) {
+	return source.Load(ctx, s.Data, source.Options{
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Prep: prep,
+		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
+	})
+}
+
+// members returns how many members the ensemble has that a run trains; 0: it trains
+// one model.
+func members(s *spec.Spec) int {
+	if usedKind(s) != kindCluster {
+		return 0
+	}
+	return s.Cluster.Members()
+}
+
+// build builds the model of a spec for data of that form.
+func build(s *spec.Spec, p *data.Prep, members int) (*model.Model, error) {
+	m, err := model.Build(s, input(p))
+	if err == nil && members > 0 {
+		m = m.Ensemble(members)
+	}
+	return m, err
 }
 
 // input returns the input of a model for data of that form.
@@ -54,10 +78,11 @@ func input(p *data.Prep) model.Input {
 
 // saved is a trained model read from a file.
 type saved struct {
-	path  string
-	spec  *spec.Spec
-	prep  *data.Prep
-	state *checkpoint.State
+	path    string
+	spec    *spec.Spec
+	prep    *data.Prep
+	members int // of an ensemble; 0: it is none
+	state   *checkpoint.State
 }
 
 // openSaved reads the trained weights of a run directory, or those in a file.
@@ -77,6 +102,9 @@ func openSaved(path string, o spec.Options) (*saved, error) {
 	}
 	if s.prep, err = data.ParsePrep([]byte(prep)); err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: fmt.Errorf("metadata: prep: %w", err)}
+	}
+	if s.members, err = train.Members(state); err != nil {
+		return nil, &checkpoint.FileError{Path: file, Err: err}
 	}
 	s.spec, err = spec.Parse(file, []byte(text), o)
 	return s, err
@@ -105,6 +133,9 @@ func weightsOf(path string) (string, error) {
 	}
 	return latest, err
 }
+
+// model builds the model.
+func (s *saved) model() (*model.Model, error) { return build(s.spec, s.prep, s.members) }
 
 // session opens the backend with the weights.
 func (s *saved) session(ctx context.Context, m *model.Model, set *data.Set) (backend.Session, error) {

@@ -52,6 +52,9 @@ func place(ctx context.Context, t terminal, s *spec.Spec) error {
 	if at := s.Cluster.Coordinator; at != "" {
 		fmt.Fprintf(t.err, "backend auto: cluster at %s: %v\n", at, firstLine(err))
 		b.Use = kindCluster
+		if s.Cluster.Members() > 0 {
+			b.Kind = kindCluster // an ensemble is another model: the run remembers
+		}
 		return onlyOnCards(s)
 	}
 	fmt.Fprintf(t.err, "backend auto: cpu: %v\n", firstLine(err))

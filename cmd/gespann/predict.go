@@ -13,7 +13,6 @@ import (
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
-	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -95,7 +94,7 @@ func readRows(t terminal, prep *data.Prep, path string) (*data.Table, error) {
 
 // predict writes the predictions for all rows of x.
 func predict(ctx context.Context, s *saved, x *data.Table, out predictions) error {
-	m, err := model.Build(s.spec, input(s.prep))
+	m, err := s.model()
 	if err != nil {
 		return err
 	}

@@ -47,12 +47,33 @@ type Set struct {
 func (s *Set) Only(split Split) *Set {
 	only := *s
 	for i := range only.Parts {
-		if p := &only.Parts[i]; Split(i) != split {
-			p.Rows, p.X.U8, p.X.F32, p.X.I32 = 0, nil, nil, nil
-			p.Y = Table{Shape: p.Y.Shape}
+		if Split(i) != split {
+			only.Parts[i] = s.Parts[i].without()
 		}
 	}
 	return &only
+}
+
+// AsTest returns a set whose test rows are the rows of a split, and that has no
+// others.
+func (s *Set) AsTest(split Split) *Set {
+	only := s.Only(split)
+	only.Parts[split], only.Parts[Test] = only.Parts[Test], only.Parts[split]
+	return only
+}
+
+// Untrained returns the set without training rows.
+func (s *Set) Untrained() *Set {
+	rest := *s
+	rest.Parts[Train] = s.Parts[Train].without()
+	return &rest
+}
+
+// without returns the part without its rows.
+func (p Part) without() Part {
+	p.Rows, p.X.U8, p.X.F32, p.X.I32 = 0, nil, nil, nil
+	p.Y = Table{Shape: p.Y.Shape}
+	return p
 }
 
 // String returns the name of the split.

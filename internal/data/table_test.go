@@ -62,6 +62,14 @@ func TestOnly(t *testing.T) {
 			t.Errorf("%v: got %+v, want %+v", split, only.Parts[split], empty)
 		}
 	}
+	rest := set.Untrained()
+	if !reflect.DeepEqual(rest.Parts, [3]Part{empty, set.Parts[Validation], set.Parts[Test]}) {
+		t.Errorf("untrained: got %+v", rest.Parts)
+	}
+	set.Parts[Train].Rows, set.Parts[Train].X.U8 = 2, []byte{1, 2, 3, 4}
+	if got := set.AsTest(Train); !reflect.DeepEqual(got.Parts, [3]Part{empty, empty, set.Parts[Train]}) {
+		t.Errorf("training rows as test: got %+v", got.Parts)
+	}
 }
 
 func TestGatherInt(t *testing.T) {

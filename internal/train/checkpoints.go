@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/model/spec"
 )
 
 const (
@@ -101,6 +102,36 @@ func readState(path string) (*checkpoint.State, position, error) {
 
 // IsCheckpoint reports whether a path is that of a checkpoint of some run.
 func IsCheckpoint(path string) bool { return filepath.Base(filepath.Dir(path)) == checkpointsDir }
+
+// Members returns how many members the ensemble has that a checkpoint or model
+// file is from; 0: it is from one model.
+func Members(s *checkpoint.State) (int, error) {
+	text, ok := s.Meta[metaMembers]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > spec.MaxMembers {
+		return 0, fmt.Errorf("metadata: %s is %q, want 1 to %d", metaMembers, text, spec.MaxMembers)
+	}
+	return n, nil
+}
+
+// checkMembers reports a checkpoint of an ensemble of another size than the model.
+func checkMembers(s *checkpoint.State, want int) error {
+	got, err := Members(s)
+	if err != nil || got == want {
+		return err
+	}
+	name := func(n int) string {
+		if n == 0 {
+			return "one model"
+		}
+		return fmt.Sprintf("an ensemble of %d members", n)
+	}
+	return fmt.Errorf("is of %s, but the run is to train %s\nhint: backend.kind, cluster.strategy and "+
+		"the number of members stay as they were", name(got), name(want))
+}
 
 // About returns the spec, in YAML, and the data.Prep, in JSON, of the run that a
 // checkpoint or model file is from.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/checkpoint"
@@ -81,12 +82,16 @@ func (l *loop) meta() map[string]string {
 	if err != nil {
 		panic("train: invariant: prep: " + err.Error())
 	}
-	return map[string]string{
+	meta := map[string]string{
 		metaFormat:  format,
 		metaVersion: l.Version,
 		metaSpec:    string(l.specText),
 		metaPrep:    string(prep),
 	}
+	if n := l.Model.Members(); n > 0 {
+		meta[metaMembers] = strconv.Itoa(n)
+	}
+	return meta
 }
 
 // notFinite returns the name of the first variable with a NaN or an infinity.

@@ -87,6 +87,9 @@ func (l *loop) restore(ctx context.Context) error {
 	if path == "" {
 		return l.session.Restore(ctx, l.Model.Initial(l.Spec.Train.Seed))
 	}
+	if err := checkMembers(state, l.Model.Members()); err != nil {
+		return &checkpoint.FileError{Path: path, Err: err}
+	}
 	values, err := state.Values(l.Model.Vars())
 	if err != nil {
 		return &checkpoint.FileError{Path: path, Err: err}

@@ -235,6 +235,9 @@ func NewJob(s *spec.Spec, m *model.Model, set *data.Set) (backend.Job, error) {
 	}
 	if kind(s) == "cluster" {
 		job.Cluster = cluster(s)
+		if m.Members() > 0 {
+			job.Cluster.Member = m.Member()
+		}
 	}
 	return job, nil
 }

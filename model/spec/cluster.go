@@ -31,6 +31,9 @@ var Strategies = map[string]Kind{
 	"eamsgd":    {func() any { return new(EAMSGD) }, "As aeasgd, with Nesterov momentum on the workers: Zhang et al., 2015."},
 }
 
+// MaxMembers is the most members that an ensemble may have.
+const MaxMembers = 1024
+
 type (
 	// LocalSGD averages weights after some steps.
 	LocalSGD struct {
@@ -70,6 +73,19 @@ type (
 	}
 )
 
+// Members returns how many models the workers train: 0 where they make one, with
+// other strategies than ensemble.
+func (c *Cluster) Members() int {
+	p, ok := c.Strategy.Params.(*Ensemble)
+	switch {
+	case !ok:
+		return 0
+	case p.Members == 0:
+		return c.Workers
+	}
+	return p.Members
+}
+
 // StrategyParams returns the numbers that the strategy is told, by key.
 func (c *Cluster) StrategyParams() map[string]float64 {
 	switch p := c.Strategy.Params.(type) {
@@ -79,11 +95,7 @@ func (c *Cluster) StrategyParams() map[string]float64 {
 		return map[string]float64{"window": float64(p.Window),
 			"outer_learning_rate": p.OuterLearningRate, "outer_momentum": p.OuterMomentum}
 	case *Ensemble:
-		members := p.Members
-		if members == 0 {
-			members = c.Workers
-		}
-		return map[string]float64{"members": float64(members)}
+		return map[string]float64{"members": float64(c.Members())}
 	case *Downpour:
 		return map[string]float64{"window": float64(p.Window)}
 	case *ADAG:
