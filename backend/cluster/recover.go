@@ -178,9 +178,12 @@ func (s *session) tryAttach(ctx context.Context) error {
 		near.Share(s.job.Data)
 	}
 	s.line = newLine(conn, s.job.Data, s.wire.ID, max(4*int64(s.total), wire.MaxMessage))
-	f, err := s.exchange(ctx, wire.Frame{Message: &wire.Attach{
-		Protocol: wire.Protocol, Job: s.wire, Again: s.attached,
-	}}, nil)
+	attach := &wire.Attach{Protocol: wire.Protocol, Job: s.wire, Again: s.attached}
+	if s.loaded {
+		at := s.at
+		attach.At = &at // else repeated spans say where they begin
+	}
+	f, err := s.exchange(ctx, wire.Frame{Message: attach}, nil)
 	if err != nil {
 		s.hangUp()
 		return err
