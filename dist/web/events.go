@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -12,11 +13,12 @@ const (
 	pause    = 500 * time.Millisecond // least time between two changes
 	alive    = 10 * time.Second       // most time without a word
 	patience = 10 * time.Second       // for a reader that does not read
+	again    = 2 * time.Second        // until a reader whose stream broke comes back
 )
 
 func (s *site) followOverview(w http.ResponseWriter, r *http.Request) {
 	s.follow(w, r, func() (page, bool, error) {
-		p, err := s.overviewPage()
+		p, err := s.overviewPage(r.Host)
 		return p, true, err
 	})
 }
@@ -47,6 +49,9 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, show func() (page,
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := stream{w: w, rc: http.NewResponseController(w), sent: map[string]string{}}
 	out.rc.SetReadDeadline(time.Time{}) // the request has been read; not every writer has one
+	if _, err := fmt.Fprintf(w, "retry: %d\n\n", again.Milliseconds()); err != nil {
+		return
+	}
 	for {
 		p, ok, err := show()
 		if err != nil {

@@ -182,6 +182,14 @@ func TestHuge(t *testing.T) {
 	}
 }
 
+// TestAlone checks the page of a coordinator that nobody can join.
+func TestAlone(t *testing.T) {
+	page := get(t, Handler(newFake(emptyView()), Options{}), "/").Body.String()
+	if !strings.Contains(page, "they start with the run") || strings.Contains(page, "--coordinator") {
+		t.Errorf("got %s", page)
+	}
+}
+
 func TestNothing(t *testing.T) {
 	h := handler(running(0.5))
 	for _, path := range []string{"/jobs/none", "/jobs/none/events", "/nix", "/static/none.js",

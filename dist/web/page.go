@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"html/template"
+	"net"
 	"net/http"
 	"strings"
 
@@ -84,10 +85,22 @@ func (o *overview) ShownWorkers() []server.WorkerView {
 	return o.Workers[:min(len(o.Workers), maxWorkers)]
 }
 
-// overviewPage renders the first page.
-func (s *site) overviewPage() (page, error) {
-	o := newOverview(s.src.View(), s.Join)
+// overviewPage renders the first page, as asked for at a host.
+func (s *site) overviewPage(host string) (page, error) {
+	o := newOverview(s.src.View(), joinAt(s.Join, host))
 	return s.render("/events", o, "title", "summary", "active", "workers", "queue", "history")
+}
+
+// joinAt returns an address with the host of a request in place of none.
+func joinAt(join, host string) string {
+	at, port, err := net.SplitHostPort(join)
+	if ip := net.ParseIP(at); err != nil || at != "" && !ip.IsUnspecified() {
+		return join
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), port)
 }
 
 // jobPage renders the page of a job; false: there is none.
@@ -145,8 +158,8 @@ func (p page) Title() template.HTML { return p.Parts[0].HTML }
 // Sections returns the parts that are in its body.
 func (p page) Sections() []part { return p.Parts[1:] }
 
-func (s *site) showOverview(w http.ResponseWriter, _ *http.Request) {
-	p, err := s.overviewPage()
+func (s *site) showOverview(w http.ResponseWriter, r *http.Request) {
+	p, err := s.overviewPage(r.Host)
 	s.write(w, http.StatusOK, p, err)
 }
 

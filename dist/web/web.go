@@ -38,8 +38,9 @@ type Source interface {
 
 // Options say how a page looks and behaves. The zero value is useful.
 type Options struct {
-	// Join is the address where workers reach the coordinator, which the page tells
-	// people; "": "HOST:7077".
+	// Join is the address where workers and jobs reach the coordinator, which the
+	// page tells people; without a host, such as ":7077", it is on the host that the
+	// page is asked for. "": nobody can join.
 	Join string
 	Log  *slog.Logger     // nil: none
 	Now  func() time.Time // nil: time.Now
@@ -59,9 +60,6 @@ const maxStreams = 100
 
 // Handler returns the page of a coordinator, with /metrics, /healthz and /api.
 func Handler(src Source, o Options) http.Handler {
-	if o.Join == "" {
-		o.Join = "HOST:7077"
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

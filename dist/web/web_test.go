@@ -155,6 +155,25 @@ func TestShares(t *testing.T) {
 	}
 }
 
+func TestJoin(t *testing.T) {
+	for _, c := range []struct{ join, host, want string }{
+		{":7077", "localhost:8080", "localhost:7077"},
+		{":7077", "big.example", "big.example:7077"},
+		{":7077", "[::1]:8080", "[::1]:7077"},
+		{":7077", "[::1]", "[::1]:7077"},
+		{"0.0.0.0:7077", "big.example:80", "big.example:7077"},
+		{"[::]:7077", "big.example:80", "big.example:7077"},
+		{"other.example:7077", "big.example:80", "other.example:7077"},
+		{"10.0.0.1:7077", "big.example:80", "10.0.0.1:7077"},
+		{"unix:/run/gespann", "localhost:8080", "unix:/run/gespann"},
+		{"", "localhost:8080", ""},
+	} {
+		if got := joinAt(c.join, c.host); got != c.want {
+			t.Errorf("joinAt(%q, %q) = %q, want %q", c.join, c.host, got, c.want)
+		}
+	}
+}
+
 // TestTicks checks the labels of axes.
 func TestTicks(t *testing.T) {
 	for _, c := range []struct {
