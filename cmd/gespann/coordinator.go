@@ -63,7 +63,7 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return err
 	}
-	page, err := pageOf(f.dashboard, say)
+	page, err := pageFor(f.dashboard, f.listen, say)
 	if err != nil {
 		return err
 	}
