@@ -21,6 +21,8 @@ type job struct {
 	driver  bool          // is connected
 	left    time.Duration // when it went
 	told    string        // the latest reason to wait
+	place   int           // in the queue, as it was told
+	behind  *job          // which had its turn then
 	begun   time.Duration // when its turn came
 
 	request wire.Message  // what the driver waits for; nil: nothing
@@ -159,8 +161,11 @@ func (m *Machine) begin() bool {
 func (m *Machine) queueUp() {
 	place := 0
 	for _, j := range m.jobs {
-		if j.state == queued {
-			place++
+		if j.state != queued {
+			continue
+		}
+		if place++; j.place != place || j.behind != m.active || j.told == "" {
+			j.place, j.behind = place, m.active
 			j.wait(fmt.Sprintf("place %d in the queue; %s has its turn", place, m.active))
 		}
 	}

@@ -34,6 +34,10 @@ var walls = []struct {
 	{imports: "gorgonia.org/cu", only: []string{"backend/cuda"}, why: "it ends the process where there is no driver"},
 	{imports: "google.golang.org/grpc", only: []string{"dist/rpc"}, why: "the rest of a cluster knows connections, not what carries them"},
 	{imports: "net", never: []string{"dist/coord", "dist/server", "dist/strategy"}, why: "connections come from outside"},
+	{imports: "os", never: []string{"dist/coord", "dist/strategy"}, why: "they decide and calculate; dist/server acts"},
+	{imports: "sync", never: []string{"dist/coord", "dist/strategy"}, why: "as os"},
+	{imports: "context", never: []string{"dist/coord", "dist/strategy"}, why: "as os"},
+	{imports: "math/rand", never: []string{"dist/coord", "dist/strategy"}, why: "the same events have the same actions"},
 	{imports: module + "model", never: []string{"backend", "dist", "internal/data/*.go", "internal/checkpoint"}, why: "backends know programs, not layers"},
 	{imports: module + "internal/train", only: []string{"cmd", "bench", "internal/train"}, why: "the loop is the top of the library"},
 }
