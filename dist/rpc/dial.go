@@ -96,7 +96,7 @@ func dialChannel(ctx context.Context, address string, t Trust, what string, lim 
 	if err != nil {
 		return nil, dialError(who, err)
 	}
-	giveUpAfter(raw, clientPings.Timeout)
+	giveUpAfter(raw, giveUp)
 	ch := &channel{who: who}
 	if t.Certs != nil && network == "tcp" {
 		secured, err := secure(ctx, raw, t.Certs.Client())

@@ -3,10 +3,14 @@ package rpc
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Host identifies what shares unix sockets: a machine since it was started, and in
@@ -38,4 +42,42 @@ func outbound(address string) (string, error) {
 	}
 	defer c.Close()
 	return c.LocalAddr().(*net.UDPAddr).IP.String(), nil
+}
+
+const (
+	socketPrefix = "gespann-peer-"
+	socketName   = "peer.sock"
+	// sweepAge is how old a folder is before its socket surely listens, if its
+	// process is there.
+	sweepAge = time.Minute
+)
+
+// socketDir makes a folder for a socket, which only its owner can reach, and
+// removes those of processes that were killed.
+func socketDir() (string, error) {
+	base := os.TempDir()
+	if len(base) > maxSocketPath/2 {
+		base = "/tmp"
+	}
+	sweep(base, time.Now().Add(-sweepAge))
+	return os.MkdirTemp(base, socketPrefix)
+}
+
+// sweep removes the folders in base, from before a time, at whose socket nobody
+// listens. What it may not remove stays.
+func sweep(base string, before time.Time) {
+	sockets, _ := filepath.Glob(filepath.Join(base, socketPrefix+"*", socketName))
+	for _, path := range sockets {
+		info, err := os.Lstat(path)
+		if err != nil || info.Mode().Type() != os.ModeSocket || info.ModTime().After(before) {
+			continue
+		}
+		c, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			os.RemoveAll(filepath.Dir(path))
+		}
+	}
 }

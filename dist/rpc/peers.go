@@ -91,14 +91,10 @@ func NewPeers(opt PeerOptions) (*Peers, error) {
 }
 
 func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*listener, err error) {
-	base := os.TempDir()
-	if len(base) > maxSocketPath/2 {
-		base = "/tmp"
-	}
-	if p.dir, err = os.MkdirTemp(base, "gespann-"); err != nil {
+	if p.dir, err = socketDir(); err != nil {
 		return nil, fmt.Errorf("socket for other workers: %w", err)
 	}
-	addresses := []string{"unix:" + filepath.Join(p.dir, "peer.sock")}
+	addresses := []string{"unix:" + filepath.Join(p.dir, socketName)}
 	tcp, err := opt.tcp(ctx)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -316,6 +318,42 @@ func TestLinkTwice(t *testing.T) {
 	go first.Send([]byte("x"))
 	if err := at.Recv(make([]byte, 1)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSweep checks that only what killed processes have left goes.
+func TestSweep(t *testing.T) {
+	noLeak(t)
+	base := t.TempDir()
+	leave := func(name string, kill bool) string {
+		dir := filepath.Join(base, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("unix", filepath.Join(dir, socketName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(!kill)
+		t.Cleanup(func() { l.Close() })
+		if kill {
+			l.Close()
+		}
+		return dir
+	}
+	dead, live, other := leave(socketPrefix+"1", true), leave(socketPrefix+"2", false), leave("other", true)
+	sweep(base, time.Now().Add(-time.Hour))
+	if _, err := os.Stat(dead); err != nil {
+		t.Errorf("young: %v, want that it stays", err)
+	}
+	sweep(base, time.Now().Add(time.Hour))
+	if _, err := os.Stat(dead); err == nil {
+		t.Error("dead: is there, want that it goes")
+	}
+	for _, dir := range []string{live, other} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("%v, want that it stays", err)
+		}
 	}
 }
 

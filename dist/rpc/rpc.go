@@ -101,6 +101,7 @@ const maxHeaders = 16 << 10
 // that are not acknowledged, and ask an idle connection.
 var (
 	serverPings = keepalive.ServerParameters{Time: 2 * time.Second, Timeout: 3 * time.Second}
+	giveUp      = 4 * time.Second
 	clientPings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}
 	pingsOK     = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
 )
