@@ -81,3 +81,26 @@ func TestAsleep(t *testing.T) {
 		t.Errorf("%d workers after 4 s of silence, want none:\n%s", n, p.out.String())
 	}
 }
+
+// TestManyBeats checks that beats of many workers leave nothing behind.
+func TestManyBeats(t *testing.T) {
+	m := New(Options{})
+	var now time.Duration
+	for i := range 64 {
+		m.Step(now, WorkerJoined{Hello: wire.Hello{Protocol: wire.Protocol, ID: string(rune('A' + i))}})
+	}
+	for range 100_000 / 64 {
+		now += time.Second
+		for i := range 64 {
+			if n := len(m.Step(now, FromWorker{ID: string(rune('A' + i)), Msg: &wire.Beat{}})); n != 0 {
+				t.Fatalf("%d actions after a beat, want none", n)
+			}
+		}
+		if n := len(m.Step(now, Tick{})); n != 64 {
+			t.Fatalf("%d actions after a second, want 64 pings", n)
+		}
+	}
+	if n := len(m.Workers()); n != 64 {
+		t.Errorf("%d workers, want 64", n)
+	}
+}
