@@ -69,7 +69,7 @@ func (b *Book) flush(id string) error {
 	}
 	was := *e
 	e.dirty, e.urgent, e.curving = false, false, false
-	e.log, e.logging, e.dropped = nil, true, 0
+	e.log, e.logging, e.dropped = nil, len(e.log) > 0, 0
 	b.mu.Unlock()
 	var record, curve, log error
 	if was.dirty || !was.created {
