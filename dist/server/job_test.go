@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -15,8 +16,8 @@ func TestTrain(t *testing.T) {
 	for _, c := range []struct {
 		strategy string
 		workers  int
-	}{{"sync", 1}, {"downpour", 1}, {"downpour", 3}, {"single", 2}} {
-		t.Run(c.strategy, func(t *testing.T) {
+	}{{"sync", 1}, {"downpour", 1}, {"downpour", 3}, {"downpour", 64}, {"single", 2}} {
+		t.Run(fmt.Sprint(c.strategy, "-", c.workers), func(t *testing.T) {
 			s := start(t, Options{Check: func([]byte) (Plan, error) { return Plan{Epochs: 2}, nil }})
 			hire(t, s, c.workers)
 			job := testJob("run-1", c.strategy)

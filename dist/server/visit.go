@@ -73,6 +73,7 @@ func (v *visit) talk() error {
 		select {
 		case f := <-asked:
 			if err := v.answer(f); err != nil {
+				v.p.cancel() // the reader may wait to hand the next one over
 				v.p.conn.Close()
 				<-read
 				return err

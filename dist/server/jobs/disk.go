@@ -313,7 +313,7 @@ func (b *Book) Room(bytes int) error {
 func full(err error) error {
 	if NoSpace(err) {
 		return fmt.Errorf("the disk of the coordinator is full, and the job was not taken: %w\n"+
-			"hint: make room there, for example with gespann jobs --prune", err)
+			"hint: make room there", err)
 	}
 	return err
 }
