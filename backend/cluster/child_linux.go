@@ -3,7 +3,7 @@ package cluster
 import "syscall"
 
 // attributes keep a child from the terminal's signals, which are for the parent,
-// and let it end with the parent, however that ends.
+// and tell it when the parent has ended, however that was.
 func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

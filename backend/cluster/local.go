@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gespann/gespann/dist"
@@ -67,7 +69,7 @@ func StartLocal(o LocalOptions) (_ *LocalCluster, err error) {
 	if l.server, err = server.New(server.Options{Version: o.Version, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	port, err := rpc.Listen(rpc.Options{Listen: "unix:" + filepath.Join(dir, "coordinator"), Log: o.Log})
+	port, err := rpc.Listen(rpc.Options{Listen: "unix:" + filepath.Join(dir, socketName), Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,35 @@ func privateDir() (string, error) {
 	if len(parent) > maxDir {
 		parent = "/tmp"
 	}
-	return os.MkdirTemp(parent, "gespann-")
+	removeStale(parent)
+	return os.MkdirTemp(parent, dirPrefix)
+}
+
+const (
+	dirPrefix  = "gespann-"
+	socketName = "coordinator"
+	staleAge   = time.Minute // after which a socket without a listener is one that was left
+)
+
+// removeStale removes the folders of clusters that were killed with all their
+// workers. What cannot be removed stays.
+func removeStale(parent string) {
+	sockets, err := filepath.Glob(filepath.Join(parent, dirPrefix+"*", socketName))
+	if err != nil {
+		return
+	}
+	for _, socket := range sockets {
+		info, err := os.Lstat(socket)
+		if err != nil || time.Since(info.ModTime()) < staleAge {
+			continue
+		}
+		conn, err := net.DialTimeout("unix", socket, time.Second)
+		if err == nil {
+			conn.Close()
+		} else if errors.Is(err, syscall.ECONNREFUSED) {
+			os.RemoveAll(filepath.Dir(socket))
+		}
+	}
 }
 
 // fail notes why the cluster cannot go on. Nil is no reason.

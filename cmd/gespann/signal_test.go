@@ -22,15 +22,21 @@ func finalBits(t *testing.T, run string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(model) + finalMetrics(t, run)
+}
+
+// finalMetrics returns the metrics of a run without the seconds.
+func finalMetrics(t *testing.T, run string) string {
+	t.Helper()
 	metrics, err := os.ReadFile(filepath.Join(run, "metrics.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	bits := string(model)
+	text := ""
 	for line := range strings.Lines(string(metrics)) {
-		bits += line[:strings.LastIndexByte(line, ',')] + "\n"
+		text += line[:strings.LastIndexByte(line, ',')] + "\n"
 	}
-	return bits
+	return text
 }
 
 // uninterrupted trains tiny in a new folder and returns the folder, the final

@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,9 +28,8 @@ import (
 // workerFlags are what a worker is told.
 type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
-	threads, device                             int
+	threads, device, parent                     int
 	trust                                       trustFlags
-	child                                       bool
 }
 
 func newWorker(t terminal) *cobra.Command {
@@ -51,12 +48,10 @@ same ones.`,
   gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-				if f.child {
-					return asChild(ctx, t, func(ctx context.Context) error { return work(ctx, t, f) })
-				}
-				return work(ctx, t, f)
-			})
+			if f.parent != 0 {
+				return asChild(c.Context(), t, f, func(ctx context.Context) error { return work(ctx, t, f) })
+			}
+			return withSignals(c.Context(), t.err, func(ctx context.Context) error { return work(ctx, t, f) })
 		},
 	}
 	c.Flags().StringVar(&f.coordinator, "coordinator", coordinatorFromEnv(), "address of the coordinator, host:port or unix:path")
@@ -67,26 +62,11 @@ same ones.`,
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "folder with the files of jobs: in place of data.dir, and for relative paths")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
 	f.trust.add(c)
-	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
-	if err := c.Flags().MarkHidden("child"); err != nil {
+	c.Flags().IntVar(&f.parent, "parent", 0, "end with the process of this `ID`, which holds standard input")
+	if err := c.Flags().MarkHidden("parent"); err != nil {
 		panic(err)
 	}
 	return c
-}
-
-// asChild runs f until standard input ends: the parent keeps it open.
-func asChild(ctx context.Context, t terminal, f func(context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	orphaned := errors.New("the parent has ended")
-	go func() { // until the end of the process
-		io.Copy(io.Discard, t.in)
-		cancel(orphaned)
-	}()
-	if err := f(ctx); !errors.Is(err, orphaned) {
-		return err
-	}
-	return nil
 }
 
 // work serves the coordinator until ctx ends.
