@@ -103,7 +103,7 @@ gpu-emulate: gpu gpu-test
 	$${CXX:-g++} -std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC \
 	  -o bin/emulated/libcuda.so.1 kernels/host/libcuda.cpp
 	$${CXX:-g++} -std=c++17 -O1 -w -shared -fPIC -o bin/emulated/libcublasLt.so.12 kernels/host/libcublaslt.cpp
-	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -sections -test.short -small -budget 10m \
+	LD_LIBRARY_PATH=$(CURDIR)/bin/emulated bin/gpu-check -sections -test.short -small -budget 40m \
 	  -report bin/emulated/gpu-check.json -program bin/gespann-cuda -python ""
 
 # What a card's machine needs, in one folder. It says what to run there.

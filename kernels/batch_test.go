@@ -82,7 +82,7 @@ func newBatchTest(t *testing.T, x, y ir.Type, xSize, ySize int) batchTest {
 	}
 	test := batchTest{start(t), p}
 	t.Cleanup(func() { test.d.Close() })
-	if err := test.d.Alloc(int64(plan.ShiftY+1) * bufferBytes); err != nil {
+	if err := test.d.Alloc(int64(plan.Progress+1) * bufferBytes); err != nil {
 		t.Fatal(err)
 	}
 	return test
@@ -244,6 +244,11 @@ func TestEndBatch(t *testing.T) {
 	var gotStep [1]int32
 	b.read(t, plan.Ref{Buffer: plan.Arena, Offset: update.Values[rate].Offset}, &gotRate)
 	b.read(t, plan.Ref{Buffer: plan.Arena, Offset: update.Values[step].Offset}, &gotStep)
+	var progress [1]int32
+	b.read(t, plan.Ref{Buffer: plan.Progress}, &progress)
+	if progress[0] != 1 {
+		t.Errorf("progress is %d, want 1", progress[0])
+	}
 	if math.Float32bits(gotRate[0]) != math.Float32bits(0.5) || gotStep[0] != 11 {
 		t.Errorf("rate is %v and step %d, want 0.5 and 11", gotRate[0], gotStep[0])
 	}

@@ -72,27 +72,35 @@ KERNEL(softmax_grad_block, threads, float* dx, const float* y, const float* dy, 
   softmax_grad<false>(dx, y, dy, rows, cols);
 }
 
+// softmax_xent_row writes prob and the loss of one row.
+template <bool WARP>
+DEVICE void softmax_xent_row(float* prob, const float* x, Target t, int cols, float* losses, Row<WARP> row) {
+  const float* xs = x + row.r * cols;
+  Shift s = softmax_row<WARP>(prob + row.r * cols, xs, cols, row);
+  float log_sum = logf(s.sum), sum = 0;
+  for (int c = row.first; c < cols; c += row.stride) {
+    float tc = t.at(row.r, c);
+    // 0 times an infinite distance is 0 here: the class does not count.
+    if (tc != 0) sum += tc * (log_sum - (xs[c] - s.max));
+  }
+  sum = sum_row<WARP>(sum);
+  if (row.first == 0) losses[row.r] = sum;
+}
+
+// mean_of_rows writes the mean of what a block's threads see.
+DEVICE void mean_of_rows(float* mean, const float* of, i64 rows) {
+  float total = 0;
+  for (i64 r = threadIdx.x; r < rows; r += threads) total += of[r];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *mean = total / float(rows);
+}
+
 template <bool WARP>
 DEVICE void softmax_xent(float* loss, float* prob, const float* x, Target t, i64 rows, int cols, float* scratch,
                          u32* counter) {
   Row<WARP> row;
-  if (row.r < rows) {
-    const float* xs = x + row.r * cols;
-    Shift s = softmax_row<WARP>(prob + row.r * cols, xs, cols, row);
-    float log_sum = logf(s.sum), sum = 0;
-    for (int c = row.first; c < cols; c += row.stride) {
-      float tc = t.at(row.r, c);
-      // 0 times an infinite distance is 0 here: the class does not count.
-      if (tc != 0) sum += tc * (log_sum - (xs[c] - s.max));
-    }
-    sum = sum_row<WARP>(sum);
-    if (row.first == 0) scratch[row.r] = sum;
-  }
-  if (!last_block(counter, gridDim.x)) return;
-  float total = 0;
-  for (i64 r = threadIdx.x; r < rows; r += threads) total += scratch[r];
-  total = block_sum(total);
-  if (threadIdx.x == 0) *loss = total / float(rows);
+  if (row.r < rows) softmax_xent_row<WARP>(prob, x, t, cols, scratch, row);
+  if (last_block(counter, gridDim.x)) mean_of_rows(loss, scratch, rows);
 }
 
 // softmax_xent_warp, softmax_xent_block -- op SoftmaxXent
@@ -117,14 +125,18 @@ KERNEL(softmax_xent_block, threads, float* loss, float* prob, const float* x, co
 }
 
 template <bool WARP>
-DEVICE void softmax_xent_grad(float* dx, const float* prob, Target t, const float* dloss, i64 rows, int cols) {
-  Row<WARP> row;
-  if (row.r >= rows) return;
-  float scale = *dloss / float(rows), sum = 0;
+DEVICE void softmax_xent_grad_row(float* dx, const float* prob, Target t, float scale, int cols, Row<WARP> row) {
+  float sum = 0;
   for (int c = row.first; c < cols; c += row.stride) sum += t.at(row.r, c);
   sum = sum_row<WARP>(sum);
   for (int c = row.first; c < cols; c += row.stride)
     dx[row.r * cols + c] = (prob[row.r * cols + c] * sum - t.at(row.r, c)) * scale;
+}
+
+template <bool WARP>
+DEVICE void softmax_xent_grad(float* dx, const float* prob, Target t, const float* dloss, i64 rows, int cols) {
+  Row<WARP> row;
+  if (row.r < rows) softmax_xent_grad_row<WARP>(dx, prob, t, *dloss / float(rows), cols, row);
 }
 
 // softmax_xent_grad_warp, softmax_xent_grad_block -- op SoftmaxXentGrad
@@ -286,6 +298,43 @@ KERNEL(metric, threads, float* y, const float* x, const int* classes, const floa
   for (u32 b = threadIdx.x; b < gridDim.x; b += threads) total += scratch[b];
   total = block_sum(total);
   if (threadIdx.x == 0) *y = float(total * double(batch) / double(positions));
+}
+
+// softmax_xent_step -- ops SoftmaxXent, SoftmaxXentGrad, and Metric if hits is not
+// null: Accuracy or TopK
+//   prob, loss  as softmax_xent_warp;  dx  as softmax_xent_grad_warp
+//   hits = batch/rows * number of rows that are right
+// shapes   as these; dx f32 [rows, cols], hits f32 [1], scratch f32 [2, rows];
+//          cols <= 1024
+// aliasing none
+// launch   grid rows/8, block 256: a warp for each row
+// sums     as softmax_xent_warp; hits exact
+// repeat   bit-identical
+// error    as these
+// cost     12*rows*cols bytes: memory bound
+// source   as ir.SoftmaxXent, ir.SoftmaxXentGrad, ir.Metric
+KERNEL(softmax_xent_step, threads, float* loss, float* prob, float* dx, float* hits, const float* x,
+       const int* classes, const float* values, const float* dloss, i64 rows, int cols, i64 batch, int kind, int k,
+       float* scratch, u32* counter) {
+  Target t = {classes, values, cols};
+  Row<true> row;
+  if (row.r < rows) {
+    softmax_xent_row<true>(prob, x, t, cols, scratch, row);
+    softmax_xent_grad_row<true>(dx, prob, t, *dloss / float(rows), cols, row);
+    if (hits) {
+      const float* xs = x + row.r * cols;
+      int of = class_of(t, row.r);
+      bool hit = kind == ACCURACY ? argmax(xs, cols) == of : rank(xs, cols, of) < k;
+      if (row.first == 0) scratch[rows + row.r] = hit;
+    }
+  }
+  if (!last_block(counter, gridDim.x)) return;
+  mean_of_rows(loss, scratch, rows);
+  if (!hits) return;
+  double total = 0;
+  for (i64 r = threadIdx.x; r < rows; r += threads) total += scratch[rows + r];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *hits = float(total * double(batch) / double(rows));
 }
 
 // confusion -- op Metric, Confusion

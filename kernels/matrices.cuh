@@ -45,10 +45,11 @@ struct RowsAcrossK {
 // the formula, t transposed.
 #define MATMUL(name, M, A, B, lda, ldb)                                                                       \
   KERNEL(name, M::THREADS, float* y, const float* a, const float* b, const float* bias, const float* ref,     \
-         Cut cut, int act, float alpha, float* scratch, u32* counters) {                                      \
+         Cut cut, int act, float alpha, float* scratch, u32* counters, float* sums) {                         \
     A left = {a, cut.m, lda, (cut.aligned & ALIGNED_A) != 0};                                                 \
     B right = {b, cut.n, ldb, (cut.aligned & ALIGNED_B) != 0};                                                \
-    tiled<M>(left, right, {y, bias, ref, cut.n, act, alpha}, cut, scratch, counters);                         \
+    constexpr bool SUMS = !A::ALONG_K && !B::ALONG_K;                                                         \
+    tiled<M, SUMS>(left, right, {y, bias, ref, cut.n, act, alpha}, cut, scratch, counters, sums);             \
   }
 #define MATMULS(suffix, M)                                             \
   MATMUL(matmul_nn_##suffix, M, RowsAlongK, RowsAcrossK, cut.k, cut.n) \

@@ -70,6 +70,15 @@ struct Feed {
 #pragma unroll
     for (int s = 0; s < QUADS; s++) quads[s] = loader.load(slots[s], k + slot_k<M, SIDE, L::ALONG_K>(s), end);
   }
+  // add adds what was loaded to this thread's four columns: for loaders across k,
+  // which have the same columns in all slots of a thread.
+  DEVICE void add(float4& sum) const {
+    static_assert(L::ALONG_K || M::THREADS % (SIDE / 4) == 0, "columns of a thread");
+    if (ALL < M::THREADS && threadIdx.x >= ALL) return;
+#pragma unroll
+    for (int s = 0; s < QUADS; s++)
+      sum.x += quads[s].x, sum.y += quads[s].y, sum.z += quads[s].z, sum.w += quads[s].w;
+  }
   template <class Memory>
   DEVICE void store(Memory& memory) {
     if (ALL < M::THREADS && threadIdx.x >= ALL) return;
@@ -80,11 +89,38 @@ struct Feed {
   }
 };
 
+// column_sums adds up what the threads of a block have of its columns from j0 on,
+// in order of the threads, and writes them to `to`, which has n columns. Memory is
+// shared, 16 bytes for each thread, and free when it returns.
+template <class M>
+DEVICE void column_sums(float* to, float4 mine, float4* memory, int j0, int n) {
+  constexpr int COLUMNS = M::SIDE_N / 4;
+  memory[threadIdx.x] = mine;
+  __syncthreads();
+  if (threadIdx.x < COLUMNS) {
+    float4 sum = memory[threadIdx.x];
+    for (int t = threadIdx.x + COLUMNS; t < M::THREADS; t += COLUMNS) {
+      float4 v = memory[t];
+      sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
+    }
+    int j = j0 + 4 * threadIdx.x;
+    if (j < n) to[j] = sum.x;
+    if (j + 1 < n) to[j + 1] = sum.y;
+    if (j + 2 < n) to[j + 2] = sum.z;
+    if (j + 3 < n) to[j + 3] = sum.w;
+  }
+  __syncthreads();
+}
+
 // tiled computes this block's tile. Blocks: x rows of tiles, y columns of tiles,
 // z parts of each group in turn. With several parts each is written to scratch
-// [groups, parts, m, n], and the last block of a tile adds them in order.
-template <class M, class A, class B>
-DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u32* counters) {
+// [groups, parts, m, n], and the last block of a tile adds them in order. With
+// SUMS, unless sums is null, the first blocks of each column of tiles also compute
+//   sums[j] = sum_k b[k,j]
+// in float32, whatever the factors are rounded to; their parts are behind those of
+// y, [parts, n]. There is one group then, and b is read across k.
+template <class M, bool SUMS = false, class A, class B>
+DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u32* counters, float* sums = nullptr) {
   constexpr int SIDE_M = M::SIDE_M, SIDE_N = M::SIDE_N;
   __shared__ union {
     struct {
@@ -92,14 +128,18 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
       typename M::MemoryB b;
     } half[2];
     float stage[M::ROWS][SIDE_N + 4];
+    float4 columns[M::THREADS];
   } memory;
   int i0 = blockIdx.x * SIDE_M, j0 = blockIdx.y * SIDE_N, part = blockIdx.z % cut.parts, group = blockIdx.z / cut.parts;
   int first = part * cut.k_part, end = min(first + cut.k_part, cut.k);
   M math;
   Feed<M, SIDE_M, A> feed_a(a, i0);
   Feed<M, SIDE_N, B> feed_b(b, j0);
+  const bool summing = SUMS && sums && blockIdx.x == 0;
+  float4 column = make_float4(0, 0, 0, 0);
   feed_a.load(first, end);
   feed_b.load(first, end);
+  if (summing) feed_b.add(column);
   feed_a.store(memory.half[0].a);
   feed_b.store(memory.half[0].b);
   __syncthreads();
@@ -112,6 +152,7 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
     }
     math.multiply(memory.half[now].a, memory.half[now].b);
     if (more) {
+      if (summing) feed_b.add(column);
       feed_a.store(memory.half[now ^ 1].a);
       feed_b.store(memory.half[now ^ 1].b);
     }
@@ -119,6 +160,9 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
   }
   i64 plane = i64(cut.m) * cut.n;
   float* partial = scratch + i64(group) * cut.parts * plane;
+  float* partial_sums = partial + cut.parts * plane;
+  if (summing)
+    column_sums<M>(cut.parts == 1 ? sums : partial_sums + i64(part) * cut.n, column, memory.columns, j0, cut.n);
   // Through shared memory, so that rows of y are written whole and the epilogue is
   // compiled once, not once for each register.
 #pragma unroll 1
@@ -147,4 +191,9 @@ DEVICE void tiled(const A& a, const B& b, Output out, Cut cut, float* scratch, u
     for (int p = 1; p < cut.parts; p++) v += from[p * plane];
     out.put(i, group * cut.n + j, v);
   }
+  int j = j0 + threadIdx.x;
+  if (!summing || threadIdx.x >= SIDE_N || j >= cut.n) return;
+  float v = partial_sums[j];
+  for (int p = 1; p < cut.parts; p++) v += partial_sums[i64(p) * cut.n + j];
+  sums[j] = v;
 }

@@ -201,7 +201,11 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 		return nil, err
 	}
 	o := pl.options
-	o.Layout = ir.PlanMemory(p)
+	p = plan.Arrange(p)
+	if err := ir.Verify(p, pl.vars); err != nil {
+		return nil, fmt.Errorf("arranged: %w", err)
+	}
+	o.Layout = plan.Layout(p)
 	if key.kind == update {
 		pl.behind = (o.Layout.Size + alignBytes/4 - 1) / (alignBytes / 4) * (alignBytes / 4)
 	} else {
@@ -261,8 +265,8 @@ func (pl *planner) need(batch int, streamed bool) (need, error) {
 			return n, err
 		}
 		n.arena = max(n.arena, align(p.ArenaBytes))
-		scratch = max(scratch, align(p.ScratchBytes))
-		counters = max(counters, align(p.CountersBytes))
+		scratch = max(scratch, align(p.ScratchBytes)+align(p.AsideBytes))
+		counters = max(counters, 2*align(p.CountersBytes))
 		tables += align(p.TableBytes())
 		sums = max(sums, align(int64(p.SumsSize())*16))
 	}

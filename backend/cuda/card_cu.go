@@ -114,7 +114,10 @@ func onContext(dev cu.Device, f func(cu.CUContext) error) error {
 // A card is a device with a context, which calls come to through Do.
 type card struct {
 	ctx       *cu.Ctx
-	stream    cu.Stream
+	stream    cu.Stream // lane 0
+	aside     cu.Stream // lane 1, for capturing only
+	lane      int
+	joints    [numLanes]cu.Event
 	marks     [numMarks]cu.Event
 	marked    [numMarks]bool
 	clock     [2]cu.Event // with times
@@ -164,6 +167,14 @@ func makeContext(dev cu.Device) (cu.CUContext, error) {
 func (d *card) start() (err error) {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return err
+	}
+	if d.aside, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		return err
+	}
+	for i := range d.joints {
+		if d.joints[i], err = cu.MakeEvent(cu.DisableTiming); err != nil {
+			return err
+		}
 	}
 	for i := range d.marks {
 		if d.marks[i], err = cu.MakeEvent(cu.DisableTiming); err != nil {
@@ -236,13 +247,32 @@ func (d *card) Clear(dst address, bytes int64) error {
 
 func (d *card) Launch(c *command) error {
 	if c.by != nil {
-		return c.by.(*ltProduct).multiply(d.stream)
+		return c.by.(*ltProduct).multiply(d.lanes(d.lane))
 	}
 	f, ok := d.functions[c.Kernel]
 	if !ok {
 		return fmt.Errorf("kernel %s is not loaded", c.Kernel)
 	}
-	return launchKernel(f, c, d.stream)
+	return launchKernel(f, c, d.lanes(d.lane))
+}
+
+// lanes returns the stream of a lane.
+func (d *card) lanes(i int) cu.Stream {
+	if i == 0 {
+		return d.stream
+	}
+	return d.aside
+}
+
+// Lane makes launches go to a lane.
+func (d *card) Lane(i int) { d.lane = i }
+
+// Join makes a lane wait for another.
+func (d *card) Join(from, to int) error {
+	if err := d.joints[from].Record(d.lanes(from)); err != nil {
+		return newDriverError(err)
+	}
+	return newDriverError(d.lanes(to).Wait(d.joints[from], 0))
 }
 
 func (d *card) Capture(launches func() error) (graph, error) {

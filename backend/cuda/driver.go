@@ -55,7 +55,13 @@ type queue interface {
 	Download(dst []byte, src address) error
 	Clear(dst address, bytes int64) error
 	Launch(c *command) error
-	// Capture notes the launches that f makes instead of making them.
+	// Lane says where launches go from now on: to the stream that all else is asked
+	// of, 0, or while capturing to one beside it. Join lets what comes in one lane
+	// wait for all that is in another.
+	Lane(i int)
+	Join(from, to int) error
+	// Capture notes the launches that f makes instead of making them. In the end
+	// lane 0 must have joined the other, if that was used.
 	Capture(f func() error) (graph, error)
 	Replay(g graph) error
 	// Mark sets a mark 0 ≤ i < numMarks behind all that was asked so far, and

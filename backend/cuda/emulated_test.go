@@ -81,12 +81,7 @@ func (e *emulated) Launch(c *command) error {
 }
 
 func (e *emulated) Replay(g graph) error {
-	for _, c := range g.(fakeGraph) {
-		if err := e.Launch(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.(*fakeGraph).order(e.Launch)
 }
 
 func (e *emulated) Close() error { return e.dev.Close() }

@@ -25,7 +25,8 @@ type fake struct {
 	free      int64
 	blocks    []block // in order of their addresses
 	next      address
-	capturing *[]*command
+	capturing *fakeGraph
+	lane      int
 	counts    map[string]int // of calls
 	fail      func(c *command) error
 	mortal    bool  // dies of a launch that fails
@@ -161,17 +162,69 @@ func (f *fake) Time(do func() error) (time.Duration, error) {
 	return f.clock - before, err
 }
 
-type fakeGraph []*command
+// A fakeGraph is launches by lane. Each knows how many of the other lane must be
+// done before it.
+type fakeGraph struct {
+	lanes   [numLanes][]fakeLaunch
+	waits   [numLanes]int // of the next launch
+	joined  bool          // lane 0 with all of lane 1
+	replays int
+}
 
-func (fakeGraph) Destroy() error { return nil }
+type fakeLaunch struct {
+	*command
+	after int
+}
+
+func (*fakeGraph) Destroy() error { return nil }
+
+// order calls do for all launches: in odd replays those of lane 1 as early as they
+// may, else as late as that.
+func (g *fakeGraph) order(do func(c *command) error) error {
+	g.replays++
+	prefer := g.replays % numLanes
+	var done [numLanes]int
+	for done[0] < len(g.lanes[0]) || done[1] < len(g.lanes[1]) {
+		lane := prefer
+		ready := func(l int) bool {
+			return done[l] < len(g.lanes[l]) && g.lanes[l][done[l]].after <= done[1-l]
+		}
+		if !ready(lane) {
+			lane = 1 - lane
+		}
+		if !ready(lane) {
+			return errors.New("the lanes of a graph wait for each other")
+		}
+		if err := do(g.lanes[lane][done[lane]].command); err != nil {
+			return err
+		}
+		done[lane]++
+	}
+	return nil
+}
+
+func (f *fake) Lane(i int) { f.lane = i }
+
+func (f *fake) Join(from, to int) error {
+	g := f.capturing
+	if g == nil {
+		return errors.New("lanes are joined outside of a capture")
+	}
+	g.waits[to] = len(g.lanes[from])
+	g.joined = g.joined || to == 0
+	return nil
+}
 
 func (f *fake) Capture(launches func() error) (graph, error) {
 	f.counts["capture"]++
-	var list []*command
-	f.capturing = &list
+	g := &fakeGraph{joined: true}
+	f.capturing = g
 	err := launches()
 	f.capturing = nil
-	return fakeGraph(list), err
+	if err == nil && (!g.joined || f.lane != 0) {
+		err = errors.New("a capture ends with a lane that is not joined")
+	}
+	return g, err
 }
 
 func (f *fake) Replay(g graph) error {
@@ -182,19 +235,21 @@ func (f *fake) Replay(g graph) error {
 	if f.idle {
 		return nil
 	}
-	for _, c := range g.(fakeGraph) {
-		if err := f.do(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.(*fakeGraph).order(f.do)
 }
 
 func (f *fake) Launch(c *command) error {
 	f.counts["launch"]++
-	if f.capturing != nil {
-		*f.capturing = append(*f.capturing, c)
+	if g := f.capturing; g != nil {
+		if f.lane == 1 && len(g.lanes[1]) == 0 && g.waits[1] == 0 && len(g.lanes[0]) > 0 {
+			return errors.New("a lane begins without a join")
+		}
+		g.lanes[f.lane] = append(g.lanes[f.lane], fakeLaunch{c, g.waits[f.lane]})
+		g.joined = g.joined && f.lane == 0
 		return nil
+	}
+	if f.lane != 0 {
+		return errors.New("a launch beside others is not captured")
 	}
 	return f.do(c)
 }
@@ -221,7 +276,11 @@ func (f *fake) do(c *command) error {
 	case c.end != nil:
 		f.endBatch(c, control)
 	case c.first() && !(f.halted(control) && c.plan.Program.Instrs[c.Instr].Op.Updates()):
-		ref.Exec(c.plan.Program, c.Instr, f.slots(c))
+		instrs := append([]int{c.Instr}, c.Also...)
+		slices.Sort(instrs)
+		for _, i := range instrs {
+			ref.Exec(c.plan.Program, i, f.slots(c, i))
+		}
 	}
 	return nil
 }
@@ -235,10 +294,10 @@ func (c *command) first() bool {
 func (f *fake) halted(control []byte) bool { return plan.ParseControl(control).Halt != 0 }
 
 // slots is the memory of an instruction's values.
-func (f *fake) slots(c *command) ref.Slots[float32] {
+func (f *fake) slots(c *command, instr int) ref.Slots[float32] {
 	p := c.plan.Program
 	s := ref.Slots[float32]{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
-	for _, list := range [][]ir.Slot{p.Instrs[c.Instr].In, p.Instrs[c.Instr].Out} {
+	for _, list := range [][]ir.Slot{p.Instrs[instr].In, p.Instrs[instr].Out} {
 		for _, slot := range list {
 			if slot != ir.None {
 				s.F[slot], s.I[slot] = f.value(c, slot)

@@ -186,7 +186,7 @@ func (s *session) runPart(key partKey) error {
 			return s.launch(list, nil)
 		}
 		r = &run{commands: list}
-		if r.graph, err = s.dev.Capture(func() error { return s.launch(r.commands, nil) }); err != nil {
+		if r.graph, err = s.dev.Capture(func() error { return s.launchLanes(r.commands) }); err != nil {
 			return err
 		}
 		s.partRuns[key] = r

@@ -33,7 +33,7 @@ func (s *session) run(key runKey) (*run, error) {
 		return nil, err
 	}
 	r := &run{commands: commands}
-	r.graph, err = s.dev.Capture(func() error { return s.launch(r.commands, nil) })
+	r.graph, err = s.dev.Capture(func() error { return s.launchLanes(r.commands) })
 	if err != nil {
 		return nil, err
 	}

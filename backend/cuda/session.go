@@ -43,7 +43,7 @@ type session struct {
 }
 
 // sizes of the buffers that may have to grow, in bytes.
-type sizes struct{ arena, scratch, counters, sums int64 }
+type sizes struct{ arena, scratch, aside, counters, asideCounters, sums int64 }
 
 // A program is planned, with its table in device memory.
 type program struct {
@@ -274,7 +274,9 @@ func (s *session) reserve(p *plan.Plan) error {
 	}{
 		{plan.Arena, &s.owned.arena, p.ArenaBytes},
 		{plan.Scratch, &s.owned.scratch, p.ScratchBytes},
+		{plan.AsideScratch, &s.owned.aside, p.AsideBytes},
 		{plan.Counters, &s.owned.counters, p.CountersBytes},
+		{plan.AsideCounters, &s.owned.asideCounters, p.CountersBytes},
 		{plan.Sums, &s.owned.sums, int64(p.SumsSize()) * 16},
 	} {
 		if b.want <= *b.have {

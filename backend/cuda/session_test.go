@@ -12,6 +12,9 @@ import (
 	"github.com/gespann/gespann/backend/backendtest"
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
 )
 
 // plenty is more memory than any test needs.
@@ -220,6 +223,52 @@ func TestTrainAllocates(t *testing.T) {
 		}
 		if one, all := allocs(1), allocs(span.Last); all > one {
 			t.Errorf("streamed %v: %d steps allocate %v times, 1 step %v times", streamed, span.Last, all, one)
+		}
+	}
+}
+
+// TestStepLaunches checks how many launches a step of a perceptron has, and that
+// the gradients of weights are beside the chain from layer to layer.
+func TestStepLaunches(t *testing.T) {
+	from, err := spec.Parse("mlp.yaml", []byte(`
+data: {source: digits, batch_size: 32}
+model: [flatten, {dense: {units: 24, activation: relu}}, {dense: {units: 16, activation: relu}}, {dense: {units: 10}}]
+loss: sparse_categorical_crossentropy
+optimizer: adam
+metrics: [accuracy]
+`), spec.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := source.Load(t.Context(), from.Data, source.Options{Loss: from.Loss.Kind})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Build(from, model.Input{Shape: set.Prep.Shape, Classes: set.Classes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := backend.Job{Programs: m, Data: set, BatchSize: 32, Accumulate: 1}
+	opened, err := open(t.Context(), job, newFake(t, plenty), plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	lanes := opened.(*session).runs[runKey{true, data.Train, 32, -1}].graph.(*fakeGraph).lanes
+	var kernels [numLanes][]string
+	for lane, list := range lanes {
+		for _, l := range list {
+			name, _, _ := strings.Cut(l.Kernel, "_32x32")
+			kernels[lane] = append(kernels[lane], name)
+		}
+	}
+	want := [numLanes][]string{
+		{"gather", "matmul_nn", "matmul_nn", "matmul_nn", "softmax_xent_step", "matmul_nt", "matmul_nt", "matmul_tn", "adam"},
+		{"matmul_tn", "matmul_tn", "end_batch"},
+	}
+	for lane := range want {
+		if !slices.Equal(kernels[lane], want[lane]) {
+			t.Errorf("lane %d has %v, want %v", lane, kernels[lane], want[lane])
 		}
 	}
 }

@@ -119,12 +119,19 @@ func (s *session) traceBatch(pr *program, list []command, e *backend.NotFiniteEr
 		if err := s.launch(list[at:next], nil); err != nil {
 			return err
 		}
-		if bad, err := s.badOutput(pr, instr); bad || err != nil {
-			if bad {
-				ins := &pr.Program.Instrs[instr]
-				e.Layer, e.Value = ins.Layer, ins.Op.String()+" output"
+		var computed []int
+		for _, c := range list[at:next] {
+			computed = append(append(computed, c.Instr), c.Also...)
+		}
+		slices.Sort(computed)
+		for _, instr := range slices.Compact(computed) {
+			if bad, err := s.badOutput(pr, instr); bad || err != nil {
+				if bad {
+					ins := &pr.Program.Instrs[instr]
+					e.Layer, e.Value = ins.Layer, ins.Op.String()+" output"
+				}
+				return err
 			}
-			return err
 		}
 		at = next
 	}

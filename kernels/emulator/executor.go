@@ -92,7 +92,7 @@ func (r *runner) total(p *plan.Plan) int64 {
 		bytes  int64
 	}{
 		{plan.Scratch, p.ScratchBytes}, {plan.Counters, p.CountersBytes}, {plan.Tables, p.TableBytes()},
-		{plan.Control, plan.ControlBytes},
+		{plan.Control, plan.ControlBytes}, {plan.AsideScratch, p.AsideBytes}, {plan.AsideCounters, p.CountersBytes},
 	} {
 		r.other[b.buffer] = r.place(b.bytes)
 	}
@@ -173,6 +173,7 @@ func (r *runner) fill() []byte {
 		}
 	}
 	clear(r.image[r.other[plan.Counters]:][:r.plan.CountersBytes])
+	clear(r.image[r.other[plan.AsideCounters]:][:r.plan.CountersBytes])
 	clear(r.image[r.other[plan.Control]:][:plan.ControlBytes])
 	at := r.other[plan.Tables]
 	for _, word := range r.plan.Table {
@@ -199,8 +200,10 @@ func (r *runner) take(before []byte, changes func(value int) bool) error {
 		}
 		copy(before[at:at+len(m)], r.image[at:])
 	}
-	scratch := int(r.other[plan.Scratch])
-	copy(before[scratch:scratch+int(r.plan.ScratchBytes)], r.image[scratch:])
+	for buffer, bytes := range map[plan.Buffer]int64{plan.Scratch: r.plan.ScratchBytes, plan.AsideScratch: r.plan.AsideBytes} {
+		at := int(r.other[buffer])
+		copy(before[at:at+int(bytes)], r.image[at:])
+	}
 	if bytes.Equal(before, r.image) {
 		return nil
 	}

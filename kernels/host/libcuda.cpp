@@ -12,12 +12,14 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <set>
 
 namespace {
 
 enum Result {
   SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, INVALID_HANDLE = 400,
   NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900,
+  CAPTURE_UNJOINED = 904,
 };
 
 constexpr uint64_t total_bytes = 1ull << 30;
@@ -29,6 +31,16 @@ int contexts = 0, streams = 0;
 
 typedef std::vector<std::function<Result()>> Graph;
 Graph* capturing = nullptr;
+std::vector<void*> captured;  // streams: that which began the capture first
+std::set<void*> unjoined;     // captured streams with work that the first has not waited for
+
+bool is_captured(void* s) { return std::find(captured.begin(), captured.end(), s) != captured.end(); }
+
+typedef std::chrono::steady_clock Clock;
+struct Event {
+  void* stream;
+  Clock::time_point at;
+};
 
 bool inside(uint64_t at, size_t n) {
   auto b = blocks.upper_bound(at);
@@ -44,6 +56,8 @@ Result enqueue(void* stream, std::function<Result()> what) {
   if (ready()) return ready();
   if (!stream) return INVALID_HANDLE;
   if (!capturing) return what();
+  if (!is_captured(stream)) return CAPTURE_UNSUPPORTED;
+  if (stream != captured[0]) unjoined.insert(stream);
   capturing->push_back(what);
   return SUCCESS;
 }
@@ -157,12 +171,22 @@ int cuStreamSynchronize(void* s) { return enqueue(s, [] { return SUCCESS; }); }
 int cuStreamBeginCapture_v2(void* s, int) {
   if (capturing || !s) return INVALID_VALUE;
   capturing = new Graph;
+  captured = {s};
   return ready();
 }
-int cuStreamEndCapture(void*, void** g) {
+// A stream that a capture has taken in must have been joined by that which began it.
+int cuStreamEndCapture(void* s, void** g) {
   *g = capturing;
   capturing = nullptr;
-  return *g ? SUCCESS : INVALID_VALUE;
+  if (!*g || captured[0] != s) return INVALID_VALUE;
+  return unjoined.empty() ? SUCCESS : CAPTURE_UNJOINED;
+}
+int cuStreamWaitEvent(void* s, void* e, unsigned) {
+  if (!s || !e) return INVALID_HANDLE;
+  void* from = ((Event*)e)->stream;
+  if (capturing && is_captured(from) && !is_captured(s)) captured.push_back(s);
+  if (capturing && s == captured[0]) unjoined.erase(from);
+  return ready();
 }
 int cuGraphInstantiateWithFlags(void** exec, void* g, unsigned long long) { *exec = new Graph(*(Graph*)g); return SUCCESS; }
 int cuGraphDestroy(void* g) { delete (Graph*)g; return SUCCESS; }
@@ -175,17 +199,16 @@ int cuGraphLaunch(void* g, void* s) {
   });
 }
 
-typedef std::chrono::steady_clock Clock;
-int cuEventCreate(void** e, unsigned) { *e = new Clock::time_point(); return ready(); }
-int cuEventDestroy_v2(void* e) { delete (Clock::time_point*)e; return SUCCESS; }
+int cuEventCreate(void** e, unsigned) { *e = new Event(); return ready(); }
+int cuEventDestroy_v2(void* e) { delete (Event*)e; return SUCCESS; }
 int cuEventRecord(void* e, void* s) {
   if (!e || !s) return INVALID_HANDLE;
-  *(Clock::time_point*)e = Clock::now();
+  *(Event*)e = {s, Clock::now()};
   return ready();
 }
 int cuEventElapsedTime(float* ms, void* from, void* to) {
   if (!from || !to) return INVALID_HANDLE;
-  *ms = std::chrono::duration<float, std::milli>(*(Clock::time_point*)to - *(Clock::time_point*)from).count();
+  *ms = std::chrono::duration<float, std::milli>(((Event*)to)->at - ((Event*)from)->at).count();
   return ready();
 }
 int cuEventSynchronize(void* e) { return e ? ready() : INVALID_HANDLE; }

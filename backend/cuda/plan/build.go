@@ -29,15 +29,23 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan: precision %v needs compute capability 8.0 or more, got %d.%d",
 			o.Precision, o.SM/10, o.SM%10)
 	}
-	b := &builder{p: p, plan: &Plan{Program: p, Options: o}}
+	b := &builder{p: p, plan: &Plan{Program: p, Options: o}, asides: asides(p)}
 	b.place()
 	b.findSums()
 	for i := range p.Instrs {
-		b.i, b.ins = i, &p.Instrs[i]
+		b.at(i)
 		if err := b.checkSizes(); err != nil {
 			return nil, fmt.Errorf("plan: instruction %d (%s): %v: %w", i, b.ins.Layer, b.ins.Op, err)
 		}
+	}
+	for i := 0; i < len(p.Instrs); {
+		if n := b.fuse(i); n > 0 {
+			i += n
+			continue
+		}
+		b.at(i)
 		b.instr()
+		i++
 	}
 	return b.plan, nil
 }
@@ -48,6 +56,10 @@ type builder struct {
 	plan *Plan
 	i    int
 	ins  *ir.Instr
+	// asides are the instructions that may run beside others; aside says whether
+	// the current one does.
+	asides []bool
+	aside  bool
 }
 
 // place says where each value is.
@@ -116,7 +128,7 @@ func (b *builder) instr() {
 // launch appends a launch.
 func (b *builder) launch(kernel string, grid [3]uint32, block int, args ...Arg) *Launch {
 	b.plan.Launches = append(b.plan.Launches, Launch{Kernel: kernel, Grid: grid,
-		Block: [3]uint32{uint32(block), 1, 1}, Args: args, Instr: b.i})
+		Block: [3]uint32{uint32(block), 1, 1}, Args: args, Instr: b.i, Aside: b.aside})
 	return &b.plan.Launches[len(b.plan.Launches)-1]
 }
 
@@ -154,6 +166,10 @@ func (b *builder) columns(kernel string, rows, cols, numSums int, skip int64, ar
 
 // scratch returns bytes of scratch memory at an offset.
 func (b *builder) scratch(at, bytes int64) Ref {
+	if b.aside {
+		b.plan.AsideBytes = max(b.plan.AsideBytes, at+bytes)
+		return Ref{Buffer: AsideScratch, Offset: at}
+	}
 	b.plan.ScratchBytes = max(b.plan.ScratchBytes, at+bytes)
 	return Ref{Buffer: Scratch, Offset: at}
 }
@@ -161,6 +177,9 @@ func (b *builder) scratch(at, bytes int64) Ref {
 // counters returns n counters.
 func (b *builder) counters(n int) Ref {
 	b.plan.CountersBytes = max(b.plan.CountersBytes, int64(n)*4)
+	if b.aside {
+		return Ref{Buffer: AsideCounters}
+	}
 	return Ref{Buffer: Counters}
 }
 

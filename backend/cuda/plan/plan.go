@@ -83,6 +83,10 @@ const (
 	ScaleY
 	// ShiftY is ShiftX for targets.
 	ShiftY
+	// AsideScratch is Scratch for launches beside others.
+	AsideScratch
+	// AsideCounters is Counters for these.
+	AsideCounters
 	// Progress is memory of the host with the number of steps taken, int32; it may
 	// be nowhere.
 	Progress
@@ -136,7 +140,12 @@ type Launch struct {
 	Block  [3]uint32 // threads per block
 	Shared uint32    // bytes of dynamic shared memory
 	Args   []Arg
-	Instr  int // the instruction that it belongs to, -1 for the session's own
+	Instr  int   // the instruction that it belongs to, -1 for the session's own
+	Also   []int // other instructions that it computes too
+	// Aside: no launch of the program that is not aside needs what this computes. It
+	// may run beside the others, once what it reads is there; launches that are
+	// aside run in order among themselves.
+	Aside bool
 	// Product, if not nil, is what the launch computes, for sessions that know a
 	// faster way.
 	Product *Product
@@ -196,7 +205,8 @@ type Plan struct {
 	// Values is where each value is, by slot.
 	Values []Ref
 	// Sizes of the buffers that the plan needs, in bytes.
-	ArenaBytes, ScratchBytes, CountersBytes int64
+	// AsideScratch has AsideBytes, AsideCounters as much as Counters.
+	ArenaBytes, ScratchBytes, AsideBytes, CountersBytes int64
 	// Table is the content of the Tables buffer: pointers and Int64, 8 bytes each.
 	Table []Arg
 	// Sums describes what EndBatch adds up; it is empty without a loss.

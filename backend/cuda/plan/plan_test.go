@@ -65,6 +65,8 @@ func TestGolden(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var text strings.Builder
 			for _, p := range programs(t, build(t, c.config, c.shape...), c.rows) {
+				p = plan.Arrange(p)
+				c.o.Layout = plan.Layout(p)
 				built, err := plan.Build(p, c.o)
 				if err != nil {
 					t.Fatal(err)
@@ -136,11 +138,13 @@ func TestLimits(t *testing.T) {
 			m := build(t, c.config, c.shape...)
 			for _, rows := range []int{1, 7, 1024} {
 				for _, p := range programs(t, m, rows) {
-					built, err := plan.Build(p, plan.Options{Multiprocessors: sms})
-					if err != nil {
-						t.Fatal(err)
+					for _, p := range []*ir.Program{p, plan.Arrange(p)} {
+						built, err := plan.Build(p, plan.Options{Multiprocessors: sms, Layout: plan.Layout(p)})
+						if err != nil {
+							t.Fatal(err)
+						}
+						checkLaunches(t, built)
 					}
-					checkLaunches(t, built)
 				}
 			}
 		}
@@ -149,11 +153,16 @@ func TestLimits(t *testing.T) {
 
 func checkLaunches(t *testing.T, p *plan.Plan) {
 	t.Helper()
-	at := 0
+	at, also := 0, map[int]bool{}
+	for _, l := range p.Launches {
+		for _, i := range l.Also {
+			also[i] = true
+		}
+	}
 	for i := range p.Program.Instrs {
 		launches := p.Instr(i)
-		if len(launches) == 0 {
-			t.Errorf("instruction %d has no launch", i)
+		if (len(launches) == 0) != also[i] {
+			t.Errorf("instruction %d has %d launches, and is part of another's: %v", i, len(launches), also[i])
 		}
 		at += len(launches)
 	}
@@ -174,7 +183,7 @@ func checkLaunches(t *testing.T, p *plan.Plan) {
 func checkAddress(t *testing.T, p *plan.Plan, l plan.Launch, r plan.Ref) {
 	t.Helper()
 	sizes := map[plan.Buffer]int64{plan.Arena: p.ArenaBytes, plan.Scratch: p.ScratchBytes,
-		plan.Counters: p.CountersBytes, plan.Tables: p.TableBytes(), plan.Control: plan.ControlBytes}
+		plan.AsideScratch: p.AsideBytes, plan.AsideCounters: p.CountersBytes, plan.Counters: p.CountersBytes, plan.Tables: p.TableBytes(), plan.Control: plan.ControlBytes}
 	if size, ok := sizes[r.Buffer]; ok && (r.Offset < 0 || r.Offset >= size) {
 		t.Errorf("%v: %v is not in a buffer of %d bytes", l.Kernel, r, size)
 	}
@@ -221,7 +230,7 @@ func TestPrecisionText(t *testing.T) {
 
 // TestControl checks that a block survives the way to the device and back.
 func TestControl(t *testing.T) {
-	want := plan.ControlBlock{Done: 1 << 40, First: 7, Index: 3, Halt: 1, Loss: 2.5}
+	want := plan.ControlBlock{Done: 1 << 40, First: 7, Index: 3, Halt: 1, Loss: 2.5, Tick: -4}
 	b := want.Bytes()
 	if len(b) != plan.ControlBytes {
 		t.Fatalf("the block has %d bytes, want %d", len(b), plan.ControlBytes)

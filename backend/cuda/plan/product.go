@@ -126,6 +126,7 @@ func (b *builder) matMul() {
 	letters := [2]string{"n", "t"}
 	kernel := "matmul_" + letters[flag(a.TransA)] + letters[flag(a.TransB)]
 	l := b.tiled(kernel, b.tiling(m, n, k, 1), aligned)
+	l.Args = append(l.Args, null()) // sums of b's columns
 	l.Product = &Product{M: m, N: n, K: k, TransA: a.TransA, TransB: a.TransB,
 		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Bias: l.Args[3].Ref,
 		OnlyBias: a.Bias && a.Act == ir.NoAct, Epilogue: b.separate(m, n)}

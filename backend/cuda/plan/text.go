@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,7 +31,7 @@ var bufferNames = [numBuffers]string{
 	Null: "null", Arena: "arena", Vars: "vars", Grads: "grads", Scratch: "scratch", Counters: "counters",
 	Tables: "table", Control: "control", Rates: "rates", Sums: "sums", DataX: "data_x", DataY: "data_y",
 	ScaleX: "scale_x", ShiftX: "shift_x", ScaleY: "scale_y", ShiftY: "shift_y",
-	Progress: "progress",
+	AsideScratch: "aside_scratch", AsideCounters: "aside_counters", Progress: "progress",
 }
 
 // String returns the buffer's name.
@@ -70,6 +71,9 @@ func (a Arg) String() string {
 func (l Launch) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %dx%dx%d %d", l.Kernel, l.Grid[0], l.Grid[1], l.Grid[2], l.Block[0]*l.Block[1]*l.Block[2])
+	if l.Aside {
+		s.WriteString(" aside")
+	}
 	for _, a := range l.Args {
 		s.WriteString(" " + a.String())
 	}
@@ -82,13 +86,18 @@ func (p *Plan) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "plan %s %v sm_%d multiprocessors=%d\n", p.Program.Name, p.Options.Precision, p.Options.SM,
 		p.Options.Multiprocessors)
-	fmt.Fprintf(&s, "arena=%d scratch=%d counters=%d table=%d\n", p.ArenaBytes, p.ScratchBytes, p.CountersBytes,
-		p.TableBytes())
+	fmt.Fprintf(&s, "arena=%d scratch=%d aside=%d counters=%d table=%d\n", p.ArenaBytes, p.ScratchBytes, p.AsideBytes,
+		p.CountersBytes, p.TableBytes())
 	for i := range p.Program.Instrs {
 		ins := &p.Program.Instrs[i]
 		fmt.Fprintf(&s, "%d %v (%s)\n", i, ins.Op, ins.Layer)
 		for _, l := range p.Instr(i) {
 			fmt.Fprintf(&s, "\t%v\n", l)
+		}
+		for _, l := range p.Launches {
+			if slices.Contains(l.Also, i) {
+				fmt.Fprintf(&s, "\twith %d\n", l.Instr)
+			}
 		}
 	}
 	for i, a := range p.Table {
