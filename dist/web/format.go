@@ -127,11 +127,11 @@ func about(seconds float64) string {
 	case seconds < 10:
 		return "some seconds"
 	case seconds < 60:
-		return span(10 * math.Round(seconds/10))
+		return "about " + span(10*math.Round(seconds/10))
 	case seconds < 3570:
-		return fmt.Sprintf("%.0f min", math.Round(seconds/60))
+		return fmt.Sprintf("about %.0f min", math.Round(seconds/60))
 	}
-	return span(60 * math.Round(seconds/60))
+	return "about " + span(60*math.Round(seconds/60))
 }
 
 // clean drops what is not to be seen from a text from elsewhere: controls, and

@@ -126,7 +126,7 @@ func TestFormats(t *testing.T) {
 		{bytesOf(-1), "0 B"}, {bytesOf(0), "0 B"}, {bytesOf(999), "999 B"}, {bytesOf(1234), "1.23 kB"}, {bytesOf(math.MaxInt64), "9.22 EB"},
 		{span(nan), "–"}, {span(inf), "–"}, {span(-1), "–"}, {span(0), "0 s"}, {span(0.08), "80 ms"}, {span(0.9996), "1.0 s"},
 		{span(4.25), "4.2 s"}, {span(9.96), "10 s"}, {span(59.6), "1 min 00 s"}, {span(3599.7), "1 h 00 min"}, {span(90061), "1 d 1 h"},
-		{about(4), "some seconds"}, {about(44), "40 s"}, {about(100), "2 min"}, {about(3590), "1 h 00 min"},
+		{about(4), "some seconds"}, {about(44), "about 40 s"}, {about(100), "about 2 min"}, {about(3590), "about 1 h 00 min"},
 		{percent(nan), "–"}, {percent(0.624), "62 %"},
 		{value(wire.Value(nan)), "not finite"}, {value(0), "0.0000"}, {value(0.00012), "0.00012"}, {value(0.98213), "0.9821"},
 		{value(123.456), "123.5"}, {value(-1e300), "-1e+300"},
