@@ -60,6 +60,8 @@ func verdict(a backend.Account) string {
 	switch {
 	case s == 0:
 		return ""
+	case a.Strategy == "ensemble": // which --backend=cpu does not train
+		return fmt.Sprintf("%d workers did the work of %.1f; a member is with one of them at a time.", present(a), s)
 	case present(a) < 2:
 		return "One worker is no cluster: --backend=cpu does the same without messages."
 	case s < leastSpeedUp && a.SameMachine:
@@ -86,6 +88,8 @@ func advice(a backend.Account) string {
 	switch {
 	case comm >= wait && comm > much*total && a.Strategy == "sync":
 		return "To communicate less, raise data.batch_size, or try cluster.strategy local_sgd."
+	case comm >= wait && comm > much*total && (a.Strategy == "averaging" || a.Strategy == "single"):
+		return "To communicate less, raise data.batch_size."
 	case comm >= wait && comm > much*total:
 		return "To communicate less, raise data.batch_size or the window of " + a.Strategy + "."
 	case wait > much*total && a.SameMachine:
