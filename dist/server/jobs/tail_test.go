@@ -1,0 +1,63 @@
+package jobs
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestLogTail checks the end of a log, on disk.
+func TestLogTail(t *testing.T) {
+	b := open(t, t.TempDir())
+	id := submit(t, b, "a")
+	if got, err := b.LogTail(id, 100); got != nil || err != nil {
+		t.Errorf("no log yet: got %q, %v, want nil", got, err)
+	}
+	b.Log(id, "one")
+	b.Log(id, "two")
+	if err := b.Flush(false); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		bytes int
+		want  string
+	}{{4, "two\n"}, {2, "o\n"}, {0, ""}} {
+		if got, err := b.LogTail(id, c.bytes); string(got) != c.want || err != nil {
+			t.Errorf("LogTail(%d) = %q, %v, want %q", c.bytes, got, err, c.want)
+		}
+	}
+	if got, err := b.LogTail(id, 1000); strings.Count(string(got), "\n") != 2 || err != nil {
+		t.Errorf("all of it: got %q, %v, want two lines", got, err)
+	}
+	if got, err := b.LogTail("none", 10); err == nil {
+		t.Errorf("a job that there is none of: got %q, want an error", got)
+	}
+}
+
+// TestKeepSpec checks whose spec is where.
+func TestKeepSpec(t *testing.T) {
+	for _, folder := range []string{"", t.TempDir()} {
+		b := open(t, folder)
+		b.Attach("elsewhere", "elsewhere")
+		if got, err := b.Spec("elsewhere"); err == nil {
+			t.Errorf("before: got %q, want an error", got)
+		}
+		b.KeepSpec("elsewhere", []byte("model: []"))
+		if got, err := b.Spec("elsewhere"); string(got) != "model: []" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		b.Attach("large", "large")
+		b.KeepSpec("large", make([]byte, maxKept+1))
+		b.KeepSpec("none", []byte("x"))
+		for _, id := range []string{"large", "none"} {
+			if got, err := b.Spec(id); err == nil {
+				t.Errorf("%s: got %d bytes, want an error", id, len(got))
+			}
+		}
+	}
+	b := open(t, t.TempDir())
+	id := submit(t, b, "a")
+	b.KeepSpec(id, []byte("another"))
+	if got, err := b.Spec(id); string(got) != "spec of a" || err != nil {
+		t.Errorf("a submitted job: got %q, %v, want what was submitted", got, err)
+	}
+}
