@@ -15,8 +15,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,6 +23,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -154,7 +153,7 @@ func (b *Backend) open(
 func wireJob(job backend.Job) wire.Job {
 	c := job.Cluster
 	w := wire.Job{
-		ID: newID(c.Name), Name: clip(c.Name), Spec: job.Spec,
+		ID: jobs.NewID(c.Name), Name: clip(c.Name), Spec: job.Spec,
 		Seed: job.Seed, BatchSize: job.BatchSize, Accumulate: job.Accumulate,
 		Shuffle: job.Shuffle, Shards: job.Shards,
 		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
@@ -184,13 +183,6 @@ func role(r ir.Role) string {
 		return "optimizer"
 	}
 	panic(fmt.Sprintf("cluster: invariant: role %d", r))
-}
-
-// newID returns an ID that no other job has.
-func newID(name string) string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return cmp.Or(clip(name), "run") + "-" + hex.EncodeToString(b[:])
 }
 
 // clip shortens a name to what a message may hold, with room for an ID.

@@ -9,9 +9,9 @@ import (
 
 // Bounds of what a client may ask.
 const (
-	MaxSpec  = 1 << 20 // bytes of a submitted spec
-	MaxQueue = 1000    // jobs that wait
-	MaxPiece = 1 << 19 // bytes of a file or log in one frame
+	MaxSpec  = 512 << 10 // bytes of a submitted spec: as base64 in a message of 1 MiB
+	MaxQueue = 1000      // jobs that wait
+	MaxPiece = 1 << 19   // bytes of a file or log in one frame
 )
 
 // States of a job.

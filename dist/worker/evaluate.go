@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/wire"
@@ -34,12 +35,20 @@ func (s *serving) evaluate(t *task, m *wire.Evaluate, floats []float32) (err err
 	}
 	answer := &wire.Evaluated{Job: j.ID, Task: m.Task}
 	err = j.replica.EvaluateBatches(t.ctx, m.Split, m.First, m.Last, func(stats backend.Stats) {
-		answer.Stats = append(answer.Stats, wire.FromStats(stats))
+		answer.Stats = append(answer.Stats, numbers(stats))
 	})
 	if err != nil {
 		return err
 	}
 	return s.send(answer, nil)
+}
+
+// numbers returns statistics without metrics that are tables, such as a confusion
+// matrix: training shows none, and they would fill the messages.
+func numbers(stats backend.Stats) wire.Stats {
+	s := wire.FromStats(stats)
+	maps.DeleteFunc(s.Metrics, func(_ string, sums []wire.Number) bool { return len(sums) > 1 })
+	return s
 }
 
 // lend sets parameters and states, or all variables, until putBack.
