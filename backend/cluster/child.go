@@ -71,7 +71,7 @@ func (c *child) run() error {
 	cmd := c.command()
 	cmd.SysProcAttr = attributes()
 	cmd.Stderr = &c.words
-	stdin, err := cmd.StdinPipe() // its end tells the child to end
+	stdin, err := cmd.StdinPipe() // its end tells the child to end; without a word, that this process was killed
 	if err == nil {
 		err = cmd.Start()
 	}
@@ -86,6 +86,7 @@ func (c *child) run() error {
 			return
 		case <-c.quit:
 		}
+		io.WriteString(stdin, "end\n") // it may have ended
 		stdin.Close()
 		select {
 		case <-ended:

@@ -24,7 +24,9 @@ type LocalOptions struct {
 	Workers int
 	Threads int // of all workers together; 0: one per processor
 	// Command returns the command of worker i, with so many threads, for the
-	// coordinator at an address, "unix:/path". It ends when its standard input does.
+	// coordinator at an address, "unix:/path". It ends when its standard input does;
+	// when that had no bytes, this process was killed, and the child removes the
+	// folder of the address.
 	Command func(i int, address string, threads int) *exec.Cmd
 	// Page, if not nil, shows the coordinator until ctx ends.
 	Page    func(ctx context.Context, s *server.Server) error

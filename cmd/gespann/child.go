@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -15,15 +14,20 @@ import (
 // orphanTime is how long a worker may take to end after its parent.
 const orphanTime = 5 * time.Second
 
-// asChild runs a worker until standard input ends, which the parent keeps open, or a
-// SIGTERM comes. When the parent was killed, the folder of the coordinator's
-// socket, which was the parent's, is removed.
-func asChild(ctx context.Context, t terminal, f workerFlags, run func(context.Context) error) error {
+// asChild runs a worker until standard input ends, which the parent keeps open, or
+// a SIGTERM comes. A parent that only wants the worker to end says something first;
+// one that says nothing was killed, and the folder of its coordinator's socket is
+// removed for it.
+func asChild(ctx context.Context, t terminal, coordinator string, run func(context.Context) error) error {
 	signal.Ignore(syscall.SIGPIPE) // nobody may read what it says
-	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop() // not before: the signal may come after the end of standard input
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	said := make(chan int64, 1)
 	go func() { // until the end of the process
-		io.Copy(io.Discard, t.in)
+		n, _ := io.Copy(io.Discard, t.in)
+		said <- n
 		cancel()
 	}()
 	context.AfterFunc(ctx, func() {
@@ -31,13 +35,11 @@ func asChild(ctx context.Context, t terminal, f workerFlags, run func(context.Co
 		os.Exit(exitRun)
 	})
 	err := run(ctx)
-	if os.Getppid() != f.parent {
-		if path, ok := strings.CutPrefix(f.coordinator, "unix:"); ok {
-			os.RemoveAll(filepath.Dir(path))
-		}
+	if ctx.Err() == nil {
+		return err
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil
+	if path, ok := strings.CutPrefix(coordinator, "unix:"); ok && <-said == 0 {
+		os.RemoveAll(filepath.Dir(path))
 	}
-	return err
+	return nil
 }

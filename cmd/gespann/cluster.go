@@ -64,7 +64,7 @@ func childCommand(i int, address string, threads int) *exec.Cmd {
 	if err != nil {
 		self = os.Args[0]
 	}
-	cmd := exec.Command(self, "worker", "--parent", strconv.Itoa(os.Getpid()), "--coordinator", address, "--backend", kindCPU,
+	cmd := exec.Command(self, "worker", "--child", "--coordinator", address, "--backend", kindCPU,
 		"--threads", strconv.Itoa(threads), "--name", fmt.Sprintf("worker-%d", i+1))
 	// One more for messages, so that they need not wait for the arithmetic.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads+1))

@@ -210,7 +210,7 @@ func TestClusterFaults(t *testing.T) {
 	}
 	gone(t, crew)
 
-	run, words = long(t, dir, "--resume=runs/tiny")
+	run, _ = long(t, dir)
 	run.Args = append(run.Args[:1], "train", "--resume", "runs/tiny", "--log", "plain")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)

@@ -28,8 +28,9 @@ import (
 // workerFlags are what a worker is told.
 type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
-	threads, device, parent                     int
+	threads, device                             int
 	trust                                       trustFlags
+	child                                       bool
 }
 
 func newWorker(t terminal) *cobra.Command {
@@ -48,8 +49,8 @@ same ones.`,
   gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if f.parent != 0 {
-				return asChild(c.Context(), t, f, func(ctx context.Context) error { return work(ctx, t, f) })
+			if f.child {
+				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context) error { return work(ctx, t, f) })
 			}
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error { return work(ctx, t, f) })
 		},
@@ -62,8 +63,8 @@ same ones.`,
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "folder with the files of jobs: in place of data.dir, and for relative paths")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
 	f.trust.add(c)
-	c.Flags().IntVar(&f.parent, "parent", 0, "end with the process of this `ID`, which holds standard input")
-	if err := c.Flags().MarkHidden("parent"); err != nil {
+	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
+	if err := c.Flags().MarkHidden("child"); err != nil {
 		panic(err)
 	}
 	return c
