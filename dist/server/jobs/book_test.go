@@ -175,7 +175,7 @@ func TestNames(t *testing.T) {
 func TestBounds(t *testing.T) {
 	b := open(t, t.TempDir())
 	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0); err == nil ||
-		err.Error() != "spec: has 1048577 bytes, want at most 1048576" {
+		err.Error() != "spec: has 524289 bytes, want at most 524288" {
 		t.Errorf("a long spec: got %v", err)
 	}
 	for i := range wire.MaxQueue {
