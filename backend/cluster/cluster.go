@@ -142,6 +142,9 @@ func (b *Backend) open(
 			s.wire.DataFrom = "stream" // on one machine that is quicker than to read it again
 		}
 	}
+	if s.wire.DataFrom != "stream" {
+		s.wire.Digest = job.Data.Digest()
+	}
 	if err := s.attach(ctx); err != nil {
 		s.fault = err
 		return nil, errors.Join(err, s.Close())
@@ -157,8 +160,9 @@ func wireJob(job backend.Job) wire.Job {
 		Seed: job.Seed, BatchSize: job.BatchSize, Accumulate: job.Accumulate,
 		Shuffle: job.Shuffle, Shards: job.Shards,
 		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
-		Workers: c.Workers, Digest: job.Data.Digest(), Rate0: c.Rate,
+		Workers: c.Workers, Rate0: c.Rate,
 	}
+	w.Digest = w.ID // as unique
 	for i := range w.Rows {
 		w.Rows[i] = job.Data.Parts[i].Rows
 	}

@@ -60,7 +60,9 @@ type Job struct {
 	DataFrom   string             `json:"data"`    // "auto", "local" or "stream"
 	Workers    int                `json:"workers"` // to begin with
 	Rows       [3]int             `json:"rows"`    // of the splits
-	Digest     string             `json:"digest"`  // of the rows: data must be the same everywhere
+	// Digest of the rows: data must be the same everywhere. With data "stream" it may
+	// be any name that other rows do not have.
+	Digest string `json:"digest"`
 	// Vars are the shapes and roles of the variables, in the order of
 	// Programs.Vars: what tensors of the job look like.
 	Vars []Var `json:"vars"`

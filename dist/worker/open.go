@@ -175,6 +175,9 @@ func sameRows(set *data.Set, m *wire.Job) error {
 			return fmt.Errorf("got %d %v rows, want %d", got, data.Split(i), want)
 		}
 	}
+	if m.DataFrom == "stream" {
+		return nil // there are no others, and the digest is only a name
+	}
 	if got := set.Digest(); got != m.Digest {
 		return fmt.Errorf("got digest %.12s, want %.12s", got, m.Digest)
 	}
