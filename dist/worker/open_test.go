@@ -114,7 +114,7 @@ func TestRowsThatCannotBe(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inYard(t, func(t *testing.T, y *yard) {
 				job := newJob(t, mlp, 1, 0)
-				job.DataFrom = "auto" // the digest is looked at
+				job.DataFrom, y.load = "auto", nil // so that the digest is looked at
 				y.max = 1 << 20
 				h := y.hire()
 				h.tell(&wire.Open{Job: job})
