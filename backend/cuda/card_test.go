@@ -54,6 +54,7 @@ var sections = []section{
 	{"memory", "TestCardMemory", 45 * time.Second},
 	{"runs", "TestCardRuns", 60 * time.Second},
 	{"process", "TestCardProcess", 45 * time.Second},
+	{"fault", "TestCardFault", 30 * time.Second},
 	{"torch", "TestCardTorch", 270 * time.Second},
 }
 
