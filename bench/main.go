@@ -23,7 +23,10 @@ type options struct {
 	threads                    int
 	list, stranger, profile    bool
 	products, whole, clusters  bool
-	data, scale                string
+	faults                     bool
+	data, scale, only          string
+	repeat                     int
+	seed                       uint64
 	plan
 }
 
@@ -44,6 +47,10 @@ func main() {
 	flag.BoolVar(&o.products, "products", false, "time matrix products against the peak of multiply-adds")
 	flag.BoolVar(&o.whole, "whole", false, "time whole trainings of configs/mnist-mlp.yaml, from start to saved model")
 	flag.BoolVar(&o.clusters, "clusters", false, "time clusters of processes on this machine against one worker")
+	flag.BoolVar(&o.faults, "faults", false, "break clusters of processes on this machine, and see how they end; some faults need root")
+	flag.IntVar(&o.repeat, "repeat", 20, "how often each fault is tried")
+	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
+	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
 	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole")
 	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
@@ -72,6 +79,8 @@ func run(o *options) error {
 		return raceWhole(o)
 	case o.clusters:
 		return raceClusters(o)
+	case o.faults:
+		return injectFaults(o)
 	case o.scale != "":
 		return drawScale(o)
 	}

@@ -1,0 +1,64 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// outWithin is how soon the others must go on without a worker that says nothing.
+const outWithin = 5 * time.Second
+
+// stopWorker stops one of three workers for 30 s.
+func stopWorker(t *trial) error {
+	s, driver, err := t.underway(3)
+	if err != nil {
+		return err
+	}
+	w := t.any(s)
+	return t.away(driver, w, 30*time.Second, func() error {
+		w.signal(syscall.SIGSTOP)
+		return nil
+	}, func() error {
+		w.signal(syscall.SIGCONT)
+		return nil
+	})
+}
+
+// away lets a worker be away for a while, and checks that the others go on soon,
+// and that it joins them again.
+func (t *trial) away(driver, w *process, long time.Duration, leave, back func() error) error {
+	t.strike()
+	if err := leave(); err != nil {
+		return err
+	}
+	if err := t.sleep(long); err != nil {
+		return errors.Join(err, back())
+	}
+	before := t.said("coordinator", "msg=\"group ", w.name)
+	if err := back(); err != nil {
+		return err
+	}
+	if driver.over() {
+		return errMissed
+	}
+	err := t.until("the worker to join again", 30*time.Second, func() bool {
+		return driver.over() || t.said("coordinator", "msg=\"group ", w.name) > before
+	})
+	if err != nil {
+		return err
+	}
+	if t.said("coordinator", "msg=\"group ", w.name) == before {
+		return fmt.Errorf("%s was back, but had no part again before the end", w.name)
+	}
+	if err := t.finish(driver); err != nil {
+		return err
+	}
+	if d := t.watched.standstill(t.struck); d > outWithin {
+		return fmt.Errorf("nothing went on for %.1f s, want at most %v", d.Seconds(), outWithin)
+	}
+	return nil
+}
