@@ -62,6 +62,8 @@ func verdict(a backend.Account) string {
 		return ""
 	case a.Strategy == "ensemble": // which --backend=cpu does not train
 		return fmt.Sprintf("%d workers did the work of %.1f; a member is with one of them at a time.", present(a), s)
+	case a.Strategy == "single":
+		return "The strategy single trains on one worker at a time; the others only stand by."
 	case present(a) < 2:
 		return "One worker is no cluster: --backend=cpu does the same without messages."
 	case s < leastSpeedUp && a.SameMachine:

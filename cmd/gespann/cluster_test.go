@@ -244,8 +244,8 @@ func gone(t *testing.T, pids []int) {
 	}
 }
 
-// startProgram starts a command that runs until the test ends.
-func startProgram(t *testing.T, dir string, args ...string) fmt.Stringer {
+// startProgram starts a command that runs until the test ends, and returns its ID.
+func startProgram(t *testing.T, dir string, args ...string) int {
 	t.Helper()
 	cmd, _, stderr := command(t, dir, args...)
 	if err := cmd.Start(); err != nil {
@@ -269,7 +269,52 @@ func startProgram(t *testing.T, dir string, args ...string) fmt.Stringer {
 			t.Logf("gespann %s said\n%s", args[0], stderr)
 		}
 	})
-	return stderr
+	return cmd.Process.Pid
+}
+
+// TestLostCoordinator kills the coordinator of a run and starts it again: workers
+// and driver find it, and the run ends with the bits of one on the CPU.
+func TestLostCoordinator(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	flags := []string{"--set", "train.deterministic=true", "--epochs", longEpochs, "--log", "plain"}
+	whole := writeTiny(t)
+	cmd, _, stderr := command(t, whole, append([]string{"train", "tiny.yaml"}, flags...)...)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	want, wantMetrics := tensors(t, filepath.Join(whole, "runs", "tiny"))
+
+	dir := writeTiny(t)
+	at := "unix:" + filepath.Join(dir, "sockets", "c")
+	coordinator := []string{"coordinator", "--listen", at, "--state", filepath.Join(dir, "state")}
+	pid := startProgram(t, dir, coordinator...)
+	for range 2 {
+		startProgram(t, dir, "worker", "--coordinator", at, "--backend", "cpu", "--threads", "1")
+	}
+	waitFor(t, "the coordinator", func() bool {
+		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
+		return code == exitOK
+	})
+	run, _, words := command(t, dir, append([]string{"train", "tiny.yaml", "--backend", "cluster", "--coordinator", at}, flags...)...)
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a checkpoint", func() bool { return checkpoints(dir) != "" })
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, []int{pid})
+	startProgram(t, dir, coordinator...)
+	if err := run.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, words)
+	}
+	contains(t, "the driver", words.String(), "the coordinator is there again")
+	got, gotMetrics := tensors(t, filepath.Join(dir, "runs", "tiny"))
+	if !reflect.DeepEqual(got, want) || gotMetrics != wantMetrics {
+		t.Errorf("other bits than on the CPU; metrics\n%s\nwant\n%s", gotMetrics, wantMetrics)
+	}
 }
 
 // TestStandingCluster trains on a coordinator with workers, from here and as jobs.

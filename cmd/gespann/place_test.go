@@ -108,6 +108,13 @@ func TestWithoutCompanion(t *testing.T) {
 		t.Errorf("auto: exit code %d\n%s", code, words)
 	}
 	contains(t, "auto", out+words, "backend auto: cpu: this gespann is built without CUDA", "epoch 1/1")
+	at := "unix:" + filepath.Join(dir, "nobody")
+	code, _, words = gespann(t, "", "train", config, "--runs", runs, "--backend", "auto", "--coordinator", at)
+	if code != exitRun {
+		t.Errorf("auto with a coordinator that is not there: exit code %d", code)
+	}
+	contains(t, "auto with a coordinator", words, "backend auto: cluster at "+at+": this gespann is built without CUDA",
+		"hint: gespann coordinator starts one")
 	code, _, words = gespann(t, "", "train", config, "--runs", runs, "--backend", "auto", "--set", "backend.precision=tf32")
 	if code != exitUsage {
 		t.Errorf("auto with tf32: exit code %d, want %d", code, exitUsage)

@@ -302,3 +302,15 @@ func TestLoadDownloads(t *testing.T) {
 		t.Errorf("log %q, want %q", log.String(), want)
 	}
 }
+
+// TestOffline checks that nothing is downloaded where that is not wanted.
+func TestOffline(t *testing.T) {
+	asked := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer server.Close()
+	_, err := Load(t.Context(), spec.Data{Source: "mnist"},
+		Options{CacheDir: t.TempDir(), BaseURL: server.URL, Offline: true})
+	if !errors.Is(err, fs.ErrNotExist) || asked {
+		t.Errorf("got %v (asked: %v), want that the file is not there", err, asked)
+	}
+}
