@@ -18,10 +18,10 @@ const (
 	MaxDims     = 8       // of a variable
 	MaxElements = 1 << 38 // float32 of all variables of a job: a terabyte
 	MaxRows     = math.MaxUint32
-	MaxBatch    = 1 << 24 // rows
-	MaxSteps    = 1 << 31 // of an epoch
-	MaxName     = 256     // bytes of an ID, a name or an address
-	MaxMetrics  = 256     // of a run, and numbers of each
+	MaxBatch    = 1 << 24   // rows
+	MaxSteps    = 1<<31 - 1 // of an epoch
+	MaxName     = 256       // bytes of an ID, a name or an address
+	MaxMetrics  = 256       // of a run, and numbers of each
 
 	maxPeers   = 16 // addresses of a worker
 	maxThreads = 1 << 16
