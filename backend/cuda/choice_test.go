@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/backendtest"
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/internal/data"
@@ -112,6 +113,25 @@ func TestChoice(t *testing.T) {
 				t.Errorf("a second session compared again: %+v", Choices()[len(found):])
 			}
 		})
+	}
+}
+
+// TestChoiceOfShards checks that deterministic training leaves nothing to the clock.
+func TestChoiceOfShards(t *testing.T) {
+	forget()
+	f := newFake(t, plenty)
+	f.library = func(*plan.Product, plan.Precision, *places) (product, error) { return someProduct(true), nil }
+	job := backendtest.Job(t, 16, 1)
+	job.Shards = backend.MinShards
+	own := newSession(job, f)
+	own.large = 1
+	s, err := own.opened(t.Context(), plan.Options{SM: 80, Precision: plan.TF32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if found := Choices(); len(found) > 0 {
+		t.Errorf("compared %+v", found)
 	}
 }
 

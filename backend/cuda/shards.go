@@ -3,6 +3,7 @@ package cuda
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/sumtree"
@@ -12,7 +13,7 @@ import (
 // With Job.Shards a step is taken as replicas take it: the gradient of each shard
 // comes to host memory and is added there in the order of the tree. That costs two
 // copies of the gradients for each shard, and so is for runs that must have the
-// bits of others, not for speed.
+// bits of others, not for speed. Nor is there a choice of how products are computed.
 
 // plantTree checks the number of shards.
 func (s *session) plantTree() (err error) {
@@ -23,6 +24,7 @@ func (s *session) plantTree() (err error) {
 	if n < s.job.Accumulate {
 		return fmt.Errorf("got %d shards, want at least the accumulation, %d", n, s.job.Accumulate)
 	}
+	s.large = math.MaxInt64
 	s.tree, err = sumtree.New(n, nil)
 	return err
 }
