@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/checkpoint"
@@ -37,10 +38,19 @@ func (l *loop) saveEpoch(ctx context.Context, best bool) error {
 	return nil
 }
 
+// lastWords is how long a session has for its variables when ctx has ended: one whose
+// workers are all gone would wait for others.
+const lastWords = 15 * time.Second
+
 // saveAs writes the whole state of the run, whether or not ctx has ended.
 func (l *loop) saveAs(ctx context.Context, path string) error {
 	vars := l.Model.Vars()
-	values, err := l.session.Snapshot(context.WithoutCancel(ctx))
+	outlive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(lastWords, cancel)
+	})()
+	values, err := l.session.Snapshot(outlive)
 	if err != nil {
 		return err
 	}
