@@ -186,7 +186,8 @@ type planner struct {
 	options plan.Options
 	stage   int64 // size of a chunk of streamed rows, in bytes
 	plans   map[programKey]*plan.Plan
-	behind  int // elements of the arena that update has; set when it is planned, first
+	narrow  bool // launches beside others may wait for memory: see plan.Layout
+	behind  int  // elements of the arena that update has; set when it is planned, first
 }
 
 // get builds, verifies and plans a program. All but update begin behind update's
@@ -205,7 +206,10 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 	if err := ir.Verify(p, pl.vars); err != nil {
 		return nil, fmt.Errorf("arranged: %w", err)
 	}
-	o.Layout = plan.Layout(p)
+	o.Layout = ir.PlanMemory(p)
+	if !pl.narrow {
+		o.Layout = plan.Layout(p)
+	}
 	if key.kind == update {
 		pl.behind = (o.Layout.Size + alignBytes/4 - 1) / (alignBytes / 4) * (alignBytes / 4)
 	} else {
@@ -288,9 +292,20 @@ func (pl *planner) stepsPerEpoch(batch int) int {
 	return (pl.job.Data.Parts[data.Train].Rows + size - 1) / size
 }
 
-// fit decides whether the data is streamed, or says what is too large for the
-// card and which batch size is not.
+// fit decides whether launches wait for memory, and whether the data is streamed,
+// or says what is too large for the card and which batch size is not.
 func (pl *planner) fit(free int64) (n need, streamed bool, err error) {
+	n, streamed, err = pl.place(free)
+	if err == nil && !streamed || pl.narrow {
+		return n, streamed, err
+	}
+	pl.narrow = true
+	clear(pl.plans)
+	return pl.place(free)
+}
+
+// place is fit for the layouts that are chosen.
+func (pl *planner) place(free int64) (n need, streamed bool, err error) {
 	have := max(free-reserveBytes, 0)
 	if n, err = pl.need(pl.job.BatchSize, false); err != nil || n.total() <= have {
 		return n, false, err
@@ -326,7 +341,7 @@ func (e *memoryError) Error() string {
 func (pl *planner) tooLarge(n need, have int64) error {
 	e := &memoryError{need: n, have: have, batch: pl.job.BatchSize}
 	fits := func(batch int) (bool, error) {
-		probe := planner{job: pl.job, vars: pl.vars, options: pl.options, stage: pl.stage, plans: map[programKey]*plan.Plan{}}
+		probe := planner{job: pl.job, vars: pl.vars, options: pl.options, stage: pl.stage, plans: map[programKey]*plan.Plan{}, narrow: pl.narrow}
 		n, err := probe.need(batch, false)
 		if pl.job.Data != nil {
 			n.data = min(n.data, pl.streamBytes(batch))

@@ -129,6 +129,50 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestNarrow checks that a job whose launches cannot all have memory of their own
+// is planned so that they share it, and trains to the same bits.
+func TestNarrow(t *testing.T) {
+	job, m := perceptron(t, 256)
+	total := func(narrow bool) int64 {
+		pl := planner{job: &job, vars: job.Programs.Vars(), stage: stageBytes, plans: map[programKey]*plan.Plan{}, narrow: narrow}
+		n, err := pl.need(256, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n.total()
+	}
+	wide, narrow := total(false), total(true)
+	if narrow >= wide {
+		t.Fatalf("sharing memory takes %d bytes, not sharing %d", narrow, wide)
+	}
+	var vars [2][][]float32
+	for i, free := range []int64{plenty, reserveBytes + narrow} {
+		opened, err := open(t.Context(), job, newFake(t, free), plan.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer opened.Close()
+		if err := opened.Restore(t.Context(), m.Initial(1)); err != nil {
+			t.Fatal(err)
+		}
+		s := opened.(*session)
+		if s.planner.narrow != (i == 1) || s.streamed {
+			t.Errorf("with %d bytes: narrow %v, streamed %v", free, s.planner.narrow, s.streamed)
+		}
+		if _, _, err := s.Train(t.Context(), wholeEpoch(s)); err != nil {
+			t.Fatal(err)
+		}
+		if vars[i], err = s.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k := range vars[0] {
+		if !slices.Equal(vars[0][k], vars[1][k]) {
+			t.Errorf("variable %d differs", k)
+		}
+	}
+}
+
 // TestTooLarge checks that memory is computed before it is taken, and that the
 // batch size that is said to fit does.
 func TestTooLarge(t *testing.T) {
@@ -227,9 +271,9 @@ func TestTrainAllocates(t *testing.T) {
 	}
 }
 
-// TestStepLaunches checks how many launches a step of a perceptron has, and that
-// the gradients of weights are beside the chain from layer to layer.
-func TestStepLaunches(t *testing.T) {
+// perceptron is a job of three dense layers on the digits.
+func perceptron(t *testing.T, batch int) (backend.Job, *model.Model) {
+	t.Helper()
 	from, err := spec.Parse("mlp.yaml", []byte(`
 data: {source: digits, batch_size: 32}
 model: [flatten, {dense: {units: 24, activation: relu}}, {dense: {units: 16, activation: relu}}, {dense: {units: 10}}]
@@ -248,7 +292,13 @@ metrics: [accuracy]
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := backend.Job{Programs: m, Data: set, BatchSize: 32, Accumulate: 1}
+	return backend.Job{Programs: m, Data: set, BatchSize: batch, Accumulate: 1}, m
+}
+
+// TestStepLaunches checks how many launches a step of a perceptron has, and that
+// the gradients of weights are beside the chain from layer to layer.
+func TestStepLaunches(t *testing.T) {
+	job, _ := perceptron(t, 32)
 	opened, err := open(t.Context(), job, newFake(t, plenty), plan.Options{})
 	if err != nil {
 		t.Fatal(err)
