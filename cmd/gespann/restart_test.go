@@ -1,0 +1,63 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestLostCoordinatorOfJob kills the coordinator of a submitted job, and a worker
+// while nobody coordinates, and checks that the job goes on by itself, to the bits
+// of a run on the CPU. Fault runs of many more kinds: go run ./bench -faults.
+func TestLostCoordinatorOfJob(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	dir := writeTiny(t)
+	flags := []string{"--set", "train.deterministic=true", "--epochs", longEpochs}
+	config := filepath.Join(dir, "tiny.yaml")
+	must(t, append([]string{"train", config, "--runs", dir, "--name", "cpu"}, flags...)...)
+	want, wantMetrics := tensors(t, filepath.Join(dir, "cpu"))
+
+	at := "unix:" + filepath.Join(dir, "sockets", "c")
+	state := filepath.Join(dir, "state")
+	coordinator := []string{"coordinator", "--listen", at, "--state", state}
+	pid := startProgram(t, dir, coordinator...)
+	var workers []int
+	for range 3 {
+		workers = append(workers, startProgram(t, dir, "worker", "--coordinator", at, "--backend", "cpu", "--threads", "1"))
+	}
+	waitFor(t, "the coordinator", func() bool {
+		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
+		return code == exitOK
+	})
+	id := strings.TrimSpace(must(t, append([]string{"submit", config, "--coordinator", at}, flags...)...))
+	metrics := filepath.Join(state, "jobs", id, "run", "metrics.csv")
+	waitFor(t, "epochs", func() bool {
+		text, err := os.ReadFile(metrics)
+		return err == nil && strings.Count(string(text), "\n") > 10
+	})
+	for _, victim := range []int{pid, workers[0]} {
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, []int{victim})
+	}
+	startProgram(t, dir, coordinator...)
+	waitFor(t, "the coordinator again", func() bool {
+		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
+		return code == exitOK
+	})
+	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "epoch "+longEpochs+"/", "test   loss ")
+	fetched := filepath.Join(dir, "fetched")
+	must(t, "fetch", id, "-o", fetched, "--coordinator", at)
+	got, gotMetrics := tensors(t, fetched)
+	if !reflect.DeepEqual(got, want) || gotMetrics != wantMetrics {
+		t.Errorf("other bits than on the CPU; metrics\n%s\nwant\n%s", gotMetrics, wantMetrics)
+	}
+}
