@@ -20,7 +20,8 @@ const (
 )
 
 var (
-	errClosed = errors.New("connection is closed")
+	errClosed      = errors.New("connection is closed")
+	errInterrupted = errors.New("interrupted")
 	// errGone: the connection to the coordinator has ended.
 	errGone = errors.New("no connection to the coordinator")
 )

@@ -77,6 +77,7 @@ func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, 
 	if err := ctx.Err(); err != nil {
 		return span.Sums, 0, err
 	}
+	s.fault, s.hurried = nil, false
 	if err := s.place(ctx, span); err != nil {
 		return span.Sums, 0, s.failed(err)
 	}
@@ -119,6 +120,7 @@ func (s *session) trained(
 		return stats, steps, s.failed(t.NotFinite.Err())
 	case steps < wanted && ctx.Err() != nil:
 		s.hurried = true
+		s.fault = errInterrupted
 		return stats, steps, ctx.Err()
 	case steps < wanted:
 		return stats, steps, s.failed(fmt.Errorf("cluster: got %d steps, want %d", steps, wanted))
