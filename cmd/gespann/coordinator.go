@@ -20,9 +20,14 @@ import (
 	"github.com/gespann/gespann/internal/train"
 )
 
+// defaultDashboard is where a coordinator shows its page when nothing is said: to this
+// machine, as it is not secret, but not TLS either.
+const defaultDashboard = "localhost:8080"
+
 // coordinatorFlags are what a coordinator is told.
 type coordinatorFlags struct {
 	listen, dashboard, state string
+	wantsPage                bool // or do without, where its address is taken
 	trust                    trustFlags
 }
 
@@ -45,11 +50,12 @@ Off this machine, it wants the certificates that gespann certs makes, or
   gespann coordinator --insecure --state /data/gespann`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			f.wantsPage = c.Flags().Changed("dashboard")
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error { return coordinate(ctx, t, f) })
 		},
 	}
 	c.Flags().StringVar(&f.listen, "listen", ":7077", "address for workers and drivers, host:port or unix:/path")
-	c.Flags().StringVar(&f.dashboard, "dashboard", "", "address of the page, such as :8080")
+	c.Flags().StringVar(&f.dashboard, "dashboard", defaultDashboard, "address of the page: :8080 shows it to other machines, none to nobody")
 	c.Flags().StringVar(&f.state, "state", "gespann-state", "`folder` for submitted jobs, their runs and their history")
 	f.trust.add(c)
 	return c
@@ -63,7 +69,7 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return err
 	}
-	page, err := pageFor(f.dashboard, f.listen, say)
+	page, err := f.page(say)
 	if err != nil {
 		return err
 	}
@@ -79,6 +85,23 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	}
 	say("coordinator at %s, jobs in %s", port.Addr(), f.state)
 	return serveJobs(ctx, s, port, page)
+}
+
+// page returns what shows the page; nil: nothing does.
+func (f *coordinatorFlags) page(say func(format string, args ...any)) (func(context.Context, *server.Server) error, error) {
+	if f.dashboard == "none" {
+		return nil, nil
+	}
+	show, err := pageFor(f.dashboard, f.listen, say)
+	if err != nil || f.wantsPage {
+		return show, err
+	}
+	return func(ctx context.Context, s *server.Server) error {
+		if err := show(ctx, s); err != nil {
+			say("%v; going on without a page", err)
+		}
+		return nil
+	}, nil
 }
 
 // serveJobs lets workers, drivers and clients in until ctx ends.

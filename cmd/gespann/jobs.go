@@ -88,13 +88,29 @@ func (f *clientFlags) words() string {
 
 func newJobs(t terminal) *cobra.Command {
 	var f clientFlags
+	var keep int
 	c := &cobra.Command{
 		Use:   "jobs",
 		Short: "List the jobs of a coordinator",
-		Long:  "Jobs lists what a coordinator trains, what waits for its turn, and what has ended.",
-		Args:  args(0, 0, "none"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.visit(c.Context(), t, func(c *client.Client) error {
+		Long: `Jobs lists what a coordinator trains, what waits for its turn, and what has ended.
+With --prune, it first removes the oldest jobs that have ended, with their runs.`,
+		Example: `  gespann jobs
+  gespann jobs --prune 20                       # keep 20 that have ended`,
+		Args: args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("prune") && keep < 0 {
+				return usagef("--prune: got %d, want 0 or more", keep)
+			}
+			return f.visit(cmd.Context(), t, func(c *client.Client) error {
+				if cmd.Flags().Changed("prune") {
+					gone, err := c.Prune(keep)
+					if err != nil {
+						return err
+					}
+					for _, id := range gone {
+						fmt.Fprintf(t.err, "removed %s\n", id)
+					}
+				}
 				jobs, err := c.List()
 				if err != nil {
 					return err
@@ -103,6 +119,7 @@ func newJobs(t terminal) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().IntVar(&keep, "prune", 0, "remove jobs that have ended, except for the latest `N`")
 	f.add(c)
 	return c
 }
@@ -123,7 +140,8 @@ func listJobs(t terminal, jobs []wire.JobStatus) error {
 		if j.Position > 0 {
 			state = fmt.Sprintf("%s (%d)", state, j.Position)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate, j.Reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate,
+			strings.ReplaceAll(j.Reason, "\n", "; "))
 	}
 	return w.Flush()
 }
