@@ -55,6 +55,7 @@ func examples() []Word {
 		{"digits-resnet.yaml", "branches, repeated blocks, batch normalization, a cosine schedule"},
 		{"mnist-mlp.yaml", "a multilayer perceptron on MNIST"},
 		{"mnist-cnn.yaml", "a convolutional network on MNIST"},
+		{"mnist-cluster.yaml", "a small perceptron on MNIST, trained by four workers"},
 	}
 }
 
