@@ -23,6 +23,7 @@ type options struct {
 	threads                    int
 	list, stranger, profile    bool
 	products, whole, clusters  bool
+	strategies                 bool
 	faults                     bool
 	data, scale, only          string
 	repeat                     int
@@ -51,7 +52,8 @@ func main() {
 	flag.IntVar(&o.repeat, "repeat", 20, "how often each fault is tried")
 	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
-	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole")
+	flag.BoolVar(&o.strategies, "strategies", false, "train configs/mnist-cluster.yaml with every strategy")
+	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole and -strategies")
 	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
 	o.pause = 20 * time.Millisecond
@@ -79,6 +81,8 @@ func run(o *options) error {
 		return raceWhole(o)
 	case o.clusters:
 		return raceClusters(o)
+	case o.strategies:
+		return raceStrategies(o)
 	case o.faults:
 		return injectFaults(o)
 	case o.scale != "":
