@@ -24,7 +24,8 @@ type fault struct {
 	epochs      int
 	strategy    string // "": deterministic sync, whose bits are those of the cpu backend
 	plain       bool   // sync that is not deterministic
-	overlap     int    // trials at a time: for those that mostly wait
+	overlap     int    // trials at a time: 2, or more of those that mostly wait
+	few         bool   // tried a quarter as often
 	run         func(t *trial) error
 }
 
@@ -33,7 +34,7 @@ type fault struct {
 const (
 	saveEvery   = 7
 	shortEpochs = 20 * saveEvery
-	longEpochs  = 80 * saveEvery
+	longEpochs  = 70 * saveEvery
 )
 
 // faults returns everything that is tried.
@@ -43,16 +44,22 @@ func faults() []*fault {
 		{name: "kill-worker", title: "SIGKILL one of 3 workers of a standing coordinator", run: killWorker},
 		{name: "kill-worker-sync", title: "the first, not deterministic", plain: true, run: killChild},
 		{name: "kill-worker-adag", title: "the second, `adag`", strategy: "adag", run: killWorker},
-		{name: "kill-two-workers", title: "SIGKILL 2 of 3 workers within a second", run: killTwoWorkers},
+		{name: "kill-two-workers", few: true, title: "SIGKILL 2 of 3 workers within a second", run: killTwoWorkers},
+		{name: "kill-all-workers", few: true, title: "SIGKILL all 3 workers, start others", run: killAllWorkers},
 		{name: "kill-coordinator", title: "SIGKILL the coordinator, start it again; `train --coordinator`", run: killCoordinator},
 		{name: "kill-coordinator-job", title: "the same, a submitted job", run: killCoordinatorOfJob},
-		{name: "kill-both", title: "SIGKILL the coordinator, and a worker while it is down", run: killBoth},
-		{name: "kill-driver", title: "SIGKILL `train --workers 2`, resume", run: killDriver},
-		{name: "interrupt", title: "SIGINT to `train --workers 2`, resume on the cluster or the cpu backend", run: interruptDriver},
-		{name: "join", title: "a worker joins 2 others", run: joinLate},
-		{name: "stop-worker", title: "SIGSTOP one of 3 workers for 30 s", epochs: longEpochs, overlap: 4, run: stopWorker},
-		{name: "cut-worker", title: "cut the network of one of 3 workers, mutual TLS, heal it", epochs: longEpochs, run: cutWorker},
-		{name: "full-disk-coordinator", title: "fill the disk of the coordinator, a submitted job", run: fillCoordinator},
+		{name: "kill-both", few: true, title: "SIGKILL the coordinator, and a worker while it is down", run: killBoth},
+		{name: "kill-driver", few: true, title: "SIGKILL `train --workers 2`, resume", run: killDriver},
+		{name: "kill-driver-elsewhere", few: true, title: "SIGKILL `train --coordinator`, resume", overlap: 5, run: killDriverElsewhere},
+		{name: "interrupt", few: true, title: "SIGINT to `train --workers 2`, resume on the cluster or the cpu backend", run: interruptDriver},
+		{name: "join", few: true, title: "a worker joins 2 others", run: joinLate},
+		{name: "stop-worker", title: "SIGSTOP one of 3 workers for 30 s", epochs: longEpochs, overlap: 5, run: stopWorker},
+		{name: "cut-worker", title: "cut the network of one of 3 workers, mutual TLS, heal it", epochs: longEpochs, overlap: 3, run: cutWorker},
+		{name: "cut-driver", few: true, title: "the same, of `train --coordinator`", run: cutDriver},
+		{name: "cut-link", few: true, title: "the same, between two of 3 workers only", epochs: longEpochs, overlap: 3, run: cutLink},
+		{name: "stop-coordinator", few: true, title: "SIGSTOP the coordinator for 1 to 13 s", run: stopCoordinator},
+		{name: "stop-driver", few: true, title: "the same, `train --coordinator`", run: stopDriver},
+		{name: "full-disk-coordinator", title: "fill the disk of the coordinator, a submitted job", overlap: 4, run: fillCoordinator},
 		{name: "full-disk-driver", title: "fill the disk of the run directory, `train --workers 2`, resume", run: fillDriver},
 	}
 }
@@ -78,7 +85,8 @@ func injectFaults(o *options) error {
 	if text, err := exec.Command("go", "build", "-trimpath", "-o", l.program, "./cmd/gespann").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, text)
 	}
-	fmt.Fprintf(os.Stderr, "seed %d, below %s\n", l.seed, dir)
+	before := measureLoad(2)
+	fmt.Fprintf(os.Stderr, "seed %d, below %s; %v\n", l.seed, dir, before)
 	var table strings.Builder
 	table.WriteString("| fault | runs | ended well | same bits | went on after at most (median) |\n|---|---|---|---|---|\n")
 	failed := 0
@@ -86,12 +94,16 @@ func injectFaults(o *options) error {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), f.name) {
 			continue
 		}
-		f.epochs, f.overlap = cmp.Or(f.epochs, shortEpochs), cmp.Or(f.overlap, 1)
-		results := l.repeat(f, o.repeat)
+		f.epochs, f.overlap = cmp.Or(f.epochs, shortEpochs), cmp.Or(f.overlap, 2)
+		times := o.repeat
+		if f.few {
+			times = (times + 3) / 4
+		}
+		results := l.repeat(f, times)
 		failed += writeRow(&table, f, results)
 	}
-	fmt.Fprintf(&table, "\n%s, %d processors, %s, %s; seed %d.\n",
-		processor(), runtime.NumCPU(), runtime.Version(), time.Now().Format(time.DateOnly), l.seed)
+	fmt.Fprintf(&table, "\n%s, %d processors, %s, %s; seed %d. Load before: %v; after: %v.\n", processor(),
+		runtime.NumCPU(), runtime.Version(), time.Now().Format(time.DateOnly), l.seed, before, measureLoad(2))
 	fmt.Print(table.String())
 	if failed > 0 {
 		return fmt.Errorf("%d trials did not end as they should; see %s", failed, dir)

@@ -62,3 +62,36 @@ func (t *trial) away(driver, w *process, long time.Duration, leave, back func() 
 	}
 	return nil
 }
+
+// stopCoordinator stops the coordinator of a training for a while, which nobody is
+// told.
+func stopCoordinator(t *trial) error {
+	s, driver, err := t.underway(3)
+	if err != nil {
+		return err
+	}
+	s.chief.signal(syscall.SIGSTOP)
+	err = t.sleep(time.Second + t.upTo(12*time.Second))
+	s.chief.signal(syscall.SIGCONT)
+	t.strike()
+	if err != nil {
+		return err
+	}
+	return t.finish(driver)
+}
+
+// stopDriver stops a driver for a while, as Ctrl-Z does.
+func stopDriver(t *trial) error {
+	_, driver, err := t.underway(3)
+	if err != nil {
+		return err
+	}
+	driver.signal(syscall.SIGSTOP)
+	err = t.sleep(time.Second + t.upTo(12*time.Second))
+	driver.signal(syscall.SIGCONT)
+	t.strike()
+	if err != nil {
+		return err
+	}
+	return t.finish(driver)
+}

@@ -234,3 +234,42 @@ func joinLate(t *trial) error {
 	}
 	return t.finish(driver)
 }
+
+// killAllWorkers kills all three workers within a second, and starts others. The
+// driver has what is needed to go on.
+func killAllWorkers(t *trial) error {
+	s, driver, err := t.underway(3)
+	if err != nil {
+		return err
+	}
+	for _, w := range s.workers {
+		w.kill()
+		if err := t.sleep(t.upTo(300 * time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	t.strike()
+	for range 2 {
+		if _, err := t.work(s); err != nil {
+			return err
+		}
+	}
+	return t.finish(driver)
+}
+
+// killDriverElsewhere kills a driver of a standing cluster. Another one resumes.
+func killDriverElsewhere(t *trial) error {
+	_, driver, err := t.underway(3)
+	if err != nil {
+		return err
+	}
+	driver.kill()
+	if t.watched.epochs() < saveEvery {
+		return errMissed // there is nothing to resume
+	}
+	if driver, err = t.resume(); err != nil {
+		return err
+	}
+	t.strike()
+	return t.finish(driver)
+}

@@ -77,7 +77,7 @@ func (t *trial) stand(workers int) (*standing, error) {
 // coordinate starts the coordinator, for the first time or again.
 func (t *trial) coordinate(s *standing) error {
 	before := t.said("coordinator", "coordinator at ")
-	p, err := t.start("coordinator", append([]string{"coordinator", "--listen", s.address,
+	p, err := t.start("coordinator", append([]string{"coordinator", "--dashboard", "none", "--listen", s.address,
 		"--state", t.state()}, t.trust()...)...)
 	if err != nil {
 		return err
