@@ -73,7 +73,7 @@ func (j *job) form(crew []*worker, from int64) {
 	for i, w := range crew {
 		members[i] = wire.Member{ID: w.hello.ID, Peer: w.hello.Peer, Host: w.hello.Host, Share: g.shares[i]}
 	}
-	m.note(j, nil, "group %d: %s from step %d on", g.gen, people(crew), from)
+	m.note(j, nil, "group %d: %s from step %d on", g.gen-m.opt.FirstGen+1, people(crew), from)
 	for i, w := range crew {
 		w.gen = g.gen
 		m.tell(w, &wire.Form{Job: j.spec.ID, Gen: g.gen, Rank: i, Members: members}, Nothing)
