@@ -27,7 +27,7 @@ type Options struct {
 	// one present does, and how long one that was taken up again waits for as many
 	// workers as it wants [5 s].
 	Grace      time.Duration
-	Hold       time.Duration // a job without its driver is closed after that [60 s]
+	Hold       time.Duration // a job without its driver is closed after that, or a quarter of it when others wait [60 s]
 	Settle     time.Duration // between changes of a group that are not urgent [2 s]
 	MaxWorkers int           // [1024]
 	MaxJobs    int           // that have not ended [1024]
@@ -114,8 +114,8 @@ func (m *Machine) tick() {
 		}
 	}
 	for _, j := range append([]*job(nil), m.jobs...) {
-		if !j.driver && m.now-j.left > m.opt.Hold {
-			j.end(fmt.Sprintf("its driver has been away for %.0f s", m.opt.Hold.Seconds()))
+		if away := m.now - j.left; !j.driver && away > m.hold() {
+			j.end(fmt.Sprintf("its driver has been away for %.0f s", away.Seconds()))
 		}
 	}
 	if m.active != nil {

@@ -129,8 +129,18 @@ func (j *job) takeUp() {
 func (m *Machine) driverGone(id string) {
 	if j := m.job(id); j != nil && j.driver {
 		j.driver, j.left = false, m.now
-		m.note(j, nil, "the driver of %s is gone; its job is kept for %.0f s", j, m.opt.Hold.Seconds())
+		m.note(j, nil, "the driver of %s is gone; its job is kept for %.0f s", j, m.hold().Seconds())
 	}
+}
+
+// hold returns how long a job without its driver has its place: not as long when
+// others wait for their turn. A driver that comes later asks for a new turn, and
+// has all that it needs.
+func (m *Machine) hold() time.Duration {
+	if slices.ContainsFunc(m.jobs, func(j *job) bool { return j.state == queued && j.driver }) {
+		return m.opt.Hold / 4
+	}
+	return m.opt.Hold
 }
 
 func (m *Machine) cancel(id, reason string) {

@@ -9,9 +9,10 @@ import (
 // Trouble is what went wrong with groups at one step, though nobody was lost.
 type trouble struct {
 	done    int64
-	faulty  bool // the latest group could not go on
-	members int  // lost since the latest group began
-	count   int  // of groups that could not go on, in a row
+	faulty  bool          // the latest group could not go on
+	members int           // lost since the latest group began
+	count   int           // of groups that could not go on, in a row
+	first   time.Duration // when the first of them could not
 	blamed  map[string]int
 }
 
@@ -24,8 +25,12 @@ func (t *trouble) add(peer string) {
 }
 
 const (
-	// patienceWithGroups is how many groups may fail in a row at the same step.
+	// patienceWithGroups is how many groups may fail in a row at the same step, and
+	// fewPatience after longTrouble: connections that nobody answers take seconds to
+	// fail.
 	patienceWithGroups = 3
+	fewPatience        = 2
+	longTrouble        = 2 * time.Second
 	// maxFutile is how many groups may fail in a row at the same step, for whatever
 	// reason, before the job does: it may be the step that kills its members.
 	maxFutile = 20
@@ -44,18 +49,23 @@ const (
 func (j *job) shun(done int64) {
 	t := &j.trouble
 	if t.done != done {
-		*t = trouble{done: done}
-		return
+		t.done, t.count = done, 0
 	}
 	switch {
-	case t.members > 0:
-		t.count, t.blamed = 0, nil // that was why
+	case t.members > 0 || !t.faulty && t.count == 0:
+		t.count, t.blamed = 0, nil // that was why, or there was none
 	case t.faulty:
-		t.count++
+		if t.count++; t.count == 1 {
+			t.first = j.m.now
+		}
 	}
 	t.faulty, t.members = false, 0
 	crew := j.crew()
-	if t.count < patienceWithGroups || len(crew) < 2 {
+	patience := patienceWithGroups
+	if j.m.now-t.first >= longTrouble {
+		patience = fewPatience
+	}
+	if t.count < patience || len(crew) < 2 {
 		return
 	}
 	worst := crew[len(crew)-1]
