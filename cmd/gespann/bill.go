@@ -14,8 +14,13 @@ const (
 	leastSpeedUp   = 1.1
 )
 
-// bill says what the workers of a run cost, and whether they paid.
+// bill says what the workers of a run cost, and whether they paid. When the
+// coordinator did not answer at the end, nothing is known of them.
 func bill(a backend.Account) string {
+	if len(a.Workers) == 0 {
+		return fmt.Sprintf("%s: %s rows in %s, %s; what each worker did, the coordinator did not say\n",
+			a.Strategy, grouped(int(a.Rows)), seconds(a.Seconds), speed(a.RowsPerSecond()))
+	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "worker\tbackend\trows\tcompute\twait\tcommunication\tsent\treceived")
@@ -58,7 +63,7 @@ func efficiency(a backend.Account) float64 { return a.SpeedUp() / float64(presen
 func verdict(a backend.Account) string {
 	s := a.SpeedUp()
 	switch {
-	case s == 0:
+	case s == 0 || len(a.Workers) == 0:
 		return ""
 	case a.Strategy == "ensemble": // which --backend=cpu does not train
 		return fmt.Sprintf("%d workers did the work of %.1f; a member is with one of them at a time.", present(a), s)

@@ -37,6 +37,12 @@ The cluster paid: 2 workers did the work of 1.9.
 	if got := verdict(a); got != "" {
 		t.Errorf("without a probe: got %q, want nothing", got)
 	}
+	a = account(1.9, 0.1, 0.25, false)
+	a.Workers = nil
+	want = "sync: 100,000 rows in 10.0 s, 10k rows/s; what each worker did, the coordinator did not say\n"
+	if got := bill(a) + verdict(a); got != want {
+		t.Errorf("without a coordinator: got %q, want %q", got, want)
+	}
 }
 
 func TestVerdict(t *testing.T) {
