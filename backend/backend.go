@@ -61,10 +61,10 @@ type Cluster struct {
 	// from this process; "auto", the first if the same rows are there.
 	Data      string
 	Member    Programs // of a member of an ensemble, where Job.Programs are those of all; else nil
-	Probe     bool   // measure one worker alone before the run
-	Certs     string // folder made by gespann certs; "": the default one
-	Insecure  bool   // without TLS
-	Dashboard string // address of the page of a cluster on this machine; "": none
+	Probe     bool     // measure one worker alone before the run
+	Certs     string   // folder made by gespann certs; "": the default one
+	Insecure  bool     // without TLS
+	Dashboard string   // address of the page of a cluster on this machine; "": none
 }
 
 // Programs builds the programs of a model. Sessions cache what they get.
@@ -95,7 +95,8 @@ type Span struct {
 	// take different steps at the same time use different masks.
 	Tick int64
 	// Report, if not nil, may be called by Train, from its goroutine, with the steps
-	// so far, in spans that take long, and with the sums that it knows by then.
+	// so far, in spans that take long, and with the sums that it knows by then. With
+	// 0 steps it says that the first one begins only now.
 	Report func(sums Stats, steps int)
 }
 

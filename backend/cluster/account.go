@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gespann/gespann/backend"
@@ -12,22 +13,40 @@ import (
 // billTime is how long the account of a run is worth waiting for.
 const billTime = 5 * time.Second
 
-// Account asks the coordinator where the time of its workers went. Without an
-// answer, only what this session has seen is in it.
+// Account asks the coordinator where the time of its workers went, since the probe.
+// Without an answer, only what this session has seen is in it.
 func (s *session) Account() backend.Account {
-	a := backend.Account{}
-	if s.line != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), billTime)
-		defer cancel()
-		f, err := s.exchange(ctx, wire.Frame{Message: new(wire.Bill)}, nil)
-		if err == nil {
-			a = f.Message.(*wire.Billed).Account
+	a := s.bill()
+	for _, p := range s.probeBill {
+		i := slices.IndexFunc(a.Workers, func(w backend.WorkerAccount) bool {
+			return w.Name == p.Name && w.Backend == p.Backend && w.Rows >= p.Rows
+		})
+		if i < 0 {
+			continue
 		}
+		w := &a.Workers[i]
+		w.Rows -= p.Rows
+		w.Compute, w.Wait, w.Comm = w.Compute-p.Compute, w.Wait-p.Wait, w.Comm-p.Comm
+		w.Sent, w.Received = w.Sent-p.Sent, w.Received-p.Received
 	}
 	a.Strategy, a.OneWorker = s.wire.Strategy, s.oneWorker
 	a.Rows, a.Seconds = s.rows, s.seconds
 	a.SameMachine = a.SameMachine || s.local != nil
 	return a
+}
+
+// bill asks the coordinator for the account of the job so far.
+func (s *session) bill() backend.Account {
+	if s.line == nil {
+		return backend.Account{}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), billTime)
+	defer cancel()
+	f, err := s.exchange(ctx, wire.Frame{Message: new(wire.Bill)}, nil)
+	if err != nil {
+		return backend.Account{}
+	}
+	return f.Message.(*wire.Billed).Account
 }
 
 // granule returns after how many steps all workers have met.

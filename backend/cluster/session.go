@@ -45,8 +45,9 @@ type session struct {
 	seconds   float64 // of training
 	rows      int64
 	probed    bool
-	oneWorker float64 // rows per second
-	fault     error   // why the job cannot go on
+	probeBill []backend.WorkerAccount // what the probe cost
+	oneWorker float64                 // rows per second
+	fault     error                   // why the job cannot go on
 
 	home backend.Session // in this process, on Options.Predictor
 }
@@ -83,6 +84,9 @@ func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, 
 	}
 	if err := s.probe(ctx, span); err != nil {
 		return span.Sums, 0, s.failed(err)
+	}
+	if span.Report != nil {
+		span.Report(span.Sums, 0)
 	}
 	m := &wire.Train{Span: wireSpan(span), Sums: wire.FromStats(span.Sums), Steps: stepsPerEpoch(s.job)}
 	begin := time.Now()

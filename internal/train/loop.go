@@ -125,6 +125,10 @@ func (w *spanWatch) see(stats backend.Stats, steps int) {
 
 // report is Span.Report. A session that fails may fall back behind it.
 func (w *spanWatch) report(stats backend.Stats, steps int) {
+	if steps == 0 {
+		w.begin = time.Now()
+		w.seen = w.begin
+	}
 	if steps > w.steps {
 		w.see(stats, steps)
 		w.loop.report()
