@@ -36,6 +36,10 @@ func (m *Model) Update() (*ir.Program, error) {
 	return m.program(programKey{name: "update"})
 }
 
+// maxPrograms bounds the cache: a worker whose share of a step follows its speed asks
+// for batches of ever new sizes.
+const maxPrograms = 256
+
 // program returns a program, which callers must not change, from the cache or
 // newly built.
 func (m *Model) program(k programKey) (*ir.Program, error) {
@@ -47,6 +51,9 @@ func (m *Model) program(k programKey) (*ir.Program, error) {
 	p, err := m.build(k, false)
 	if err != nil {
 		return nil, fmt.Errorf("model: %s program for %d rows: %w", k.name, k.rows, err)
+	}
+	if len(m.programs) >= maxPrograms {
+		clear(m.programs)
 	}
 	m.programs[k] = p
 	return p, nil
