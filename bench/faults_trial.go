@@ -51,7 +51,7 @@ func (l *lab) try(f *fault, n, again int) (o outcome) {
 	t.ctx, cancel = context.WithTimeout(context.Background(), tooLong)
 	defer cancel()
 	if o.err = os.Mkdir(t.dir, 0o700); o.err == nil {
-		o.err = f.run(t)
+		o.err = t.early(f.run(t))
 	}
 	if t.watched != nil {
 		t.watched.end()
@@ -64,6 +64,16 @@ func (l *lab) try(f *fault, n, again int) (o outcome) {
 		os.RemoveAll(t.dir)
 	}
 	return o
+}
+
+// early makes an error of its own of a run that ended before its fault, and not well.
+func (t *trial) early(err error) error {
+	for _, p := range t.procs {
+		if errors.Is(err, errMissed) && p.over() && p.cmd.ProcessState.ExitCode() > 0 {
+			return fmt.Errorf("%s ended by itself: %s", p.name, tail(p.log))
+		}
+	}
+	return err
 }
 
 // end ends all processes, the last first, and takes away what the trial has set up.
