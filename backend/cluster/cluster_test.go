@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/backendtest"
@@ -166,10 +167,13 @@ func TestRequests(t *testing.T) {
 		t.Errorf("account is %+v", a)
 	}
 	s.(*session).failed(errors.New("out of luck"))
+	c := b.last
+	for c.digest.Load() == nil && t.Context().Err() == nil { // rows go beside the requests
+		time.Sleep(time.Millisecond)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := b.last
 	c.wg.Wait()
 	// The first probe takes three steps, the second as many as the epoch has.
 	want := "attach restore probe probe bill train train train snapshot test bill detach"
