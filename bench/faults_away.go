@@ -12,6 +12,9 @@ import (
 // outWithin is how soon the others must go on without a worker that says nothing.
 const outWithin = 5 * time.Second
 
+// settling is how long what a worker's return costs may take.
+const settling = 3 * time.Second
+
 // stopWorker stops one of three workers for 30 s.
 func stopWorker(t *trial) error {
 	s, driver, err := t.underway(3)
@@ -54,10 +57,11 @@ func (t *trial) away(driver, w *process, long time.Duration, leave, back func() 
 	if t.said("coordinator", "msg=\"group ", w.name) == before {
 		return fmt.Errorf("%s was back, but had no part again before the end", w.name)
 	}
+	t.settled = time.Now().Add(settling)
 	if err := t.finish(driver); err != nil {
 		return err
 	}
-	if d := t.watched.standstill(t.struck); d > outWithin {
+	if d := t.watched.standstill(t.struck, t.settled); d > outWithin {
 		return fmt.Errorf("nothing went on for %.1f s, want at most %v", d.Seconds(), outWithin)
 	}
 	return nil

@@ -20,8 +20,20 @@ func TestStandstill(t *testing.T) {
 	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
 	w := &watch{grown: []time.Time{at(0), at(900), at(1000), at(1300), at(1400)}}
 	for from, want := range map[int]int{0: 900, 950: 300, 1350: 50, 1500: 0} {
-		if got := w.standstill(at(from)); got != time.Duration(want)*time.Millisecond {
+		if got := w.standstill(at(from), time.Time{}); got != time.Duration(want)*time.Millisecond {
 			t.Errorf("from %d ms: got %v, want %d ms", from, got, want)
+		}
+	}
+}
+
+// TestStandstillUntil does not look at what is long after the fault.
+func TestStandstillUntil(t *testing.T) {
+	begin := time.Now()
+	at := func(s int) time.Time { return begin.Add(time.Duration(s) * time.Second) }
+	w := &watch{grown: []time.Time{at(3), at(4), at(10)}}
+	for to, want := range map[int]int{2: 3, 3: 3, 5: 6} {
+		if got := w.standstill(begin, at(to)); got != time.Duration(want)*time.Second {
+			t.Errorf("to %d s: got %v, want %d s", to, got, want)
 		}
 	}
 }

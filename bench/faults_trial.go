@@ -36,6 +36,7 @@ type trial struct {
 	certs   string   // folder, or ""
 	watched *watch
 	struck  time.Time // when the fault was, or ended
+	settled time.Time // when all was as before; zero: not known
 }
 
 // tooLong is what no trial takes.
@@ -55,7 +56,7 @@ func (l *lab) try(f *fault, n, again int) (o outcome) {
 	}
 	if t.watched != nil {
 		t.watched.end()
-		o.standstill = t.watched.standstill(t.struck)
+		o.standstill = t.watched.standstill(t.struck, t.settled)
 	}
 	if err := t.end(); o.err == nil {
 		o.err = err

@@ -69,9 +69,9 @@ func (w *watch) epochs() int {
 	return max(0, w.lines-1)
 }
 
-// standstill returns the longest time without progress from a moment to the last
-// epoch.
-func (w *watch) standstill(from time.Time) time.Duration {
+// standstill returns the longest time without progress from a moment to another one,
+// or to the last epoch if that is zero.
+func (w *watch) standstill(from, to time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var longest time.Duration
@@ -79,7 +79,7 @@ func (w *watch) standstill(from time.Time) time.Duration {
 		return 0
 	}
 	for _, at := range w.grown {
-		if at.After(from) {
+		if at.After(from) && (to.IsZero() || from.Before(to)) {
 			longest = max(longest, at.Sub(from))
 			from = at
 		}
