@@ -30,7 +30,7 @@ func (t *trial) mount(folder string) error {
 // fill fills the disk of a folder, again and again until enough is true.
 func (t *trial) fill(folder string, enough func() bool) (filler string, err error) {
 	filler = filepath.Join(folder, "filler")
-	file, err := os.Create(filler)
+	file, err := os.OpenFile(filler, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return filler, err
 	}
@@ -68,6 +68,10 @@ func fillCoordinator(t *trial) error {
 		return err == nil && strings.Contains(list, "paused") && strings.Contains(list, "full")
 	})
 	if err != nil {
+		return err
+	}
+	// The job that paused has left some room.
+	if _, err := t.fill(t.state(), func() bool { return true }); err != nil {
 		return err
 	}
 	_, full := t.output("submit", faultConfig, "--coordinator", s.address)
