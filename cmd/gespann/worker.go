@@ -14,8 +14,10 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cpu"
+	"github.com/gespann/gespann/backend/cpu/vec"
 	"github.com/gespann/gespann/backend/cuda"
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/collective"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/dist/worker"
@@ -92,6 +94,10 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 		Peers: peers, Host: peers.Host(),
 		Name: f.name, Version: moduleVersion(), Backend: f.backend, Device: device, Threads: f.threads,
 		Load: f.load, Open: f.open,
+		Loops: collective.Loops{
+			Add:    func(sum, x []float32) { vec.Add(sum, sum, x) },
+			ToBF16: vec.ToBF16, FromBF16: vec.FromBF16, AddBF16: vec.AddBF16,
+		},
 		Log: slog.New(slog.NewTextHandler(t.err, nil)),
 	})
 }

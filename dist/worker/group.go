@@ -33,6 +33,7 @@ type group struct {
 	step    backend.Stats // of a step; kept for its memory
 	moved   collective.Traffic
 	broken  bool // the coordinator knows
+	loops   collective.Loops
 }
 
 // form makes the worker a member of a group.
@@ -48,7 +49,7 @@ func (s *serving) form(t *task, m *wire.Form) error {
 	if j.at == nil {
 		return fmt.Errorf("form: %w", errNowhere)
 	}
-	g := &group{job: j, account: &s.account, gen: m.Gen, rank: m.Rank}
+	g := &group{loops: s.Loops, job: j, account: &s.account, gen: m.Gen, rank: m.Rank}
 	total := 0
 	for _, member := range m.Members {
 		g.shares = append(g.shares, member.Share)
@@ -77,9 +78,10 @@ func (s *serving) form(t *task, m *wire.Form) error {
 // connect makes the links to the other members.
 func (g *group) connect(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	members []wire.Member) error {
-	o := collective.Options{BF16: g.Wire == "bf16"}
+	o := collective.Options{BF16: g.Wire == "bf16", Loops: g.loops}
 	if g.Shards > 0 {
-		links, err := collective.ConnectTree(ctx, peers, gen, members, g.rank, g.Shards, collective.Options{})
+		o.BF16 = false
+		links, err := collective.ConnectTree(ctx, peers, gen, members, g.rank, g.Shards, o)
 		if err != nil {
 			return err
 		}

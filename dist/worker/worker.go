@@ -24,6 +24,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/collective"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -44,6 +45,8 @@ type Options struct {
 	// Open builds the programs of a job and opens the local backend, whose session
 	// is a backend.Replica. CheckVars says whether the programs are the job's.
 	Open func(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error)
+	// Loops are those of sums with other workers, where there are quick ones.
+	Loops collective.Loops
 	// MaxData is how many bytes of rows it takes from a coordinator; 0: DefaultMaxData.
 	MaxData int64
 
