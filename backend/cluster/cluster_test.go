@@ -206,15 +206,15 @@ func TestStop(t *testing.T) {
 		}
 	}
 	sums, n, err := s.Train(ctx, span)
-	// All steps may have been taken before the workers heard of the end.
-	if complete := n == 7 && err == nil; !complete {
-		if n < 2 || !errors.Is(err, context.Canceled) || sums.Rows != int64(30*n) {
-			t.Fatalf("Train: %d steps, %v rows, %v", n, sums.Rows, err)
-		}
-		span = backend.Span{First: n, Last: 7, Step: int64(n), Sums: sums, Rates: span.Rates[n:]}
-		if _, _, err := s.Train(t.Context(), span); err != nil {
-			t.Fatal(err)
-		}
+	if n == 7 && err == nil {
+		t.Skip("nothing was stopped: all steps were taken before the workers heard of the end")
+	}
+	if n < 2 || !errors.Is(err, context.Canceled) || sums.Rows != int64(30*n) {
+		t.Fatalf("Train: %d steps, %v rows, %v", n, sums.Rows, err)
+	}
+	span = backend.Span{First: n, Last: 7, Step: int64(n), Sums: sums, Rates: span.Rates[n:]}
+	if _, _, err := s.Train(t.Context(), span); err != nil {
+		t.Fatal(err)
 	}
 	for epoch := 1; epoch < testEpochs; epoch++ {
 		span := backend.Span{Epoch: epoch, Last: 7, Step: int64(7 * epoch), Rates: slices.Repeat([]float32{0.05}, 7)}
