@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,6 +28,9 @@ type crew struct {
 	window   int
 	wire     string
 
+	apart    bool // two crews of one worker that know nothing of each other
+
+	twin    *crew
 	session backend.Session
 	epoch   int // steps
 	done    int
@@ -53,12 +57,17 @@ func clusterWorks() []*clusterWork {
 		return &crew{label: label, workers: 2, threads: 1, batch: batch, strategy: strategy, window: window, wire: "fp32"}
 	}
 	const one, cpu = "1 worker", "--backend=cpu, 2 threads"
+	apart := func(batch int) *crew {
+		c := sync("2 runs of 1 worker each, at once", 1, batch, "fp32")
+		c.apart = true
+		return c
+	}
 	return []*clusterWork{
 		{
 			work: &work{Name: "cnn-128", Title: "mnist-cnn, batch 128 per worker, SGD", Input: []int{28, 28, 1},
 				Classes: 10, Batch: 128, Optimizer: "sgd", Layers: mnistCNN(), Threads: 1},
 			crews: []*crew{sync(one, 1, 128, "fp32"), sync(twoSync, 2, 128, "fp32"),
-				{label: cpu, threads: 2, batch: 256}},
+				{label: cpu, threads: 2, batch: 256}, apart(128)},
 			goals: map[string]float64{twoSync: 1.8},
 		},
 		{
@@ -66,7 +75,7 @@ func clusterWorks() []*clusterWork {
 				Classes: 10, Batch: 512, Optimizer: "sgd", Layers: perceptron(512, 512, 10), Threads: 1},
 			crews: []*crew{sync(one, 1, 512, "fp32"), sync(twoSync, 2, 512, "fp32"),
 				sync(twoSync+", bf16 wire", 2, 512, "bf16"), alone("2 workers, adag 12", "adag", 12, 512),
-				alone("2 workers, local_sgd 8", "local_sgd", 8, 512), {label: cpu, threads: 2, batch: 1024}},
+				alone("2 workers, local_sgd 8", "local_sgd", 8, 512), {label: cpu, threads: 2, batch: 1024}, apart(512)},
 			goals: map[string]float64{twoSync: 1.6, twoSync + ", bf16 wire": 1.7,
 				"2 workers, adag 12": 1.85, "2 workers, local_sgd 8": 1.85},
 		},
@@ -112,9 +121,7 @@ const clusterTurn = time.Second
 func (w *clusterWork) race(o *options, program, dir string, table *strings.Builder) error {
 	defer func() {
 		for _, c := range w.crews {
-			if c.session != nil {
-				c.session.Close()
-			}
+			c.close()
 		}
 	}()
 	for _, c := range w.crews {
@@ -200,6 +207,14 @@ func (w *clusterWork) enterDDP(o *options, dir string) *contestant {
 
 // open opens the crew's session.
 func (c *crew) open(w *work, program string) error {
+	if c.apart {
+		twin := *c
+		twin.apart = false
+		c.twin = &twin
+		if err := c.twin.open(w, program); err != nil {
+			return err
+		}
+	}
 	own := *w
 	own.Batch = c.batch
 	if c.strategy == "sync" {
@@ -239,6 +254,16 @@ func (c *crew) open(w *work, program string) error {
 	return c.session.Restore(ctx, m.Initial(seed))
 }
 
+// close ends the crew's sessions.
+func (c *crew) close() {
+	if c.session != nil {
+		c.session.Close()
+	}
+	if c.twin != nil {
+		c.twin.close()
+	}
+}
+
 // localCluster is the cluster backend with workers of that program.
 func localCluster(program string) *cluster.Backend {
 	return cluster.New(cluster.Options{
@@ -269,7 +294,14 @@ func (c *crew) turn(d time.Duration) (float64, error) {
 		steps = max(1, int(c.rate*d.Seconds()/perStep)/granule) * granule
 	}
 	start := time.Now()
-	if err := c.train(steps); err != nil {
+	twin := make(chan error, 1)
+	if c.twin != nil {
+		perStep *= 2
+		go func() { twin <- c.twin.train(steps) }()
+	} else {
+		twin <- nil
+	}
+	if err := errors.Join(c.train(steps), <-twin); err != nil {
 		return 0, err
 	}
 	c.rate = float64(steps) * perStep / time.Since(start).Seconds()
