@@ -151,8 +151,7 @@ const (
 	// Base is all variables, as last kept.
 	Base
 	// Center is the center variable: parameters and states; of an ensemble, all
-	// variables of the member that Lease or Evaluate names, but parameters and
-	// states alone for Evaluate. After Round it goes with Merged.
+	// variables of the member that Lease names. After Round it goes with Merged.
 	Center
 	// Reply is what the strategy returns to the worker for the commit of the Merge
 	// before it.

@@ -49,7 +49,7 @@ func (m *Machine) fromDriver(id string, msg wire.Message) {
 		j.take(d)
 	case *wire.Test:
 		j.take(d)
-		j.evaluate(d)
+		j.evaluate()
 	default:
 		j.fail(fmt.Sprintf("the driver sent %s, which is not for a coordinator", kind(msg)))
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gespann/gespann/dist/strategy"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -17,20 +18,26 @@ const (
 
 // An evaluation is a Test under way.
 type evaluation struct {
-	tasks []*task   // in order of members and batches; nil until workers are there
+	tasks []*task   // in order of batches; nil until workers are there
 	took  []float64 // seconds of a batch
 }
 
 // A task is consecutive batches that a worker evaluates.
 type task struct {
-	block
-	owner *worker // who is to take it, unless it is late
-	to    *worker // who has it; nil: no one
-	given time.Duration
-	stats []wire.Stats // one for each batch; nil: not known yet
+	first, last int
+	owner       *worker // who is to take it, unless it is late
+	to          *worker // who has it; nil: no one
+	given       time.Duration
+	stats       []wire.Stats // one for each batch; nil: not known yet
 }
 
-func (j *job) evaluate(*wire.Test) { j.eval = &evaluation{} }
+func (j *job) evaluate() {
+	if j.pattern == strategy.Members {
+		j.fail("the driver asked for a test of an ensemble, which is for the driver itself to evaluate")
+		return
+	}
+	j.eval = &evaluation{}
+}
 
 // tested moves a Test on.
 func (j *job) tested(t *wire.Test) {
@@ -65,7 +72,7 @@ func (j *job) tested(t *wire.Test) {
 		return
 	}
 	j.eval = nil
-	j.finish(&wire.Tested{Stats: e.sum(j.members)}, Nothing)
+	j.finish(&wire.Tested{Stats: e.sum()}, Nothing)
 }
 
 // tasks cuts a split into parts as large as workers are fast, and those into
@@ -81,14 +88,11 @@ func (j *job) tasks(t *wire.Test, able []*worker) []*task {
 		fast = slices.Repeat([]float64{1}, len(able))
 	}
 	parts := apportion(max(batches, len(able)), fast)
-	all := []*task{}
-	for member := range j.members {
-		first := 0
-		for i, w := range able {
-			end := min(first+parts[i], batches)
-			for ; first < end; first = min(first+size, end) {
-				all = append(all, &task{block: block{first: first, last: min(first+size, end), member: member}, owner: w})
-			}
+	all, first := []*task{}, 0
+	for i, w := range able {
+		end := min(first+parts[i], batches)
+		for ; first < end; first = min(first+size, end) {
+			all = append(all, &task{first: first, last: min(first+size, end), owner: w})
 		}
 	}
 	return all
@@ -111,8 +115,7 @@ func (j *job) assign(t *wire.Test, w *worker) {
 	if !j.together() {
 		with = Center
 	}
-	j.m.tell(w, &wire.Evaluate{Job: j.spec.ID, Task: w.number, Split: t.Split, First: k.first, Last: k.last,
-		Member: k.member}, with)
+	j.m.tell(w, &wire.Evaluate{Job: j.spec.ID, Task: w.number, Split: t.Split, First: k.first, Last: k.last}, with)
 }
 
 // hasEvaluated takes the result of a task, of the first worker that has it, even
@@ -155,22 +158,12 @@ func (e *evaluation) reclaim(j *job, able []*worker) {
 	}
 }
 
-// sum adds the batches in order: of an ensemble, those of all members, and
-// divides by their number.
-func (e *evaluation) sum(members int) wire.Stats {
+// sum adds the batches in order.
+func (e *evaluation) sum() wire.Stats {
 	var total wire.Stats
 	for _, k := range e.tasks {
 		for _, s := range k.stats {
 			total = sum(total, s)
-		}
-	}
-	if members > 1 {
-		total.Rows /= int64(members)
-		total.Loss /= wire.Number(members)
-		for _, sums := range total.Metrics {
-			for i := range sums {
-				sums[i] /= wire.Number(members)
-			}
 		}
 	}
 	return total

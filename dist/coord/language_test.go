@@ -190,7 +190,7 @@ func say(msg wire.Message) string {
 	case *wire.Merged:
 		return fmt.Sprintf("merged %d", m.Lease)
 	case *wire.Evaluate:
-		return fmt.Sprintf("evaluate task=%d batches=%d..%d member=%d", m.Task, m.First, m.Last, m.Member)
+		return fmt.Sprintf("evaluate task=%d batches=%d..%d", m.Task, m.First, m.Last)
 	case *wire.Queued:
 		return "queued: " + m.Reason
 	case *wire.Attached:

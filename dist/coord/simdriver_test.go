@@ -81,11 +81,11 @@ func (d *simDriver) next() {
 		d.request = &wire.Detach{}
 		return
 	}
-	switch d.s.rng.IntN(6) {
-	case 0:
+	switch n := d.s.rng.IntN(6); {
+	case n == 0:
 		d.request = &wire.Snapshot{}
 		return
-	case 1:
+	case n == 1 && d.job.Strategy != "ensemble":
 		d.request = &wire.Test{Split: data.Validation}
 		return
 	}

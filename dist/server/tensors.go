@@ -231,20 +231,10 @@ func (t *tensors) centerFor(m wire.Message) (*tensor, error) {
 	if t.pattern != strategy.Members {
 		return held(t.merged, "center")
 	}
-	switch m := m.(type) {
-	case *wire.Lease:
+	if m, ok := m.(*wire.Lease); ok {
 		return t.member(m.Member)
-	case *wire.Evaluate:
-		all, err := t.member(m.Member)
-		if err != nil {
-			return nil, err
-		}
-		defer all.release()
-		out := t.pool.get(t.shared)
-		t.copyShared(out.data, all.data, false)
-		return out, nil
 	}
-	return t.member(0)
+	return nil, fmt.Errorf("%s has no member of an ensemble", m.Kind())
 }
 
 // member returns all variables of a member of an ensemble.

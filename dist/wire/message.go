@@ -272,8 +272,6 @@ type (
 		Split data.Split `json:"split"`
 		First int        `json:"first"`
 		Last  int        `json:"last"`
-		// Member of an ensemble: whose tensors go with it.
-		Member int `json:"member,omitempty"`
 	}
 	// Close ends a job.
 	Close struct {
@@ -358,7 +356,8 @@ type (
 	Variables struct {
 		At Position `json:"at"`
 	}
-	// Test asks for the statistics of a split.
+	// Test asks for the statistics of a split. Not of an ensemble: its driver does that
+	// by itself.
 	Test struct {
 		Split data.Split `json:"split"`
 	}

@@ -256,8 +256,7 @@ func (m *Lease) validate() error {
 }
 
 func (m *Evaluate) validate() error {
-	return first(split(m.Split), between("first", m.First, 0, MaxSteps), between("last", m.Last, m.First, MaxSteps),
-		between("member", m.Member, 0, MaxWorkers))
+	return first(split(m.Split), between("first", m.First, 0, MaxSteps), between("last", m.Last, m.First, MaxSteps))
 }
 
 func split(s data.Split) error { return between("split", int(s), 0, int(data.Test)) }

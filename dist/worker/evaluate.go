@@ -10,7 +10,7 @@ import (
 )
 
 // evaluate evaluates batches of a split, with the worker's variables or with
-// parameters and states, or all variables, that came along.
+// parameters and states that came along.
 func (s *serving) evaluate(t *task, m *wire.Evaluate, floats []float32) (err error) {
 	if err := s.mine(m.Job); err != nil {
 		return err
@@ -51,17 +51,13 @@ func numbers(stats backend.Stats) wire.Stats {
 	return s
 }
 
-// lend sets parameters and states, or all variables, until putBack.
+// lend sets parameters and states until putBack.
 func (j *job) lend(ctx context.Context, floats []float32) (putBack func() error, err error) {
 	own, err := j.replica.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	of := &j.model
-	if len(floats) == j.all.len {
-		of = &j.all
-	}
-	if err := j.restore(ctx, of, floats); err != nil {
+	if err := j.restore(ctx, &j.model, floats); err != nil {
 		return nil, err
 	}
 	return func() error { return j.replica.Restore(context.WithoutCancel(ctx), own) }, nil

@@ -331,7 +331,6 @@ func TestEvaluate(t *testing.T) {
 		compare(evaluate(1))
 		twin.train(spanOf(job, 0, 0, 5), 0)
 		compare(evaluate(2, twin.model()...))
-		compare(evaluate(3, slices.Concat(twin.vars()...)...))
 		for _, h := range hands {
 			_, got := h.fetch(job)
 			sameBits(t, "own variables", got, initial(t, job))
