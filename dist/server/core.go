@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -52,9 +53,9 @@ func newCore(s *Server) *core {
 	if c.machine == nil {
 		c.machine = coord.New(coord.Options{
 			Coordinator: s.id,
-			// No generation of an earlier process comes again: none of them forms more
-			// than one per microsecond.
-			FirstGen: int(s.started.UnixMicro()),
+			// Links of an earlier process's groups may still be on their way, for some
+			// seconds: those groups have other numbers.
+			FirstGen: 1 + rand.IntN(1<<30),
 		})
 	}
 	return c

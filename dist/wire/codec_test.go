@@ -114,13 +114,13 @@ func TestKinds(t *testing.T) {
 }
 
 // frame returns bytes that a stranger might send.
-func frame(version, payload byte, kind string, length int, size uint64, rest string) []byte {
+func frame(version, payload byte, kind string, length uint32, size uint64, rest string) []byte {
 	number, ok := numbers[kind]
 	if !ok {
 		number = math.MaxUint16
 	}
 	b := binary.LittleEndian.AppendUint16([]byte{version, payload}, number)
-	b = binary.LittleEndian.AppendUint32(b, uint32(length))
+	b = binary.LittleEndian.AppendUint32(b, length)
 	b = binary.LittleEndian.AppendUint64(b, size)
 	return append(b, rest...)
 }

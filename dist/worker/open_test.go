@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -94,7 +95,7 @@ func TestRowsThatCannotBe(t *testing.T) {
 	other.Parts[data.Train].X.F32[0]++
 	layout := rows().Layout()
 	huge := layout
-	huge.Parts[data.Train].Rows = 1 << 31
+	huge.Parts[data.Train].Rows = math.MaxInt32
 	long := make([]byte, 10000)
 	for _, c := range []struct {
 		name string
