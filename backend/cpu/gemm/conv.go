@@ -37,17 +37,14 @@ func (s *ConvShape) pointwise() bool {
 // Images are copied, a band of rows at a time, only where they need zeros at their
 // left and right. Where each channel is a group of its own, products are elementwise
 // along the channels. Taps of 3 by 3 without strides, on channels in whole vectors, go
-// through Winograd's algorithm: see winograd.go.
+// through Winograd's algorithm: see way.go and winograd.go.
 type Conv2D struct {
 	pool  *pool.Pool
 	path  *path
 	shape ConvShape
-	// Built when first used. A pointwise convolution has the products.
-	forward, gradInput           *correlation
-	gradWeight                   *convDW
-	forwardMM, inputMM, weightMM *MatMul
-	forwardWG, inputWG           *winograd
-	weightWG                     *winogradDW
+	// Built when first used: see way.go.
+	forward, gradInput correlator
+	gradWeight         weightGrad
 }
 
 // NewConv2D plans convolutions of the given shape on p.
@@ -62,25 +59,7 @@ func newConv2D(p *pool.Pool, path *path, s ConvShape) *Conv2D {
 // Ref has the shape of y. It allocates nothing after the first call.
 func (c *Conv2D) Forward(y, x, w []float32, e *Epilogue) {
 	c.check(x, w, y)
-	s := &c.shape
-	if s.pointwise() {
-		if c.forwardMM == nil {
-			c.forwardMM = newMatMul(c.pool, c.path, s.B*s.H*s.W, s.O, s.C, false, false)
-		}
-		c.forwardMM.Run(y, x, w, e)
-		return
-	}
-	if winogradFits(c.path, s) {
-		if c.forwardWG == nil {
-			c.forwardWG = newWinograd(c.pool, c.path, forwardImage(s), -s.Win.PT, -s.Win.PL)
-		}
-		c.forwardWG.run(y, x, w, e)
-		return
-	}
-	if c.forward == nil {
-		c.forward = newCorrelation(c.pool, c.path, forwardImage(s), forwardPhases(s))
-	}
-	c.forward.run(y, x, w, e)
+	c.planForward().run(y, x, w, e)
 }
 
 // GradInput computes dx as ir.Conv2DDX documents it; e may be nil, its Ref has
@@ -88,50 +67,14 @@ func (c *Conv2D) Forward(y, x, w []float32, e *Epilogue) {
 // first call.
 func (c *Conv2D) GradInput(dx, w, dy []float32, e *Epilogue) {
 	c.check(dx, w, dy)
-	s := &c.shape
-	if s.pointwise() {
-		if c.inputMM == nil {
-			c.inputMM = newMatMul(c.pool, c.path, s.B*s.H*s.W, s.C, s.O, false, true)
-		}
-		c.inputMM.Run(dx, dy, w, e)
-		return
-	}
-	if winogradFits(c.path, s) {
-		if c.inputWG == nil {
-			c.inputWG = newWinograd(c.pool, c.path, gradInputImage(s), s.Win.PT-2, s.Win.PL-2)
-		}
-		c.inputWG.run(dx, dy, w, e)
-		return
-	}
-	if c.gradInput == nil {
-		c.gradInput = newCorrelation(c.pool, c.path, gradInputImage(s), gradInputPhases(s))
-	}
-	c.gradInput.run(dx, dy, w, e)
+	c.planGradInput().run(dx, dy, w, e)
 }
 
 // GradWeight computes dw as ir.Conv2DDW documents it. It allocates nothing after
 // the first call.
 func (c *Conv2D) GradWeight(dw, x, dy []float32) {
 	c.check(x, dw, dy)
-	s := &c.shape
-	if s.pointwise() {
-		if c.weightMM == nil {
-			c.weightMM = newMatMul(c.pool, c.path, s.C, s.O, s.B*s.H*s.W, true, false)
-		}
-		c.weightMM.Run(dw, x, dy, nil)
-		return
-	}
-	if winogradFits(c.path, s) && winogradParts(s) >= winogradPartsMin {
-		if c.weightWG == nil {
-			c.weightWG = newWinogradDW(c.pool, c.path, s)
-		}
-		c.weightWG.run(dw, x, dy)
-		return
-	}
-	if c.gradWeight == nil {
-		c.gradWeight = newConvDW(c.pool, c.path, s)
-	}
-	c.gradWeight.run(dw, x, dy)
+	c.planGradWeight().run(dw, x, dy)
 }
 
 // check panics if a tensor is too small for the shape.

@@ -1,0 +1,73 @@
+package gemm
+
+// How a convolution is computed is decided here, from its shape and the path alone:
+// as a product of matrices where there is one tap, through Winograd's algorithm where
+// winogradFits, else directly.
+
+// A correlator computes dst from src and weights w; e may be nil. It is a *MatMul,
+// a *winograd or a *correlation.
+type correlator interface {
+	run(dst, src, w []float32, e *Epilogue)
+}
+
+// A weightGrad computes the gradient dw of the weights. It is a weightProduct, a
+// *winogradDW or a *convDW.
+type weightGrad interface {
+	run(dw, x, dy []float32)
+}
+
+// planForward returns how Forward computes, planned when it is first asked for.
+func (c *Conv2D) planForward() correlator {
+	if c.forward == nil {
+		s := &c.shape
+		switch {
+		case s.pointwise():
+			c.forward = newMatMul(c.pool, c.path, s.B*s.H*s.W, s.O, s.C, false, false)
+		case winogradFits(c.path, s):
+			c.forward = newWinograd(c.pool, c.path, forwardImage(s), -s.Win.PT, -s.Win.PL)
+		default:
+			c.forward = newCorrelation(c.pool, c.path, forwardImage(s), forwardPhases(s))
+		}
+	}
+	return c.forward
+}
+
+// planGradInput is planForward for GradInput.
+func (c *Conv2D) planGradInput() correlator {
+	if c.gradInput == nil {
+		s := &c.shape
+		switch {
+		case s.pointwise():
+			c.gradInput = newMatMul(c.pool, c.path, s.B*s.H*s.W, s.C, s.O, false, true)
+		case winogradFits(c.path, s):
+			c.gradInput = newWinograd(c.pool, c.path, gradInputImage(s), s.Win.PT-2, s.Win.PL-2)
+		default:
+			c.gradInput = newCorrelation(c.pool, c.path, gradInputImage(s), gradInputPhases(s))
+		}
+	}
+	return c.gradInput
+}
+
+// planGradWeight is planForward for GradWeight.
+func (c *Conv2D) planGradWeight() weightGrad {
+	if c.gradWeight == nil {
+		s := &c.shape
+		switch {
+		case s.pointwise():
+			c.gradWeight = weightProduct{newMatMul(c.pool, c.path, s.C, s.O, s.B*s.H*s.W, true, false)}
+		case winogradFits(c.path, s) && winogradParts(s) >= winogradPartsMin:
+			c.gradWeight = newWinogradDW(c.pool, c.path, s)
+		default:
+			c.gradWeight = newConvDW(c.pool, c.path, s)
+		}
+	}
+	return c.gradWeight
+}
+
+// run is Run, for correlator.
+func (g *MatMul) run(c, a, b []float32, e *Epilogue) { g.Run(c, a, b, e) }
+
+// weightProduct is the gradient of the weights of a single tap: dw = xᵀ·dy.
+type weightProduct struct{ *MatMul }
+
+func (g weightProduct) run(dw, x, dy []float32) { g.Run(dw, x, dy, nil) }
