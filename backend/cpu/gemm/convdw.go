@@ -257,7 +257,7 @@ func (v *visit) columns(from int) (dy []float32, dyImage int, k kernels) {
 	}
 	width := v.path.panelWidth(t.cols)
 	k = v.path.kernels(width)
-	if t.cols == width && !aliases(v.dstC) {
+	if v.dyInPlace(t.cols) {
 		return dy[from:], dyImage, k
 	}
 	pixels := (v.i1 - v.i0) * v.x.n

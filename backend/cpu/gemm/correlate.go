@@ -85,7 +85,7 @@ func (r *rowsOf) row(p *convPanel, i, channel, from, to int) {
 		r.tiles(p, i, channel, src+p.from, b)
 		return
 	}
-	if r.groups == 1 && (x.dilate == 1 || taps == 1) {
+	if r.runs(x) {
 		// A run of taps·c elements per source row.
 		t.k, t.aK, t.outer = taps*r.c, floatSize, to-from
 		t.aOuter = (y.dilate*r.rowSize - t.k) * floatSize
@@ -125,7 +125,7 @@ func (r *rowsOf) loops() (tile, around stride) {
 	x := &r.phase.x
 	tile = stride{x.n, x.move * r.c, x.step * r.dstC}
 	around = stride{r.b1 - r.b0, r.imageSize, r.dstH * r.dstW * r.dstC}
-	if tile.n < around.n {
+	if r.acrossImages(r.phase, around.n) {
 		return around, tile
 	}
 	return tile, around

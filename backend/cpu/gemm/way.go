@@ -71,3 +71,27 @@ func (g *MatMul) run(c, a, b []float32, e *Epilogue) { g.Run(c, a, b, e) }
 type weightProduct struct{ *MatMul }
 
 func (g weightProduct) run(dw, x, dy []float32) { g.Run(dw, x, dy, nil) }
+
+// bInPlace reports whether a chunk of so many rows reads a panel of b where it is: a
+// whole one that is read once is not worth packing.
+func (g *MatMul) bInPlace(rows, cols int) bool {
+	width := g.path.panelWidth(cols)
+	return !g.packing && !g.transB && cols == width && g.path.kernels(width).tiles(rows) == 1
+}
+
+// dyInPlace reports whether a panel of so many channels of dy is read where it is;
+// else each band of rows is packed.
+func (d *convDW) dyInPlace(cols int) bool {
+	return d.depthwise() || cols == d.path.panelWidth(cols) && !aliases(d.dstC)
+}
+
+// runs reports whether all taps along a row are a single run of source elements, so
+// that one kernel call sums over them and all rows; else there is one for each row of
+// taps.
+func (c *correlation) runs(x *axis) bool {
+	return c.groups == 1 && (x.dilate == 1 || len(x.taps) == 1)
+}
+
+// acrossImages reports whether the pixels of a tile are the same column of several
+// images, instead of columns of one row.
+func (c *correlation) acrossImages(ph *phase, images int) bool { return ph.x.n < images }

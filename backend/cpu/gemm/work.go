@@ -73,8 +73,8 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 	switch {
 	case w.packing:
 		t.b = at(w.packed(j), k0*width)
-	case !w.transB && t.cols == width && kernels.tiles(w.i1-w.i0) == 1:
-		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize // read once: not worth packing
+	case w.bInPlace(w.i1-w.i0, t.cols):
+		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize
 	default:
 		w.path.packB(w.scratch, w.b, w.ldB(), w.transB, k0, k1-k0, j, t.cols, width)
 		t.b = at(w.scratch, 0)
