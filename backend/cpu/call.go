@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/cpu/pool"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
@@ -12,6 +13,8 @@ type call struct {
 	p    *ir.Program
 	ins  *ir.Instr
 	s    host.Slots
+	kit  gemm.Kit // of products and convolutions
+	told *notes   // of a plan for people: see plan.go; else nil
 }
 
 // in returns the Float input k, nil when it is Int.
@@ -49,7 +52,9 @@ const (
 // parallel returns a step that calls f for all chunks, on all threads when the
 // step handles enough elements.
 func (c *call) parallel(chunks, elements int, f func(worker, chunk int)) step {
-	if chunks == 1 || elements < serial {
+	alone := chunks == 1 || elements < serial
+	c.told.cut(chunks, elements, alone)
+	if alone {
 		return func() {
 			for i := range chunks {
 				f(0, i)

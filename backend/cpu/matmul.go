@@ -14,7 +14,8 @@ func matMul(c *call) step {
 	if at.TransA {
 		k = c.shape(0)[0]
 	}
-	plan := gemm.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
+	plan := c.kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
+	c.told.ask(plan.Describe)
 	e := c.epilogue()
 	return func() { plan.Run(y, a, b, e) }
 }
@@ -35,6 +36,7 @@ func (c *call) epilogue() *gemm.Epilogue {
 	if at.Act == ir.NoAct || at.Act == ir.ReLU {
 		return e
 	}
+	c.told.tell("activation a row of a chunk at a time")
 	act, alpha := at.Act, float32(at.Alpha)
 	if at.GradAct {
 		e.Row = func(y, ref []float32) { vec.ActGrad(act, alpha, y, ref, y) }
@@ -52,21 +54,24 @@ func (c *call) convShape(x, y []int) gemm.ConvShape {
 
 // conv2D -- op Conv2D; see package gemm.
 func conv2D(c *call) step {
-	plan := gemm.NewConv2D(c.pool, c.convShape(c.shape(0), c.outShape(0)))
+	plan := c.kit.NewConv2D(c.pool, c.convShape(c.shape(0), c.outShape(0)))
+	c.told.ask(plan.DescribeForward)
 	y, x, w, e := c.out(0), c.in(0), c.in(1), c.epilogue()
 	return func() { plan.Forward(y, x, w, e) }
 }
 
 // conv2DDX -- op Conv2DDX; see package gemm.
 func conv2DDX(c *call) step {
-	plan := gemm.NewConv2D(c.pool, c.convShape(c.outShape(0), c.shape(1)))
+	plan := c.kit.NewConv2D(c.pool, c.convShape(c.outShape(0), c.shape(1)))
+	c.told.ask(plan.DescribeGradInput)
 	dx, w, dy, e := c.out(0), c.in(0), c.in(1), c.epilogue()
 	return func() { plan.GradInput(dx, w, dy, e) }
 }
 
 // conv2DDW -- op Conv2DDW; see package gemm.
 func conv2DDW(c *call) step {
-	plan := gemm.NewConv2D(c.pool, c.convShape(c.shape(0), c.shape(1)))
+	plan := c.kit.NewConv2D(c.pool, c.convShape(c.shape(0), c.shape(1)))
+	c.told.ask(plan.DescribeGradWeight)
 	dw, x, dy := c.out(0), c.in(0), c.in(1)
 	return func() { plan.GradWeight(dw, x, dy) }
 }

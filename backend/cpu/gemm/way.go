@@ -8,12 +8,14 @@ package gemm
 // a *winograd or a *correlation.
 type correlator interface {
 	run(dst, src, w []float32, e *Epilogue)
+	Describe() string
 }
 
 // A weightGrad computes the gradient dw of the weights. It is a weightProduct, a
 // *winogradDW or a *convDW.
 type weightGrad interface {
 	run(dw, x, dy []float32)
+	Describe() string
 }
 
 // planForward returns how Forward computes, planned when it is first asked for.

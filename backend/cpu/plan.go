@@ -1,0 +1,120 @@
+package cpu
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cpu/gemm"
+	"github.com/gespann/gespann/backend/cpu/pool"
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// Plan implements backend.Planner. Each line is what the instruction's function in
+// table.go told while it compiled.
+func (cpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
+	return plan(gemm.Kit{}, job.Threads, programs)
+}
+
+// plan describes programs as compiled for a kit; 0 threads are as many as New takes.
+func plan(kit gemm.Kit, threads int, programs []*ir.Program) (string, error) {
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	var b strings.Builder
+	for i, p := range programs {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if err := planProgram(&b, kit, threads, p); err != nil {
+			return "", err
+		}
+	}
+	return b.String(), nil
+}
+
+// planProgram describes one program.
+func planProgram(b *strings.Builder, kit gemm.Kit, threads int, p *ir.Program) error {
+	workers := pool.New(threads)
+	defer workers.Close()
+	slots := stand(p)
+	var lines strings.Builder
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
+	for i := range p.Instrs {
+		ins := &p.Instrs[i]
+		if kernels[ins.Op] == nil {
+			return fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
+		}
+		told := &notes{}
+		kernels[ins.Op](&call{pool: workers, p: p, ins: ins, s: slots, kit: kit, told: told})
+		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, ins.Op, ins.Layer, told)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(b, "plan %s batch %d on cpu: %s kernels, %d threads, scratch %d KiB shared and %d KiB per thread\n",
+		p.Name, p.Batch, kit.Name(), threads, len(workers.Shared())>>8, len(workers.Local(0))>>8)
+	b.WriteString(lines.String())
+	return nil
+}
+
+// stand returns slots of the right sizes that all lie in the same memory: what is
+// compiled for them must not run.
+func stand(p *ir.Program) host.Slots {
+	size := 0
+	for i := range p.Values {
+		size = max(size, p.Values[i].Size())
+	}
+	memory := host.Alloc(size)
+	s := host.Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
+	for i := range p.Values {
+		v := &p.Values[i]
+		if f := memory[:v.Size()]; v.Type == ir.Int {
+			s.I[i] = host.Ints(f)
+		} else {
+			s.F[i] = f
+		}
+	}
+	return s
+}
+
+// notes are what a function tells of the decisions that it takes while it compiles
+// an instruction. A nil *notes keeps nothing.
+type notes struct{ list []string }
+
+// tell adds a note.
+func (n *notes) tell(format string, args ...any) {
+	if n != nil {
+		n.list = append(n.list, fmt.Sprintf(format, args...))
+	}
+}
+
+// ask adds what describe returns.
+func (n *notes) ask(describe func() string) {
+	if n != nil {
+		n.list = append(n.list, describe())
+	}
+}
+
+// cut notes how elements are cut into chunks, and whether one thread takes them all.
+func (n *notes) cut(chunks, elements int, alone bool) {
+	switch {
+	case alone && chunks == 1:
+		n.tell("%d elements on one thread", elements)
+	case alone:
+		n.tell("%d elements in %d chunks on one thread", elements, chunks)
+	default:
+		n.tell("%d elements in %d chunks", elements, chunks)
+	}
+}
+
+// String joins the notes in the order of the decisions.
+func (n *notes) String() string {
+	if len(n.list) == 0 {
+		return "on one thread"
+	}
+	return strings.Join(n.list, "; ")
+}
