@@ -24,6 +24,16 @@ type Backend interface {
 	Open(ctx context.Context, job Job) (Session, error)
 }
 
+// A Planner is a Backend that can say how it would run programs: which kernels, on
+// which layouts, cut into what. It needs neither data nor, where it has none, its
+// hardware.
+type Planner interface {
+	// Plan describes programs that have passed ir.Verify, for people: a line for each
+	// instruction, by the decisions that a session takes. Of job it takes Threads,
+	// Device and Precision.
+	Plan(job Job, programs ...*ir.Program) (string, error)
+}
+
 // A Job is what to run.
 type Job struct {
 	// Spec is the canonical YAML of the run: all that a remote worker needs to
