@@ -37,7 +37,10 @@ func (j *job) trainTogether(t *wire.Train) {
 		j.trained(t, *at)
 		return
 	}
-	j.shun(at.Done)
+	if j.shun(at.Done) {
+		j.advance()
+		return
+	}
 	if j.futile++; j.futile > maxFutile {
 		j.doom = fmt.Sprintf("%d groups have tried to take step %d, and no one has taken it", maxFutile, at.Done+1)
 		j.advance()
@@ -161,12 +164,15 @@ func (j *job) hasRan(w *worker, r *wire.Ran) error {
 }
 
 func (j *job) isBroken(w *worker, b *wire.Broken) error {
+	told, waited := w.aborting, j.m.now-w.since
 	ok, err := j.stands(w, b.Gen, b.At)
 	if !ok {
 		return err
 	}
 	j.m.note(j, w, "%s cannot go on with %s at step %d: %s", w, j.name(b.Peer), b.At.Done, b.Err)
-	j.trouble.add(b.Peer)
+	if !told { // else the other has left because it was told, too
+		j.trouble.add(w.hello.ID, b.Peer, waited)
+	}
 	j.disband()
 	return nil
 }

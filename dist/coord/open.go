@@ -50,6 +50,7 @@ func (j *job) exclude(w *worker, why string) {
 // lost takes back what a worker was doing.
 func (j *job) lost(w *worker) {
 	j.bill.loses(w)
+	j.heal(w)
 	if w.lease != 0 && j.leases != nil && j.leases.back(w) > maxLost {
 		j.doom = fmt.Sprintf("%d workers were lost with the same steps; the latest was %s", maxLost+1, w)
 	}
@@ -120,7 +121,7 @@ func (j *job) muster(now bool) {
 		return
 	}
 	for _, w := range j.opened() {
-		if w.crew || len(crew) >= j.limit() || w.bench > j.m.now && len(crew) > 0 {
+		if w.crew || len(crew) >= j.limit() || !j.reaches(w, crew) {
 			continue
 		}
 		w.crew = true

@@ -47,6 +47,7 @@ type job struct {
 	group   *group // nil: one has to be formed
 	settled time.Duration
 	trouble trouble
+	rifts   []rift
 	probed  *prober
 
 	leases *leases

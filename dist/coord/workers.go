@@ -28,9 +28,6 @@ type seat struct {
 	why   string // it is out
 	crew  bool   // it takes part; else it waits until the group changes
 
-	bench   time.Duration // it takes part in no group before that, if there are others
-	benched int           // how often
-
 	// at is where the variables that it holds are; nil: it holds none. If sure, they
 	// are equal to those of all others that are sure, and at the same place.
 	// Otherwise it said so itself when it came.
