@@ -201,26 +201,31 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := pl.options
 	p = plan.Arrange(p)
 	if err := ir.Verify(p, pl.vars); err != nil {
 		return nil, fmt.Errorf("arranged: %w", err)
 	}
-	o.Layout = ir.PlanMemory(p)
-	if !pl.narrow {
-		o.Layout = plan.Layout(p)
-	}
-	if key.kind == update {
-		pl.behind = (o.Layout.Size + alignBytes/4 - 1) / (alignBytes / 4) * (alignBytes / 4)
-	} else {
-		shift(&o.Layout, pl.behind)
-	}
-	planned, err := plan.Build(p, o)
+	planned, err := pl.lay(p, key.kind == update)
 	if err != nil {
 		return nil, fmt.Errorf("program %s: %w", p.Name, err)
 	}
 	pl.plans[key] = planned
 	return planned, nil
+}
+
+// lay decides where the values of an arranged program are, and plans it.
+func (pl *planner) lay(p *ir.Program, update bool) (*plan.Plan, error) {
+	o := pl.options
+	o.Layout = ir.PlanMemory(p)
+	if !pl.narrow {
+		o.Layout = plan.Layout(p)
+	}
+	if update {
+		pl.behind = (o.Layout.Size + alignBytes/4 - 1) / (alignBytes / 4) * (alignBytes / 4)
+	} else {
+		shift(&o.Layout, pl.behind)
+	}
+	return plan.Build(p, o)
 }
 
 // build gets a program from the job and verifies it.

@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/gespann/gespann/backend"
-	"github.com/gespann/gespann/backend/cuda/plan"
+	"github.com/gespann/gespann/backend/ir"
 )
 
 // Built reports whether this build can use a card.
@@ -33,8 +33,8 @@ func (gpu) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
-	o := plan.Options{SM: 10*c.Major + c.Minor, Multiprocessors: c.Multiprocessors}
-	if o.Precision, err = precision(job.Precision, c); err != nil {
+	o, err := optionsOn(c, &job)
+	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
 	dev, err := newCard(c)
@@ -44,6 +44,19 @@ func (gpu) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
 	s := newSession(job, dev)
 	s.reopen = func() (device, error) { return newCard(c) }
 	return s.opened(ctx, o)
+}
+
+// Plan implements backend.Planner, for the card of the job.
+func (gpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
+	survey, err := Ask(job.Device)
+	if err != nil {
+		return "", fmt.Errorf("cuda: %w", err)
+	}
+	c, err := survey.Card(job.Device)
+	if err != nil {
+		return "", fmt.Errorf("cuda: %w", err)
+	}
+	return describe(c, job, programs)
 }
 
 // Ask returns the cards of this machine. Of all but card only, less is asked,

@@ -96,7 +96,7 @@ func remember(c Choice) {
 func (s *session) choose(p *plan.Plan, l plan.Launch, at *places) ([]command, error) {
 	kernel := []command{{Launch: l, plan: p, at: at, args: at.pack(l.Args)}}
 	x := l.Product
-	if x == nil || p.Options.Precision == plan.FP32 || 2*int64(x.M)*int64(x.N)*int64(x.K) < s.large {
+	if !contested(x, p.Options.Precision, s.large) {
 		return kernel, nil
 	}
 	c := choiceOf(x, p.Options.Precision)
@@ -119,6 +119,12 @@ func (s *session) choose(p *plan.Plan, l plan.Launch, at *places) ([]command, er
 		return kernel, nil
 	}
 	return library, nil
+}
+
+// contested reports whether a product, if it is one, is worth a comparison, from so
+// many operations on.
+func contested(x *plan.Product, p plan.Precision, large int64) bool {
+	return x != nil && p != plan.FP32 && 2*int64(x.M)*int64(x.N)*int64(x.K) >= large
 }
 
 // choiceOf describes the work of a product.

@@ -149,6 +149,7 @@ type Launch struct {
 	// Product, if not nil, is what the launch computes, for sessions that know a
 	// faster way.
 	Product *Product
+	cut     *tiling // of a tiled product; else nil
 }
 
 // A Product is a matrix product in float32 memory,

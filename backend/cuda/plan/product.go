@@ -105,8 +105,10 @@ func (b *builder) tiled(kernel string, t tiling, aligned int, geometry ...Arg) *
 	args := append([]Arg{b.out(0), b.in(0), b.in(1), e.bias, e.ref}, geometry...)
 	args = append(args, ints(int32(t.m), int32(t.n), int32(t.k), int32(t.parts), int32(t.kPart), int32(aligned)),
 		act, alpha, part, counters)
-	return b.launch(kernel+b.suffix(t), [3]uint32{uint32(mTiles), uint32(nTiles), uint32(t.parts * t.groups)},
+	l := b.launch(kernel+b.suffix(t), [3]uint32{uint32(mTiles), uint32(nTiles), uint32(t.parts * t.groups)},
 		t.threads, args...)
+	l.cut = &t
+	return l
 }
 
 // Bits of the aligned field of struct Cut: rows of a or b begin at multiples of
