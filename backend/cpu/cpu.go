@@ -75,29 +75,31 @@ func (e *executor) Close() { e.pool.Close() }
 
 // Compile prepares p, which must have passed ir.Verify.
 func (e *executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
-	steps := make([]step, len(p.Instrs))
+	calls, steps := make([]*call, len(p.Instrs)), make([]step, len(p.Instrs))
 	for i := range p.Instrs {
 		ins := &p.Instrs[i]
 		compile := kernels[ins.Op]
 		if compile == nil {
 			return nil, fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
 		}
-		steps[i] = compile(&call{pool: e.pool, p: p, ins: ins, s: s})
+		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s}
+		steps[i] = compile(calls[i])
 	}
-	return runner(steps), nil
+	return &runner{steps, fuse(calls, steps)}, nil
 }
 
 // A step runs one instruction.
 type step func()
 
-type runner []step
+// A runner has the step of each instruction, and those of a run: see fuse.
+type runner struct{ each, run []step }
 
 // Run runs all steps.
-func (r runner) Run() {
-	for _, step := range r {
+func (r *runner) Run() {
+	for _, step := range r.run {
 		step()
 	}
 }
 
-// Exec runs step i.
-func (r runner) Exec(i int) { r[i]() }
+// Exec runs instruction i.
+func (r *runner) Exec(i int) { r.each[i]() }

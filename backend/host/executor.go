@@ -21,6 +21,13 @@ type Adder interface {
 	Add(sum, x []float32)
 }
 
+// An Arranger is an executor that lays out the arena in its own way.
+type Arranger interface {
+	// Arrange returns a layout of p that ir.PlanMemory might return if values lived
+	// longer.
+	Arrange(p *ir.Program) ir.Plan
+}
+
 // Slots is the memory of a program's values, by slot: F for Float, I for Int,
 // nil in the other. Views share the memory of what they show. Each begins at a
 // multiple of 64 bytes and is followed by 64 elements that may be read, whatever

@@ -26,6 +26,14 @@ func Ints(f []float32) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(f))), cap(f))[:len(f)]
 }
 
+// plan lays out the arena for p.
+func (s *session) plan(p *ir.Program) ir.Plan {
+	if a, ok := s.ex.(Arranger); ok {
+		return a.Arrange(p)
+	}
+	return ir.PlanMemory(p)
+}
+
 // slots lays out the memory of p: variables and gradients by their variable, the
 // rest in the arena.
 func (s *session) slots(p *ir.Program, plan ir.Plan) Slots {

@@ -112,7 +112,7 @@ func (s *session) build(key programKey) (p *ir.Program, err error) {
 
 // compile lays out a program's memory and finds its inputs and outputs.
 func (s *session) compile(kind programKind, p *ir.Program) (*program, error) {
-	plan := ir.PlanMemory(p)
+	plan := s.plan(p)
 	s.reserve(plan.Size)
 	pr := &program{p: p, slots: s.slots(p, plan)}
 	for i := range p.Values {

@@ -123,7 +123,7 @@ func (s *session) compileAll(keys []programKey) error {
 		if built[i], err = s.build(key); err != nil {
 			return err
 		}
-		size = max(size, ir.PlanMemory(built[i]).Size)
+		size = max(size, s.plan(built[i]).Size)
 	}
 	s.reserve(size)
 	for i, key := range keys {

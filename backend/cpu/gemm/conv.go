@@ -45,6 +45,7 @@ type Conv2D struct {
 	// Built when first used: see way.go.
 	forward, gradInput correlator
 	gradWeight         weightGrad
+	pooled             *winograd // of ForwardPooled
 }
 
 // NewConv2D plans convolutions of the given shape on p.

@@ -548,6 +548,11 @@ func drop2avx512(t *transform)
 //go:noescape
 func drop3avx512(t *transform)
 
+// dropMaxavx512 maps 16 planes to the maximum of 2 by 2 vectors.
+//
+//go:noescape
+func dropMaxavx512(t *transform)
+
 // lift4avx2 maps grids of 4 by 4 vectors to 16 planes.
 //
 //go:noescape
@@ -572,3 +577,8 @@ func drop2avx2(t *transform)
 //
 //go:noescape
 func drop3avx2(t *transform)
+
+// dropMaxavx2 maps 16 planes to the maximum of 2 by 2 vectors.
+//
+//go:noescape
+func dropMaxavx2(t *transform)

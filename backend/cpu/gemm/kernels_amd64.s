@@ -23,6 +23,16 @@ DATA masks<>+112(SB)/8, $0
 DATA masks<>+120(SB)/8, $0
 GLOBL masks<>(SB), RODATA|NOPTR, $128
 
+DATA lanes<>+0(SB)/8, $0x0000000100000000
+DATA lanes<>+8(SB)/8, $0x0000000300000002
+DATA lanes<>+16(SB)/8, $0x0000000500000004
+DATA lanes<>+24(SB)/8, $0x0000000700000006
+DATA lanes<>+32(SB)/8, $0x0000000900000008
+DATA lanes<>+40(SB)/8, $0x0000000b0000000a
+DATA lanes<>+48(SB)/8, $0x0000000d0000000c
+DATA lanes<>+56(SB)/8, $0x0000000f0000000e
+GLOBL lanes<>(SB), RODATA|NOPTR, $64
+
 // func avx512x32_1(t *tile)
 TEXT ·avx512x32_1(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), DI
@@ -16201,7 +16211,6 @@ channel:
 	VSUBPS Z12, Z10, Z10
 	VSUBPS Z9, Z2, Z2
 	VSUBPS Z10, Z3, Z3
-	VPXORD Z10, Z10, Z10
 	MOVQ transform_flags(DI), AX
 	TESTQ $const_flagAccumulate, AX
 	JZ no_flagAccumulate
@@ -16211,6 +16220,7 @@ channel:
 	VADDPS (R9)(BX*1), Z3, Z3
 
 no_flagAccumulate:
+	VPXORD Z10, Z10, Z10
 	TESTQ $const_flagBias, AX
 	JZ no_flagBias
 	VMOVUPS (DX), Z9
@@ -16392,6 +16402,152 @@ channel:
 	MOVQ transform_gridStep(DI), AX
 	ADDQ AX, R8
 	ADDQ AX, R9
+	ADDQ AX, R10
+	ADDQ transform_planesStep(DI), R12
+	DECQ SI
+	JNZ tile
+	VZEROUPPER
+	RET
+
+// func dropMaxavx512(t *transform)
+TEXT ·dropMaxavx512(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ transform_grid+0(DI), R8
+	MOVQ transform_pixel(DI), BX
+	LEAQ (BX)(BX*2), DX
+	MOVQ transform_planes(DI), R12
+	MOVQ transform_plane(DI), R13
+	LEAQ (R13*4), R15
+	MOVQ transform_tiles(DI), SI
+	MOVQ transform_arg(DI), R9
+	MOVQ transform_index(DI), R10
+
+tile:
+	MOVQ transform_bytes(DI), CX
+	MOVQ transform_bias(DI), DX
+
+channel:
+	MOVQ R12, AX
+	VMOVUPS (AX), Z9
+	ADDQ R13, AX
+	VMOVUPS (AX), Z10
+	ADDQ R13, AX
+	VMOVUPS (AX), Z11
+	ADDQ R13, AX
+	VMOVUPS (AX), Z12
+	ADDQ R13, AX
+	VADDPS Z11, Z10, Z13
+	VSUBPS Z11, Z10, Z10
+	VADDPS Z13, Z9, Z9
+	VSUBPS Z12, Z10, Z10
+	VMOVAPS Z9, Z0
+	VMOVAPS Z10, Z1
+	VMOVUPS (AX), Z9
+	ADDQ R13, AX
+	VMOVUPS (AX), Z10
+	ADDQ R13, AX
+	VMOVUPS (AX), Z11
+	ADDQ R13, AX
+	VMOVUPS (AX), Z12
+	ADDQ R13, AX
+	VADDPS Z11, Z10, Z13
+	VSUBPS Z11, Z10, Z10
+	VADDPS Z13, Z9, Z9
+	VSUBPS Z12, Z10, Z10
+	VADDPS Z9, Z0, Z0
+	VMOVAPS Z9, Z2
+	VADDPS Z10, Z1, Z1
+	VMOVAPS Z10, Z3
+	VMOVUPS (AX), Z9
+	ADDQ R13, AX
+	VMOVUPS (AX), Z10
+	ADDQ R13, AX
+	VMOVUPS (AX), Z11
+	ADDQ R13, AX
+	VMOVUPS (AX), Z12
+	ADDQ R13, AX
+	VADDPS Z11, Z10, Z13
+	VSUBPS Z11, Z10, Z10
+	VADDPS Z13, Z9, Z9
+	VSUBPS Z12, Z10, Z10
+	VADDPS Z9, Z0, Z0
+	VSUBPS Z9, Z2, Z2
+	VADDPS Z10, Z1, Z1
+	VSUBPS Z10, Z3, Z3
+	VMOVUPS (AX), Z9
+	ADDQ R13, AX
+	VMOVUPS (AX), Z10
+	ADDQ R13, AX
+	VMOVUPS (AX), Z11
+	ADDQ R13, AX
+	VMOVUPS (AX), Z12
+	ADDQ R13, AX
+	VADDPS Z11, Z10, Z13
+	VSUBPS Z11, Z10, Z10
+	VADDPS Z13, Z9, Z9
+	VSUBPS Z12, Z10, Z10
+	VSUBPS Z9, Z2, Z2
+	VSUBPS Z10, Z3, Z3
+	MOVQ transform_flags(DI), AX
+	VPXORD Z10, Z10, Z10
+	TESTQ $const_flagBias, AX
+	JZ no_flagBias
+	VMOVUPS (DX), Z9
+	VADDPS Z9, Z0, Z0
+	VADDPS Z9, Z1, Z1
+	VADDPS Z9, Z2, Z2
+	VADDPS Z9, Z3, Z3
+
+no_flagBias:
+	TESTQ $const_flagReLU, AX
+	JZ no_flagReLU
+	VMAXPS Z0, Z10, Z0
+	VMAXPS Z1, Z10, Z1
+	VMAXPS Z2, Z10, Z2
+	VMAXPS Z3, Z10, Z3
+
+no_flagReLU:
+	VCMPPS $30, Z0, Z1, K1
+	VCMPPS $3, Z1, Z1, K4
+	KORW K4, K1, K1
+	VMOVAPS Z1, K1, Z0
+	VCMPPS $30, Z0, Z2, K2
+	VCMPPS $3, Z2, Z2, K4
+	KORW K4, K2, K2
+	VMOVAPS Z2, K2, Z0
+	VCMPPS $30, Z0, Z3, K3
+	VCMPPS $3, Z3, Z3, K4
+	KORW K4, K3, K3
+	VMOVAPS Z3, K3, Z0
+	VMOVUPS Z0, (R8)
+	TESTQ $const_flagArg, AX
+	JZ no_flagArg
+	MOVQ R10, BX
+	SHRQ $2, BX
+	VMOVD BX, X10
+	VPBROADCASTD X10, Z10
+	VPADDD lanes<>(SB), Z10, Z10
+	VMOVAPS Z10, Z11
+	VPBROADCASTD transform_apart+0(DI), Z12
+	VPADDD Z10, Z12, Z12
+	VMOVAPS Z12, K1, Z11
+	VPBROADCASTD transform_apart+4(DI), Z12
+	VPADDD Z10, Z12, Z12
+	VMOVAPS Z12, K2, Z11
+	VPBROADCASTD transform_apart+8(DI), Z12
+	VPADDD Z10, Z12, Z12
+	VMOVAPS Z12, K3, Z11
+	VMOVUPS Z11, (R9)
+
+no_flagArg:
+	ADDQ $64, DX
+	ADDQ $64, R8
+	ADDQ $64, R9
+	ADDQ $64, R10
+	ADDQ $64, R12
+	SUBQ $64, CX
+	JNZ channel
+	MOVQ transform_gridStep(DI), AX
 	ADDQ AX, R10
 	ADDQ transform_planesStep(DI), R12
 	DECQ SI
@@ -16872,7 +17028,6 @@ channel:
 	VSUBPS Y12, Y10, Y10
 	VSUBPS Y9, Y2, Y2
 	VSUBPS Y10, Y3, Y3
-	VXORPS Y10, Y10, Y10
 	MOVQ transform_flags(DI), AX
 	TESTQ $const_flagAccumulate, AX
 	JZ no_flagAccumulate
@@ -16882,6 +17037,7 @@ channel:
 	VADDPS (R9)(BX*1), Y3, Y3
 
 no_flagAccumulate:
+	VXORPS Y10, Y10, Y10
 	TESTQ $const_flagBias, AX
 	JZ no_flagBias
 	VMOVUPS (DX), Y9
@@ -17063,6 +17219,152 @@ channel:
 	MOVQ transform_gridStep(DI), AX
 	ADDQ AX, R8
 	ADDQ AX, R9
+	ADDQ AX, R10
+	ADDQ transform_planesStep(DI), R12
+	DECQ SI
+	JNZ tile
+	VZEROUPPER
+	RET
+
+// func dropMaxavx2(t *transform)
+TEXT ·dropMaxavx2(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ transform_grid+0(DI), R8
+	MOVQ transform_pixel(DI), BX
+	LEAQ (BX)(BX*2), DX
+	MOVQ transform_planes(DI), R12
+	MOVQ transform_plane(DI), R13
+	LEAQ (R13*4), R15
+	MOVQ transform_tiles(DI), SI
+	MOVQ transform_arg(DI), R9
+	MOVQ transform_index(DI), R10
+
+tile:
+	MOVQ transform_bytes(DI), CX
+	MOVQ transform_bias(DI), DX
+
+channel:
+	MOVQ R12, AX
+	VMOVUPS (AX), Y9
+	ADDQ R13, AX
+	VMOVUPS (AX), Y10
+	ADDQ R13, AX
+	VMOVUPS (AX), Y11
+	ADDQ R13, AX
+	VMOVUPS (AX), Y12
+	ADDQ R13, AX
+	VADDPS Y11, Y10, Y13
+	VSUBPS Y11, Y10, Y10
+	VADDPS Y13, Y9, Y9
+	VSUBPS Y12, Y10, Y10
+	VMOVAPS Y9, Y0
+	VMOVAPS Y10, Y1
+	VMOVUPS (AX), Y9
+	ADDQ R13, AX
+	VMOVUPS (AX), Y10
+	ADDQ R13, AX
+	VMOVUPS (AX), Y11
+	ADDQ R13, AX
+	VMOVUPS (AX), Y12
+	ADDQ R13, AX
+	VADDPS Y11, Y10, Y13
+	VSUBPS Y11, Y10, Y10
+	VADDPS Y13, Y9, Y9
+	VSUBPS Y12, Y10, Y10
+	VADDPS Y9, Y0, Y0
+	VMOVAPS Y9, Y2
+	VADDPS Y10, Y1, Y1
+	VMOVAPS Y10, Y3
+	VMOVUPS (AX), Y9
+	ADDQ R13, AX
+	VMOVUPS (AX), Y10
+	ADDQ R13, AX
+	VMOVUPS (AX), Y11
+	ADDQ R13, AX
+	VMOVUPS (AX), Y12
+	ADDQ R13, AX
+	VADDPS Y11, Y10, Y13
+	VSUBPS Y11, Y10, Y10
+	VADDPS Y13, Y9, Y9
+	VSUBPS Y12, Y10, Y10
+	VADDPS Y9, Y0, Y0
+	VSUBPS Y9, Y2, Y2
+	VADDPS Y10, Y1, Y1
+	VSUBPS Y10, Y3, Y3
+	VMOVUPS (AX), Y9
+	ADDQ R13, AX
+	VMOVUPS (AX), Y10
+	ADDQ R13, AX
+	VMOVUPS (AX), Y11
+	ADDQ R13, AX
+	VMOVUPS (AX), Y12
+	ADDQ R13, AX
+	VADDPS Y11, Y10, Y13
+	VSUBPS Y11, Y10, Y10
+	VADDPS Y13, Y9, Y9
+	VSUBPS Y12, Y10, Y10
+	VSUBPS Y9, Y2, Y2
+	VSUBPS Y10, Y3, Y3
+	MOVQ transform_flags(DI), AX
+	VXORPS Y10, Y10, Y10
+	TESTQ $const_flagBias, AX
+	JZ no_flagBias
+	VMOVUPS (DX), Y9
+	VADDPS Y9, Y0, Y0
+	VADDPS Y9, Y1, Y1
+	VADDPS Y9, Y2, Y2
+	VADDPS Y9, Y3, Y3
+
+no_flagBias:
+	TESTQ $const_flagReLU, AX
+	JZ no_flagReLU
+	VMAXPS Y0, Y10, Y0
+	VMAXPS Y1, Y10, Y1
+	VMAXPS Y2, Y10, Y2
+	VMAXPS Y3, Y10, Y3
+
+no_flagReLU:
+	VCMPPS $30, Y0, Y1, Y4
+	VCMPPS $3, Y1, Y1, Y9
+	VORPS Y9, Y4, Y4
+	VBLENDVPS Y4, Y1, Y0, Y0
+	VCMPPS $30, Y0, Y2, Y5
+	VCMPPS $3, Y2, Y2, Y9
+	VORPS Y9, Y5, Y5
+	VBLENDVPS Y5, Y2, Y0, Y0
+	VCMPPS $30, Y0, Y3, Y6
+	VCMPPS $3, Y3, Y3, Y9
+	VORPS Y9, Y6, Y6
+	VBLENDVPS Y6, Y3, Y0, Y0
+	VMOVUPS Y0, (R8)
+	TESTQ $const_flagArg, AX
+	JZ no_flagArg
+	MOVQ R10, BX
+	SHRQ $2, BX
+	VMOVD BX, X10
+	VPBROADCASTD X10, Y10
+	VPADDD lanes<>(SB), Y10, Y10
+	VMOVAPS Y10, Y11
+	VPBROADCASTD transform_apart+0(DI), Y12
+	VPADDD Y10, Y12, Y12
+	VBLENDVPS Y4, Y12, Y11, Y11
+	VPBROADCASTD transform_apart+4(DI), Y12
+	VPADDD Y10, Y12, Y12
+	VBLENDVPS Y5, Y12, Y11, Y11
+	VPBROADCASTD transform_apart+8(DI), Y12
+	VPADDD Y10, Y12, Y12
+	VBLENDVPS Y6, Y12, Y11, Y11
+	VMOVUPS Y11, (R9)
+
+no_flagArg:
+	ADDQ $32, DX
+	ADDQ $32, R8
+	ADDQ $32, R9
+	ADDQ $32, R10
+	ADDQ $32, R12
+	SUBQ $32, CX
+	JNZ channel
+	MOVQ transform_gridStep(DI), AX
 	ADDQ AX, R10
 	ADDQ transform_planesStep(DI), R12
 	DECQ SI

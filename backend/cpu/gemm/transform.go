@@ -19,25 +19,35 @@ type transform struct {
 	flags             int // of drop2: the steps of an epilogue
 	bias              unsafe.Pointer
 	ref               [2]unsafe.Pointer // laid out as grid; must be set
-	_                 int
+	// Of dropMax, whose tiles have one element where those of drop2 have four: the
+	// maxima are at grid[0], without steps between tiles, and with flagArg their
+	// indices at arg. The first index of the first tile is index/4, with that of the
+	// next tile bytes+gridStep more, and others of a tile are apart from it.
+	arg   unsafe.Pointer
+	index int
+	apart [3]int32
 }
+
+// flagArg wants the indices of maxima.
+const flagArg = flagReLUGrad << 1
 
 // transforms are the kernels of a path, for channels that are a multiple of
 // lanes.
 type transforms struct {
-	lift4, lift2, lift3, drop2, drop3 func(*transform)
-	lanes                             int
+	lift4, lift2, lift3, drop2, drop3, dropMax func(*transform)
+	lanes                                      int
 }
 
 // genericTransforms are the portable twins.
 func genericTransforms() transforms {
 	return transforms{
-		lift4: func(t *transform) { t.lift(4, genericLift4) },
-		lift2: func(t *transform) { t.lift(2, genericLift2) },
-		lift3: func(t *transform) { t.lift(3, genericLift3) },
-		drop2: func(t *transform) { t.drop(2, genericDrop2) },
-		drop3: func(t *transform) { t.drop(3, genericDrop3) },
-		lanes: genericSize,
+		lift4:   func(t *transform) { t.lift(4, genericLift4) },
+		lift2:   func(t *transform) { t.lift(2, genericLift2) },
+		lift3:   func(t *transform) { t.lift(3, genericLift3) },
+		drop2:   func(t *transform) { t.drop(2, genericDrop2) },
+		drop3:   func(t *transform) { t.drop(3, genericDrop3) },
+		dropMax: (*transform).dropMax,
+		lanes:   genericSize,
 	}
 }
 
@@ -91,20 +101,52 @@ func (t *transform) lift(n int, f func(quad) quad) {
 
 func (t *transform) drop(n int, f func(quad) quad) {
 	t.each(func(grid, planes int) {
-		var rows [4]quad
-		for i := range rows {
-			var x quad
-			for j := range x {
-				x[j] = *load(t.planes, planes+(4*i+j)*t.plane)
-			}
-			rows[i] = f(x)
-		}
+		rows := t.dropRows(planes, f)
 		for j := range n {
 			out := f(quad{rows[0][j], rows[1][j], rows[2][j], rows[3][j]})
 			for i, v := range out[:n] {
 				*load(t.grid[i], grid+j*t.pixel) = t.finish(v, i, grid+j*t.pixel, grid%(t.bytes+t.gridStep))
 			}
 		}
+	})
+}
+
+// dropRows applies f to the rows of the planes.
+func (t *transform) dropRows(planes int, f func(quad) quad) (rows [4]quad) {
+	for i := range rows {
+		var x quad
+		for j := range x {
+			x[j] = *load(t.planes, planes+(4*i+j)*t.plane)
+		}
+		rows[i] = f(x)
+	}
+	return rows
+}
+
+// dropMax is drop with genericDrop2, of which it stores the largest output.
+func (t *transform) dropMax() {
+	to := 0
+	t.each(func(grid, planes int) {
+		rows := t.dropRows(planes, genericDrop2)
+		var y [2]quad
+		for j := range y {
+			y[j] = genericDrop2(quad{rows[0][j], rows[1][j], rows[2][j], rows[3][j]})
+		}
+		first := int32((t.index + grid) / floatSize)
+		best, arg := float32(0), first
+		for i, v := range [4]float32{y[0][0], y[1][0], y[0][1], y[1][1]} {
+			v = t.finish(v, 0, 0, grid%(t.bytes+t.gridStep))
+			if i == 0 {
+				best = v
+			} else if v > best || v != v {
+				best, arg = v, first+t.apart[i-1]
+			}
+		}
+		*load(t.grid[0], to) = best
+		if t.flags&flagArg != 0 {
+			*(*int32)(unsafe.Add(t.arg, to)) = arg
+		}
+		to += floatSize
 	})
 }
 

@@ -54,6 +54,8 @@ type winograd struct {
 	workers              []winogradWorker
 	dst, src, weights    []float32
 	epi                  Epilogue
+	pooled               bool      // see winogradpool.go
+	arg                  []int32   // where the maxima are; nil: not wanted
 	zeros                []float32 // a row of source pixels
 	packFunc, chunkFunc  func(worker, chunk int)
 	liftedSize, patchLen int
@@ -66,12 +68,20 @@ type winogradWorker struct {
 }
 
 func newWinograd(p *pool.Pool, path *path, m image, offY, offX int) *winograd {
+	return planWinograd(p, path, m, offY, offX, false)
+}
+
+// planWinograd is newWinograd, with a pooling behind it if it is pooled.
+func planWinograd(p *pool.Pool, path *path, m image, offY, offX int, pooled bool) *winograd {
 	w := &winograd{
-		image: m, pool: p, path: path, offset: [2]int{offY, offX},
+		image: m, pool: p, path: path, offset: [2]int{offY, offX}, pooled: pooled,
 		ty: ceilDiv(m.dstH, 2), tx: ceilDiv(m.dstW, 2),
 		vLd: m.c, panels: ceilDiv(m.dstC, path.width),
 		workers: make([]winogradWorker, p.Threads()),
 		zeros:   make([]float32, (m.w+4)*max(m.c, m.dstC)),
+	}
+	if pooled {
+		w.ty, w.tx = m.dstH/2, m.dstW/2
 	}
 	if aliases(m.c) {
 		w.vLd += 16
@@ -177,7 +187,11 @@ func (w *winograd) chunk(worker, chunk int) {
 	}
 	w.multiply(&own.tile, m, v, tiles)
 	for r := range rows {
-		w.finish(t, m[r*w.tx*w.dstC:], mPlane, first+r, scratch)
+		if w.pooled {
+			w.finishPooled(t, m[r*w.tx*w.dstC:], mPlane, first+r)
+		} else {
+			w.finish(t, m[r*w.tx*w.dstC:], mPlane, first+r, scratch)
+		}
 	}
 }
 

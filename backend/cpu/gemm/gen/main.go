@@ -45,6 +45,7 @@ func generate() (asm, decl []byte) {
 	}
 	o.decl.WriteString(")\n")
 	avx2.masks(&o)
+	o.lanes()
 	for _, f := range families {
 		for rows := 1; rows <= f.rows; rows++ {
 			o.kernel(f, rows)

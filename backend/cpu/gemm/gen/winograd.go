@@ -4,7 +4,8 @@ import "fmt"
 
 // The transforms of Winograd's convolutions F(2×2,3×3) map a grid of n by n
 // vectors to 16 planes (lift) or back (drop): X = L·x·Lᵀ, first along one dimension,
-// then along the other. The five kernels differ in n and L only:
+// then along the other. The kernels differ in n and L only, and dropMax, in max.go, in
+// what it keeps of the grid:
 //
 //	lift4  inputs     x0−x2, x1+x2, x2−x1, x1−x3
 //	lift2  gradients  x0, x0+x1, x0−x1, x1
@@ -23,13 +24,14 @@ import "fmt"
 // halfReg holds 1/2 in all lanes where a transform needs it.
 const halfReg = 15
 
-// transforms writes the five kernels for an instruction set.
+// transforms writes the kernels for an instruction set.
 func (o *output) transforms(s isa) {
 	o.lift(s, 4, o.lift4)
 	o.lift(s, 2, o.lift2)
 	o.lift(s, 3, o.lift3)
 	o.drop(s, 2, o.drop2)
 	o.drop(s, 3, o.drop3)
+	o.dropMax(s)
 }
 
 // liftFunc writes a transform of vectors in registers to four others; half is 1/2.
@@ -90,15 +92,16 @@ func (o *output) half(s isa) {
 	o.op("VBROADCASTSS X%d, %s", halfReg, s.vec(halfReg))
 }
 
-// finish moves all pointers to the next channels, or the next tile.
-func (o *output) finish(s isa, pointers []string) {
+// finish moves all pointers to the next channels, or the next tile, where those of
+// the grid take a step.
+func (o *output) finish(s isa, pointers, grid []string) {
 	for _, p := range append(pointers, "R12") {
 		o.op("ADDQ $%d, %s", s.bytes, p)
 	}
 	o.op("SUBQ $%d, CX", s.bytes)
 	o.op("JNZ channel")
 	o.op("MOVQ transform_gridStep(DI), AX")
-	for _, p := range pointers {
+	for _, p := range grid {
 		o.op("ADDQ AX, %s", p)
 	}
 	o.op("ADDQ transform_planesStep(DI), R12")
@@ -136,7 +139,7 @@ func (o *output) lift(s isa, n int, f liftFunc) {
 	} else {
 		o.liftInRegisters(s, n, f)
 	}
-	o.finish(s, pointers)
+	o.finish(s, pointers, pointers)
 }
 
 // liftInRegisters keeps 4n vectors, and 4 more, in registers: from 0 and, when
@@ -270,6 +273,23 @@ func (o *output) drop(s isa, n int, f dropFunc) {
 	}
 	o.label("channel")
 	acc := func(i, c int) string { return s.vec(n*i + c) }
+	o.dropPlanes(s, n, f, acc)
+	if n == 2 {
+		o.finishOutputs(s, acc)
+	}
+	for r := range n {
+		for c := range n {
+			o.op("VMOVUPS %s, %s", acc(r, c), pixelAt(r, c))
+		}
+	}
+	if n == 2 {
+		o.op("ADDQ $%d, DX", s.bytes)
+	}
+	o.finish(s, pointers, pointers)
+}
+
+// dropPlanes makes the n by n vectors acc of a tile's 16.
+func (o *output) dropPlanes(s isa, n int, f dropFunc, acc func(i, c int) string) {
 	x := [4]string{s.vec(9), s.vec(10), s.vec(11), s.vec(12)}
 	half, free := s.vec(halfReg), s.vec(13)
 	o.op("MOVQ R12, AX")
@@ -290,18 +310,6 @@ func (o *output) drop(s isa, n int, f dropFunc) {
 			}
 		}
 	}
-	if n == 2 {
-		o.finishOutputs(s, acc)
-	}
-	for r := range n {
-		for c := range n {
-			o.op("VMOVUPS %s, %s", acc(r, c), pixelAt(r, c))
-		}
-	}
-	if n == 2 {
-		o.op("ADDQ $%d, DX", s.bytes)
-	}
-	o.finish(s, pointers)
 }
 
 // addRow2 adds row r of the planes, in register v, to column c of the result.
@@ -340,37 +348,48 @@ func (o *output) addRow3(r int, v, y0, y1, y2 string) {
 
 // finishOutputs writes the epilogue of a convolution, as that of a product.
 func (o *output) finishOutputs(s isa, acc func(i, c int) string) {
-	free, zero := s.vec(9), s.vec(10)
-	each := func(do func(acc, at string)) {
-		for r := range 2 {
-			for c := range 2 {
-				do(acc(r, c), pixelAt(r, c))
-			}
-		}
-	}
-	s.zero(o, zero)
+	free := s.vec(9)
 	o.op("MOVQ transform_flags(DI), AX")
-	when := func(flag string, part func()) {
-		o.op("TESTQ $const_%s, AX", flag)
-		o.op("JZ no_%s", flag)
-		part()
-		o.label("no_" + flag)
-	}
-	when("flagAccumulate", func() {
-		each(func(acc, at string) { o.op("VADDPS %s, %s, %s", at, acc, acc) })
+	o.whenFlag("flagAccumulate", func() {
+		eachPixel(acc, func(acc, at string) { o.op("VADDPS %s, %s, %s", at, acc, acc) })
 	})
-	when("flagBias", func() {
-		o.op("VMOVUPS (DX), %s", free)
-		each(func(acc, _ string) { o.op("VADDPS %s, %s, %s", free, acc, acc) })
-	})
-	when("flagReLU", func() {
-		each(func(acc, _ string) { o.op("VMAXPS %s, %s, %s", acc, zero, acc) })
-	})
-	when("flagReLUGrad", func() {
+	o.biasReLU(s, acc)
+	o.whenFlag("flagReLUGrad", func() {
 		f := family{isa: s}
 		for i := range 4 {
 			o.op("VMOVUPS %s, %s", pixelAt(2+i/2, i%2), free)
-			f.keepPositive(o, free, zero, acc(i/2, i%2))
+			f.keepPositive(o, free, s.vec(10), acc(i/2, i%2))
 		}
 	})
+}
+
+// biasReLU writes the steps that outputs in registers suffice for; flags are in AX.
+// Vector 10 is zero from here on.
+func (o *output) biasReLU(s isa, acc func(i, c int) string) {
+	free, zero := s.vec(9), s.vec(10)
+	s.zero(o, zero)
+	o.whenFlag("flagBias", func() {
+		o.op("VMOVUPS (DX), %s", free)
+		eachPixel(acc, func(acc, _ string) { o.op("VADDPS %s, %s, %s", free, acc, acc) })
+	})
+	o.whenFlag("flagReLU", func() {
+		eachPixel(acc, func(acc, _ string) { o.op("VMAXPS %s, %s, %s", acc, zero, acc) })
+	})
+}
+
+// whenFlag writes a part that runs if the flag is set in AX.
+func (o *output) whenFlag(flag string, part func()) {
+	o.op("TESTQ $const_%s, AX", flag)
+	o.op("JZ no_%s", flag)
+	part()
+	o.label("no_" + flag)
+}
+
+// eachPixel calls do for the outputs of a tile.
+func eachPixel(acc func(i, c int) string, do func(acc, at string)) {
+	for r := range 2 {
+		for c := range 2 {
+			do(acc(r, c), pixelAt(r, c))
+		}
+	}
 }
