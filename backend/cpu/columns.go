@@ -50,6 +50,7 @@ type columnSum struct {
 func (c *call) columnSums(rows, cols int, sums []*columnSum) step {
 	f := fold(cols)
 	wide := f * cols
+	c.told.folded(f)
 	// At least 64 rows, so that a wide matrix is not copied to scratch.
 	per := ceilDiv(max(64, rowsPer(2*grain, cols)), f) * f
 	chunks := ceilDiv(rows, per)
@@ -86,6 +87,7 @@ func (c *call) columnSums(rows, cols int, sums []*columnSum) step {
 // at most fold rows: elements from ≤ i < to.
 func (c *call) wideRows(rows, cols int, f func(from, to int)) step {
 	wide := fold(cols) * cols
+	c.told.folded(fold(cols))
 	return c.rows(rows, cols, func(lo, hi int) {
 		for i := lo * cols; i < hi*cols; i += wide {
 			f(i, min(i+wide, hi*cols))

@@ -40,7 +40,7 @@ func plan(kit gemm.Kit, threads int, programs []*ir.Program) (string, error) {
 func planProgram(b *strings.Builder, kit gemm.Kit, threads int, p *ir.Program) error {
 	workers := pool.New(threads)
 	defer workers.Close()
-	slots := stand(p)
+	slots := stand(p, ir.PlanMemory(p))
 	var lines strings.Builder
 	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	for i := range p.Instrs {
@@ -61,21 +61,26 @@ func planProgram(b *strings.Builder, kit gemm.Kit, threads int, p *ir.Program) e
 	return nil
 }
 
-// stand returns slots of the right sizes that all lie in the same memory: what is
-// compiled for them must not run.
-func stand(p *ir.Program) host.Slots {
-	size := 0
-	for i := range p.Values {
-		size = max(size, p.Values[i].Size())
-	}
-	memory := host.Alloc(size)
+// stand returns memory for a program, laid out as a session does it. It is never
+// touched, so that the system need not find it.
+func stand(p *ir.Program, layout ir.Plan) host.Slots {
+	arena := host.Alloc(layout.Size)
 	s := host.Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
+	owned := make([][]float32, len(p.Values))
 	for i := range p.Values {
 		v := &p.Values[i]
-		if f := memory[:v.Size()]; v.Type == ir.Int {
-			s.I[i] = host.Ints(f)
+		switch {
+		case v.Kind == ir.View: // Of comes before
+			owned[i] = owned[v.Of]
+		case layout.Offset[i] >= 0:
+			owned[i] = arena[layout.Offset[i]:][:v.Size()]
+		default:
+			owned[i] = host.Alloc(v.Size())
+		}
+		if v.Type == ir.Int {
+			s.I[i] = host.Ints(owned[i])
 		} else {
-			s.F[i] = f
+			s.F[i] = owned[i]
 		}
 	}
 	return s
@@ -108,6 +113,13 @@ func (n *notes) cut(chunks, elements int, alone bool) {
 		n.tell("%d elements in %d chunks on one thread", elements, chunks)
 	default:
 		n.tell("%d elements in %d chunks", elements, chunks)
+	}
+}
+
+// folded notes that so many rows are taken as one.
+func (n *notes) folded(rows int) {
+	if rows > 1 {
+		n.tell("%d rows as one", rows)
 	}
 }
 

@@ -44,6 +44,7 @@ func maxPool(c *call) step {
 	line := s.ow * s.c
 	pool := s.maxLine
 	if s.halves() {
+		c.told.tell("blocks of 2x2")
 		pool = s.maxLine2x2
 	}
 	return c.rows(s.b*s.oh, line*s.win.KH*s.win.KW, func(lo, hi int) {
@@ -91,6 +92,7 @@ func maxPoolGrad(c *call) step {
 	s := newImages(c.outShape(0), c.shape(1), c.poolWindow())
 	dx, arg, dy := c.out(0), c.ints(0), c.in(1)
 	if s.halves() {
+		c.told.tell("blocks of 2x2")
 		return c.rows(s.b*s.oh, 4*s.ow*s.c, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				s.maxLine2x2Grad(dx, arg, dy, r)
