@@ -38,11 +38,13 @@ func Kernels() string { return gemm.Kernels() }
 
 // New returns an executor with so many threads; 0 means one per processor that
 // Go may use.
-func New(threads int) host.Executor {
+func New(threads int) host.Executor { return newExecutor(threads, gemm.Kit{}) }
+
+func newExecutor(threads int, kit gemm.Kit) *executor {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	e := &executor{pool: pool.New(threads)}
+	e := &executor{pool: pool.New(threads), kit: kit}
 	e.addChunk = func(_, i int) {
 		lo, hi := i*grain, min((i+1)*grain, len(e.sum))
 		vec.Add(e.sum[lo:hi], e.sum[lo:hi], e.x[lo:hi])
@@ -52,6 +54,7 @@ func New(threads int) host.Executor {
 
 type executor struct {
 	pool     *pool.Pool
+	kit      gemm.Kit  // of products and convolutions
 	sum, x   []float32 // that are being added
 	addChunk func(worker, chunk int)
 }
@@ -75,6 +78,11 @@ func (e *executor) Close() { e.pool.Close() }
 
 // Compile prepares p, which must have passed ir.Verify.
 func (e *executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
+	return e.compile(p, s, make([]*notes, len(p.Instrs)))
+}
+
+// compile is Compile; told has the notes of each instruction.
+func (e *executor) compile(p *ir.Program, s host.Slots, told []*notes) (host.Runner, error) {
 	calls, steps := make([]*call, len(p.Instrs)), make([]step, len(p.Instrs))
 	for i := range p.Instrs {
 		ins := &p.Instrs[i]
@@ -82,7 +90,7 @@ func (e *executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
 		if compile == nil {
 			return nil, fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
 		}
-		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s}
+		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s, kit: e.kit, told: told[i]}
 		steps[i] = compile(calls[i])
 	}
 	return &runner{steps, fuse(calls, steps)}, nil

@@ -35,7 +35,7 @@ func (e *executor) Arrange(p *ir.Program) ir.Plan {
 	merged.Instrs = slices.Clone(p.Instrs)
 	for i := range len(p.Instrs) - 1 {
 		conv, pool := &merged.Instrs[i], &merged.Instrs[i+1]
-		if pooled(&call{pool: e.pool, p: p, ins: conv}, &call{pool: e.pool, p: p, ins: pool}) {
+		if pooled(&call{pool: e.pool, p: p, ins: conv, kit: e.kit}, &call{pool: e.pool, p: p, ins: pool}) {
 			conv.Out = slices.Concat(pool.Out, conv.Out)
 			*pool = ir.Instr{}
 		}
@@ -56,7 +56,7 @@ func pooled(conv, pool *call) bool {
 
 // conv2D plans the convolution of a call.
 func (c *call) conv2D() *gemm.Conv2D {
-	return gemm.NewConv2D(c.pool, c.convShape(c.shape(0), c.outShape(0)))
+	return c.kit.NewConv2D(c.pool, c.convShape(c.shape(0), c.outShape(0)))
 }
 
 // convPool returns the step of two calls that may be one, or nil where the memory of the
@@ -73,6 +73,8 @@ func convPool(conv, pool *call) step {
 	if readers(pool.p, pool.ins.Out[1]) == 0 {
 		arg = nil
 	}
+	conv.told.instead(plan.DescribePooled)
+	pool.told.instead(func() string { return "with the convolution before it" })
 	return func() { plan.ForwardPooled(y, arg, x, w, e) }
 }
 

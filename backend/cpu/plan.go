@@ -2,13 +2,11 @@ package cpu
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cpu/gemm"
-	"github.com/gespann/gespann/backend/cpu/pool"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 )
@@ -19,47 +17,44 @@ func (cpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
 	return plan(gemm.Kit{}, job.Threads, programs)
 }
 
-// plan describes programs as compiled for a kit; 0 threads are as many as New takes.
+// plan describes programs as compiled for a kit.
 func plan(kit gemm.Kit, threads int, programs []*ir.Program) (string, error) {
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	var b strings.Builder
-	for i, p := range programs {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		if err := planProgram(&b, kit, threads, p); err != nil {
+	var all []string
+	for _, p := range programs {
+		e := newExecutor(threads, kit) // with scratch memory for one program
+		text, err := e.plan(p)
+		e.Close()
+		if err != nil {
 			return "", err
 		}
+		all = append(all, text)
 	}
-	return b.String(), nil
+	return strings.Join(all, "\n"), nil
 }
 
-// planProgram describes one program.
-func planProgram(b *strings.Builder, kit gemm.Kit, threads int, p *ir.Program) error {
-	workers := pool.New(threads)
-	defer workers.Close()
-	slots := stand(p, ir.PlanMemory(p))
-	var lines strings.Builder
-	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
+// plan describes one program.
+func (e *executor) plan(p *ir.Program) (string, error) {
+	told := make([]*notes, len(p.Instrs))
+	for i := range told {
+		told[i] = &notes{}
+	}
+	layout := e.Arrange(p)
+	if _, err := e.compile(p, stand(p, layout), told); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan %s batch %d on cpu: %s kernels, %d threads, arena %d KiB, scratch %d KiB shared and %d KiB per thread\n",
+		p.Name, p.Batch, e.kit.Name(), e.pool.Threads(), kib(layout.Size), kib(len(e.pool.Shared())), kib(len(e.pool.Local(0))))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i := range p.Instrs {
-		ins := &p.Instrs[i]
-		if kernels[ins.Op] == nil {
-			return fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
-		}
-		told := &notes{}
-		kernels[ins.Op](&call{pool: workers, p: p, ins: ins, s: slots, kit: kit, told: told})
-		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, ins.Op, ins.Layer, told)
+		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, p.Instrs[i].Op, p.Instrs[i].Layer, told[i])
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(b, "plan %s batch %d on cpu: %s kernels, %d threads, scratch %d KiB shared and %d KiB per thread\n",
-		p.Name, p.Batch, kit.Name(), threads, len(workers.Shared())>>8, len(workers.Local(0))>>8)
-	b.WriteString(lines.String())
-	return nil
+	err := w.Flush()
+	return b.String(), err
 }
+
+// kib is the size of n floats, rounded up.
+func kib(n int) int { return ceilDiv(n, 256) }
 
 // stand returns memory for a program, laid out as a session does it. It is never
 // touched, so that the system need not find it.
@@ -101,6 +96,13 @@ func (n *notes) tell(format string, args ...any) {
 func (n *notes) ask(describe func() string) {
 	if n != nil {
 		n.list = append(n.list, describe())
+	}
+}
+
+// instead is ask, for what replaces all decisions told before.
+func (n *notes) instead(describe func() string) {
+	if n != nil {
+		n.list = []string{describe()}
 	}
 }
 

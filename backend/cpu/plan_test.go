@@ -14,12 +14,33 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// imagesText is a program of convolutions: without padding, before a pooling, with one tap,
+// and their gradients.
+const imagesText = `program images batch 16
+input %0 x f[16,18,18,1]
+variable %1 a f[3,3,1,8] var 0
+variable %3 b f[3,3,8,16] var 1
+variable %7 c f[1,1,16,8] var 2
+output %8 prediction f[16,7,7,8]
+
+%2 = conv2d x, a act=relu win=3x3 groups=1 : f[16,16,16,8] ; first
+%4 = conv2d %2, b win=3x3 groups=1 : f[16,14,14,16] ; second
+%5, %6 = max_pool %4 win=2x2/s2x2 : f[16,7,7,16] i[16,7,7,16] ; pool
+prediction = conv2d %5, c act=gelu win=1x1 groups=1 ; third
+`
+
 // TestPlanGolden compares plans with texts, for the kernels in Go, which plan alike on
 // every machine.
 func TestPlanGolden(t *testing.T) {
-	for name, b := range map[string]*builder{"perceptron": perceptron(t, 128), "everything": everything(t)} {
-		b.p.Name = name
-		got, err := plan(gemm.Portable(), 2, []*ir.Program{&b.p})
+	images, err := ir.Parse(imagesText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range map[string]*ir.Program{
+		"images": images, "perceptron": &perceptron(t, 128).p, "everything": &everything(t).p,
+	} {
+		p.Name = name
+		got, err := plan(gemm.Portable(), 2, []*ir.Program{p})
 		if err != nil {
 			t.Fatal(err)
 		}

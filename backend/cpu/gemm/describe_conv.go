@@ -8,6 +8,9 @@ import (
 // DescribeForward says how Forward computes, as MatMul.Describe does.
 func (c *Conv2D) DescribeForward() string { return c.planForward().Describe() }
 
+// DescribePooled says how ForwardPooled computes.
+func (c *Conv2D) DescribePooled() string { return c.planPooled().Describe() + "; max pooling of tiles" }
+
 // DescribeGradInput says how GradInput computes.
 func (c *Conv2D) DescribeGradInput() string { return c.planGradInput().Describe() }
 

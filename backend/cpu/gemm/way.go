@@ -66,6 +66,15 @@ func (c *Conv2D) planGradWeight() weightGrad {
 	return c.gradWeight
 }
 
+// planPooled is planForward for ForwardPooled.
+func (c *Conv2D) planPooled() *winograd {
+	if c.pooled == nil {
+		s := &c.shape
+		c.pooled = planWinograd(c.pool, c.path, forwardImage(s), -s.Win.PT, -s.Win.PL, true)
+	}
+	return c.pooled
+}
+
 // run is Run, for correlator.
 func (g *MatMul) run(c, a, b []float32, e *Epilogue) { g.Run(c, a, b, e) }
 

@@ -22,10 +22,7 @@ func (c *Conv2D) Pools() bool {
 // Ref and does not accumulate. It allocates nothing after the first call.
 func (c *Conv2D) ForwardPooled(y []float32, arg []int32, x, w []float32, e *Epilogue) {
 	s := &c.shape
-	if c.pooled == nil {
-		c.pooled = planWinograd(c.pool, c.path, forwardImage(s), -s.Win.PT, -s.Win.PL, true)
-	}
-	g := c.pooled
+	g := c.planPooled()
 	nx, nw, _ := s.sizes()
 	size := s.B * g.ty * g.tx * s.O
 	if len(x) < nx || len(w) < nw || len(y) < size || arg != nil && len(arg) < size {
