@@ -29,9 +29,15 @@ func newInspect(t terminal) *cobra.Command {
   spec     the whole configuration, defaults included
   graph    the graph that Gorgonia has differentiated; with --dot for Graphviz
   program  the programs that a backend runs: forward, gradient, update
-  memory   where their values live in the arena, and how large it is`,
+  memory   where their values live in the arena, and how large it is
+  plan     how a backend computes each instruction: kernels, tiles, layouts, and how
+           the work is cut for threads or blocks
+
+--backend says whose plan it is; auto and cluster are shown as on the CPU. That of
+gpu is for the card if gespann-cuda shows it, else for an H200.`,
 		Example: `  gespann inspect configs/mnist-cnn.yaml
   gespann inspect configs/digits-mlp.yaml --stage program
+  gespann inspect configs/mnist-cnn.yaml --stage plan --backend gpu
   gespann inspect configs/digits-mlp.yaml --stage graph --dot | dot -Tsvg > graph.svg`,
 		Args: args(1, 1, "one configuration file"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,10 +62,10 @@ func newInspect(t terminal) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&stage, "stage", "summary", "what to show: summary, spec, graph, program or memory")
+	c.Flags().StringVar(&stage, "stage", "summary", "what to show: summary, spec, graph, program, memory or plan")
 	c.Flags().IntVar(&batch, "batch", 0, "rows per batch; default: data.batch_size")
 	c.Flags().BoolVar(&dot, "dot", false, "graph in the language of Graphviz")
-	spec.AddFlags(c.Flags(), "set", "data-dir")
+	spec.AddFlags(c.Flags(), "set", "data-dir", "backend", "threads")
 	return c
 }
 
@@ -81,6 +87,12 @@ func inspect(ctx context.Context, t terminal, s *spec.Spec, stage string, batch 
 			text = dotText
 		}
 		return text, err
+	case "plan":
+		programs, err := trainingPrograms(m, batch)
+		if err != nil {
+			return "", err
+		}
+		return planText(s, programs)
 	case "program", "memory":
 		var b strings.Builder
 		programs, err := trainingPrograms(m, batch)
@@ -96,7 +108,7 @@ func inspect(ctx context.Context, t terminal, s *spec.Spec, stage string, batch 
 		}
 		return b.String(), err
 	}
-	return "", usagef("--stage: got %q, want summary, spec, graph, program or memory", stage)
+	return "", usagef("--stage: got %q, want summary, spec, graph, program, memory or plan", stage)
 }
 
 // buildOnly builds the model of a spec. It reads the data to learn its shape,
