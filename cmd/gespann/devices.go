@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func newDevices(t terminal) *cobra.Command {
 		Use:   "devices",
 		Short: "List what this machine can train on",
 		Long: `Devices lists the processor and the NVIDIA cards: memory, compute capability,
-driver, and why a card cannot be used. It asks gespann-cuda, the program with the
+driver, cuBLASLt, and why a card cannot be used. It asks gespann-cuda, the program with the
 gpu backend, which must be beside this one or on PATH.`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -41,16 +42,25 @@ gpu backend, which must be beside this one or on PATH.`,
 				fmt.Fprintf(t.out, "gpu    none: %v\n", err)
 				return nil
 			}
-			for i := range survey.Cards {
-				fmt.Fprintf(t.out, "gpu %-2d %v\n", i, &survey.Cards[i])
-			}
-			fmt.Fprintf(t.out, "driver CUDA %s%s\n", survey.Driver(), from)
+			printSurvey(t.out, survey, from)
 			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "the cards as JSON, for programs")
 	c.Flags().IntVar(&only, "device", allDevices, "ask only this card for its free memory (-1: all)")
 	return c
+}
+
+// printSurvey lists cards, driver and the library for large products, and says through
+// which program they are known.
+func printSurvey(w io.Writer, s *cuda.Survey, from string) {
+	for i := range s.Cards {
+		fmt.Fprintf(w, "gpu %-2d %v\n", i, &s.Cards[i])
+	}
+	fmt.Fprintf(w, "driver CUDA %s%s\n", s.Driver(), from)
+	if s.Library != "" {
+		fmt.Fprintf(w, "blas   for large products in tf32 and bf16: %s\n", s.Library)
+	}
 }
 
 // ask returns the cards of this machine, and through which program it knows.

@@ -19,7 +19,9 @@ func newEvaluate(t terminal) *cobra.Command {
 		Short: "Measure a trained model on data with labels",
 		Long: `Evaluate prints loss and metrics of a trained model on the test rows of its data,
 and for classes the confusion matrix. RUN is a run directory, or a checkpoint in
-one.`,
+one.
+
+Flags override GESPANN_* environment variables, which override the run's settings.`,
 		Example: `  gespann evaluate runs/digits-mlp
   gespann evaluate runs/digits-mlp --split validation
   gespann evaluate runs/digits-mlp/checkpoints/best.safetensors
@@ -30,7 +32,7 @@ one.`,
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
+			s, err := openSaved(args[0], spec.Options{Flags: c.Flags(), Env: true})
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,9 @@ CSV with the columns of the training (the label may be missing), JSON lines, NPY
 NPZ (as file.npz:name) or IDX. They are normalised as the training rows were.
 
 It writes, for classes, the most likely one and the probabilities of all; else
-the numbers that the model gives. RUN is a run directory, or a checkpoint in one.`,
+the numbers that the model gives. RUN is a run directory, or a checkpoint in one.
+
+Flags override GESPANN_* environment variables, which override the run's settings.`,
 		Example: `  gespann predict runs/wine new.csv > classes.csv
   cat new.csv | gespann predict runs/wine --format jsonl
   gespann predict runs/mnist-cnn t10k-images-idx3-ubyte.gz --output probabilities.npy`,
@@ -36,7 +38,7 @@ the numbers that the model gives. RUN is a run directory, or a checkpoint in one
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(args[0], spec.Options{Flags: c.Flags()})
+			s, err := openSaved(args[0], spec.Options{Flags: c.Flags(), Env: true})
 			if err != nil {
 				return err
 			}
