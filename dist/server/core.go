@@ -231,7 +231,7 @@ func (c *core) take(id string, f wire.Frame) error {
 			f.Kind(), len(f.Floats), len(f.Bytes), want)
 	}
 	if want > 0 {
-		c.current = j.pool.wrap(f.Floats)
+		c.current = wrap(f.Floats)
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ type tensors struct {
 	all, shared int // lengths: all variables; parameters and states
 	pattern     strategy.Pattern
 	center      strategy.Center // nil: the strategy has none
-	pool        *pool
 
 	base    *tensor   // all variables, as last kept; of an ensemble, the first member's
 	merged  *tensor   // the center: parameters and states
@@ -38,7 +37,7 @@ type commit struct {
 // ensemble.
 func newTensors(vars []wire.Var, p strategy.Pattern, c strategy.Center, members int) *tensors {
 	t := &tensors{
-		vars: vars, pattern: p, center: c, pool: &pool{}, members: make([]*tensor, members),
+		vars: vars, pattern: p, center: c, members: make([]*tensor, members),
 		replies: map[string]*tensor{}, held: map[string]commit{},
 	}
 	t.all, t.shared = lengths(vars)
@@ -94,7 +93,7 @@ func (t *tensors) keep(vars *tensor, center bool) {
 		return
 	}
 	t.merged.release()
-	t.merged = t.pool.get(t.shared)
+	t.merged = wrap(make([]float32, t.shared))
 	t.copyShared(t.merged.data, vars.data, false)
 }
 
@@ -102,24 +101,22 @@ func (t *tensors) keep(vars *tensor, center bool) {
 func (t *tensors) split(all []float32) {
 	for i := range t.members {
 		t.members[i].release()
-		t.members[i] = t.pool.get(t.all)
-		copy(t.members[i].data, all[i*t.all:])
+		t.members[i] = wrap(slices.Clone(all[i*t.all : (i+1)*t.all]))
 	}
 }
 
 // join returns all variables of all members.
 func (t *tensors) join() (*tensor, error) {
-	out := t.pool.get(t.all * len(t.members))
+	out := make([]float32, 0, t.all*len(t.members))
 	for i := range t.members {
 		v, err := t.member(i)
 		if err != nil {
-			out.release()
 			return nil, err
 		}
-		copy(out.data[i*t.all:], v.data)
+		out = append(out, v.data...)
 		v.release()
 	}
-	return out, nil
+	return wrap(out), nil
 }
 
 // copyShared copies parameters and states between shared, a vector of them alone,
@@ -139,7 +136,7 @@ func (t *tensors) copyShared(shared, all []float32, back bool) {
 	}
 }
 
-// merge does coord.Merge.
+// merge does coord.Merge. The memory of the result becomes that of the reply.
 func (t *tensors) merge(a coord.Merge, result *tensor) error {
 	if t.pattern == strategy.Members {
 		before, err := t.member(a.Member)
@@ -155,10 +152,9 @@ func (t *tensors) merge(a coord.Merge, result *tensor) error {
 		return fmt.Errorf("merge without a center")
 	}
 	t.merged = t.merged.own()
-	reply := t.pool.get(t.shared)
-	t.center.Merge(t.merged.data, result.data, reply.data, a.Staleness)
+	t.center.Merge(t.merged.data, result.data, a.Staleness)
 	t.replies[a.ID].release()
-	t.replies[a.ID] = reply
+	t.replies[a.ID] = result.keep()
 	return nil
 }
 
@@ -254,10 +250,9 @@ func (t *tensors) whole() (*tensor, error) {
 	if t.base == nil || t.merged == nil {
 		return held(t.base, "base")
 	}
-	out := t.pool.get(t.all)
-	copy(out.data, t.base.data)
-	t.copyShared(t.merged.data, out.data, true)
-	return out, nil
+	out := slices.Clone(t.base.data)
+	t.copyShared(t.merged.data, out, true)
+	return wrap(out), nil
 }
 
 // forget drops what is held for a worker that is gone.
@@ -278,9 +273,7 @@ func (t *tensors) free() {
 	for _, v := range all {
 		v.release()
 	}
-	pool := t.pool
 	*t = *newTensors(t.vars, t.pattern, t.center, len(t.members))
-	t.pool = pool
 }
 
 // numVars is how many variables a job may have.

@@ -14,11 +14,11 @@ var exact = numtest.Tol{Why: "small whole numbers"}
 // sum is a center that adds commits, and the mean of rounds.
 type sum struct{}
 
-func (sum) Merge(c, commit, reply []float32, staleness int) {
+func (sum) Merge(c, commit []float32, staleness int) {
 	for i := range c {
 		c[i] += commit[i] * float32(1+staleness)
 	}
-	copy(reply, c)
+	copy(commit, c)
 }
 
 func (sum) Round(c []float32, commits [][]float32, steps []int) {
@@ -42,7 +42,7 @@ func testTensors(p strategy.Pattern) *tensors {
 	}, p, sum{}, members)
 }
 
-func (t *tensors) from(v ...float32) *tensor { return t.pool.wrap(v) }
+func vector(v ...float32) *tensor { return wrap(v) }
 
 // get returns what goes with a message, as it is when it is sent, and gives the
 // reference back.
@@ -59,12 +59,12 @@ func (t *tensors) get(tb testing.TB, w coord.With, m wire.Message, id string) []
 // TestWindows merges commits, while a frame with the center is still on its way.
 func TestWindows(t *testing.T) {
 	j := testTensors(strategy.Windows)
-	j.keep(j.from(1, 2, 9, 3), true)
+	j.keep(vector(1, 2, 9, 3), true)
 	sent, err := j.payload(coord.Center, &wire.Lease{}, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.merge(coord.Merge{ID: "a", Staleness: 1}, j.from(10, 20, 30)); err != nil {
+	if err := j.merge(coord.Merge{ID: "a", Staleness: 1}, vector(10, 20, 30)); err != nil {
 		t.Fatal(err)
 	}
 	numtest.Close(t, sent.data, []float32{1, 2, 3}, exact)
@@ -82,10 +82,10 @@ func TestWindows(t *testing.T) {
 // its earlier one.
 func TestRounds(t *testing.T) {
 	j := testTensors(strategy.Rounds)
-	j.keep(j.from(1, 2, 9, 3), true)
-	j.hold(coord.Hold{ID: "a", Steps: 1}, j.from(5, 5, 5))
-	j.hold(coord.Hold{ID: "a", Steps: 2}, j.from(1, 1, 1))
-	j.hold(coord.Hold{ID: "b", Steps: 3}, j.from(2, 4, 6))
+	j.keep(vector(1, 2, 9, 3), true)
+	j.hold(coord.Hold{ID: "a", Steps: 1}, vector(5, 5, 5))
+	j.hold(coord.Hold{ID: "a", Steps: 2}, vector(1, 1, 1))
+	j.hold(coord.Hold{ID: "b", Steps: 3}, vector(2, 4, 6))
 	if err := j.round(coord.Round{IDs: []string{"a", "b"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,15 +105,15 @@ func TestMembers(t *testing.T) {
 	if got := j.expects(&wire.Restore{}); got != 12 {
 		t.Errorf("variables have %d numbers, want 12 for three members", got)
 	}
-	if err := j.merge(coord.Merge{ID: "a", Member: 1}, j.from(4, 5, 8, 6)); err == nil {
+	if err := j.merge(coord.Merge{ID: "a", Member: 1}, vector(4, 5, 8, 6)); err == nil {
 		t.Error("merge before restore: got nothing, want an error")
 	}
-	j.keep(j.from(1, 2, 9, 3, 10, 20, 90, 30, 100, 200, 900, 300), true)
+	j.keep(vector(1, 2, 9, 3, 10, 20, 90, 30, 100, 200, 900, 300), true)
 	sent, err := j.payload(coord.Center, &wire.Lease{Member: 1}, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.merge(coord.Merge{ID: "a", Member: 1}, j.from(4, 5, 8, 6)); err != nil {
+	if err := j.merge(coord.Merge{ID: "a", Member: 1}, vector(4, 5, 8, 6)); err != nil {
 		t.Fatal(err)
 	}
 	numtest.Close(t, sent.data, []float32{10, 20, 90, 30}, exact)
@@ -123,16 +123,15 @@ func TestMembers(t *testing.T) {
 	numtest.Close(t, j.get(t, coord.Center, &wire.Lease{Member: 2}, "b"), []float32{100, 200, 900, 300}, exact)
 	numtest.Close(t, j.get(t, coord.Whole, &wire.Variables{}, ""),
 		[]float32{1, 2, 9, 3, 4, 5, 8, 6, 100, 200, 900, 300}, exact)
-	if err := j.merge(coord.Merge{ID: "a", Member: 3}, j.from(4, 5, 8, 6)); err == nil {
+	if err := j.merge(coord.Merge{ID: "a", Member: 3}, vector(4, 5, 8, 6)); err == nil {
 		t.Error("merge of a fourth member: got nothing, want an error")
 	}
 }
 
-// TestReferences checks that memory comes back to the pool once nobody needs it,
-// and not before.
+// TestReferences checks that memory is given up once nobody needs it, and not before.
 func TestReferences(t *testing.T) {
 	j := testTensors(strategy.Windows)
-	base := j.from(1, 2, 9, 3)
+	base := vector(1, 2, 9, 3)
 	j.keep(base, true)
 	base.release() // as the loop does after the event
 	sent, err := j.payload(coord.Base, &wire.Load{}, "")
@@ -155,31 +154,47 @@ func TestReferences(t *testing.T) {
 	sent.release()
 }
 
-// TestSteady checks that a job that goes on for ever takes no more memory: commits
-// become replies.
-func TestSteady(t *testing.T) {
+// TestReply checks that a commit becomes the reply in its own memory, and that the
+// center stays in its own, unless a frame on its way has that.
+func TestReply(t *testing.T) {
 	j := testTensors(strategy.Windows)
-	j.keep(j.from(1, 2, 9, 3), true)
-	step := func() {
-		c := j.pool.get(3)
-		if err := j.merge(coord.Merge{ID: "a"}, c); err != nil {
+	j.keep(vector(1, 2, 9, 3), true)
+	merge := func() (reply *tensor) {
+		commit := vector(1, 1, 1)
+		memory := &commit.data[0]
+		if err := j.merge(coord.Merge{ID: "a"}, commit); err != nil {
 			t.Fatal(err)
 		}
-		c.release()
+		commit.release() // as the loop does after the event
 		reply, err := j.payload(coord.Reply, &wire.Merged{}, "a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		reply.release()
+		if &reply.data[0] != memory {
+			t.Error("the reply has other memory than the commit")
+		}
+		return reply
 	}
-	step()
-	if n := len(j.pool.free); n > 3 {
-		t.Fatalf("%d vectors are free after one commit, want at most 3", n)
+	center := j.merged
+	merge().release()
+	if j.merged != center {
+		t.Error("the center was copied, though nobody else had it")
 	}
-	for range 100 {
-		step()
+	sent, err := j.payload(coord.Center, &wire.Lease{}, "b")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n := len(j.pool.free); n > 3 {
-		t.Errorf("%d vectors are free after 101 commits, want at most 3", n)
+	merge().release()
+	numtest.Close(t, sent.data, []float32{2, 3, 4}, exact)
+	numtest.Close(t, j.merged.data, []float32{3, 4, 5}, exact)
+	sent.release()
+	center = j.merged
+	first := merge()
+	merge().release()
+	numtest.Close(t, first.data, []float32{4, 5, 6}, exact)
+	numtest.Close(t, j.merged.data, []float32{5, 6, 7}, exact)
+	if j.merged != center {
+		t.Error("the center was copied because of a reply on its way")
 	}
+	first.release()
 }

@@ -115,10 +115,9 @@ func simulate(t *testing.T, name string, named map[string]float64, momentum floa
 			if s.Pattern == Rounds {
 				continue
 			}
-			reply := make([]float32, dims)
-			center.Merge(c, commits[i], reply, turn*n+i-l.got)
+			center.Merge(c, commits[i], turn*n+i-l.got)
 			l.got = turn*n + i + 1
-			local.Receive(l.w, l.p, reply)
+			local.Receive(l.w, l.p, commits[i])
 		}
 		if s.Pattern == Rounds {
 			center.Round(c, commits, steps)

@@ -27,13 +27,12 @@ type elastic struct{ alpha float32 }
 
 func newElastic(p Params) Center { return elastic{float32(p.Named["rho"] * p.Rate)} }
 
-func (e elastic) Merge(c, commit, reply []float32, _ int) {
+func (e elastic) Merge(c, commit []float32, _ int) {
+	c = c[:len(commit)]
 	for i, w := range commit {
 		d := float32(e.alpha * (w - c[i]))
 		c[i] += d
-		if reply != nil {
-			reply[i] = d
-		}
+		commit[i] = d
 	}
 }
 
@@ -47,6 +46,7 @@ func newPulled(Params) Local { return pulled{} }
 func (pulled) Commit(out, w, _ []float32, _ int) { copy(out, w) }
 
 func (pulled) Receive(w, p, reply []float32) {
+	w = w[:len(reply)]
 	for i, d := range reply {
 		w[i] -= d
 	}

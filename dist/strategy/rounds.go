@@ -36,7 +36,7 @@ func (mean) Round(c []float32, commits [][]float32, steps []int) {
 	meanOf(c, commits, steps)
 }
 
-func (m mean) Merge(c, commit, reply []float32, _ int) { mergeAlone(m, c, commit, reply) }
+func (m mean) Merge(c, commit []float32, _ int) { mergeAlone(m, c, commit) }
 
 // meanOf writes the mean of commits to out, weighted by steps, if there were any.
 // The sum is in float64, so that n equal numbers, divided by n, are what they were.
@@ -48,19 +48,32 @@ func meanOf(out []float32, commits [][]float32, steps []int) {
 	if total == 0 {
 		return
 	}
-	for i := range out {
-		sum := 0.0
+	var memory [1024]float64 // stays in the cache while commits come by, one after the other
+	for lo := 0; lo < len(out); lo += len(memory) {
+		part := out[lo:min(lo+len(memory), len(out))]
+		sums := memory[:len(part)]
+		clear(sums)
 		for k, w := range commits {
-			sum += float64(float64(steps[k]) * float64(w[i]))
+			addTimes(sums, w[lo:], float64(steps[k]))
 		}
-		out[i] = float32(sum / float64(total))
+		for i, sum := range sums {
+			part[i] = float32(sum / float64(total))
+		}
+	}
+}
+
+// addTimes adds s·w to sums.
+func addTimes(sums []float64, w []float32, s float64) {
+	w = w[:len(sums)]
+	for i, v := range w {
+		sums[i] += float64(s * float64(v))
 	}
 }
 
 // mergeAlone is a round of one.
-func mergeAlone(center Center, c, commit, reply []float32) {
+func mergeAlone(center Center, c, commit []float32) {
 	center.Round(c, [][]float32{commit}, []int{1})
-	copy(reply, c)
+	copy(commit, c)
 }
 
 // outer is the center of diloco: Nesterov's momentum on what the workers changed.
@@ -90,15 +103,16 @@ func (o *outer) Round(c []float32, commits [][]float32, steps []int) {
 	meanOf(o.mean, commits, steps)
 	rate, momentum := float32(o.Named["outer_learning_rate"]), float32(o.Named["outer_momentum"])
 	o.split(len(c), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			d := c[i] - o.mean[i]
-			o.v[i] = float32(momentum*o.v[i]) + d
-			c[i] -= float32(rate * (d + float32(momentum*o.v[i])))
+		c, v := c[lo:hi], o.v[lo:hi]
+		for i, m := range o.mean[lo:hi] {
+			d := c[i] - m
+			v[i] = float32(momentum*v[i]) + d
+			c[i] -= float32(rate * (d + float32(momentum*v[i])))
 		}
 	}, func(lo, hi int) { copy(c[lo:hi], o.mean[lo:hi]) })
 }
 
-func (o *outer) Merge(c, commit, reply []float32, _ int) { mergeAlone(o, c, commit, reply) }
+func (o *outer) Merge(c, commit []float32, _ int) { mergeAlone(o, c, commit) }
 
 // latest is the center of single and of each member of an ensemble: c = w.
 //
@@ -108,10 +122,7 @@ type latest struct{}
 
 func newLatest(Params) Center { return latest{} }
 
-func (latest) Merge(c, commit, reply []float32, _ int) {
-	copy(c, commit)
-	copy(reply, c)
-}
+func (latest) Merge(c, commit []float32, _ int) { copy(c, commit) }
 
 func (l latest) Round(c []float32, commits [][]float32, _ []int) { mergeInOrder(l, c, commits) }
 

@@ -75,12 +75,12 @@ func (p Params) split(n int, params, states func(lo, hi int)) {
 
 // A Center is the center's side. Its methods are not called concurrently.
 type Center interface {
-	// Merge adds one worker's commit to c and writes to reply what the worker gets;
-	// reply has the length of c and may be c's own memory only if the caller copies.
-	// Staleness is the number of other commits since the worker last got c.
-	Merge(c, commit, reply []float32, staleness int)
+	// Merge adds one worker's commit to c, and turns commit into what the worker gets:
+	// both pass through the processor once. Staleness is the number of other commits
+	// since the worker last got c.
+	Merge(c, commit []float32, staleness int)
 	// Round merges the commits of a round, made after so many steps each, into c.
-	// What the workers get is c.
+	// What the workers get is c. The commits may be changed.
 	//
 	// Strategies of Windows merge one after the other; for those of Rounds, Merge is a
 	// round of one.

@@ -133,6 +133,36 @@ func TestMeanOfEqual(t *testing.T) {
 	}
 }
 
+// TestMeanOfMany checks that vectors of any length have the mean of each element, with
+// sums in the order of commits.
+func TestMeanOfMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	center, _ := sides(t, "local_sgd", nil)
+	steps := []int{3, 1, 4}
+	for _, n := range []int{0, 1, 1023, 1024, 1025, 2500} {
+		commits := make([][]float32, len(steps))
+		want := make([]float32, n)
+		for k := range commits {
+			commits[k] = make([]float32, n)
+			for i := range commits[k] {
+				commits[k][i] = float32(r.NormFloat64())
+			}
+		}
+		for i := range want {
+			sum := 0.0
+			for k, s := range steps {
+				sum += float64(float64(s) * float64(commits[k][i]))
+			}
+			want[i] = float32(sum / 8)
+		}
+		got := make([]float32, n)
+		center.Round(got, commits, steps)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d elements: other means", n)
+		}
+	}
+}
+
 // TestDownpourKin checks that adag with steps of one, and dynsgd without
 // staleness, are downpour.
 func TestDownpourKin(t *testing.T) {
@@ -142,11 +172,11 @@ func TestDownpourKin(t *testing.T) {
 		staleness := r.IntN(4)
 		merged := func(name string, steps, staleness int) []float32 {
 			center, local := sides(t, name, map[string]float64{"window": 1})
-			commit, c, reply := make([]float32, 12), slices.Clone(c), make([]float32, 12)
+			commit, c := make([]float32, 12), slices.Clone(c)
 			local.Commit(commit, w, p, steps)
-			center.Merge(c, commit, reply, staleness)
-			if !slices.Equal(reply, c) {
-				t.Fatalf("%s replies %v, want c = %v", name, reply, c)
+			center.Merge(c, commit, staleness)
+			if !slices.Equal(commit, c) {
+				t.Fatalf("%s replies %v, want c = %v", name, commit, c)
 			}
 			return c
 		}
@@ -171,10 +201,10 @@ func TestElasticConserves(t *testing.T) {
 				want[i] = float64(w[i]) + float64(c[i])
 				bound[i] = 3 * numtest.Gamma(1) * (math.Abs(float64(w[i])) + math.Abs(float64(c[i])))
 			}
-			commit, reply, got := make([]float32, 12), make([]float32, 12), make([]float64, 12)
+			commit, got := make([]float32, 12), make([]float64, 12)
 			local.Commit(commit, w, p, 32)
-			center.Merge(c, commit, reply, 1)
-			local.Receive(w, p, reply)
+			center.Merge(c, commit, 1)
+			local.Receive(w, p, commit)
 			for i := range got {
 				got[i] = float64(w[i]) + float64(c[i])
 			}
@@ -214,7 +244,7 @@ func TestStates(t *testing.T) {
 		for i := range w {
 			w[i], p[i] = slices.Clone(c), slices.Clone(c)
 		}
-		commit, reply := make([]float32, 12), make([]float32, 12)
+		commit := make([]float32, 12)
 		for step := range 400 {
 			i := r.IntN(4)
 			copy(w[i], randomVector(r))
@@ -222,11 +252,11 @@ func TestStates(t *testing.T) {
 			local.Commit(commit, w[i], p[i], 5)
 			if s.Pattern == Rounds {
 				center.Round(c, [][]float32{commit}, []int{5})
-				copy(reply, c)
+				copy(commit, c)
 			} else {
-				center.Merge(c, commit, reply, r.IntN(5))
+				center.Merge(c, commit, r.IntN(5))
 			}
-			local.Receive(w[i], p[i], reply)
+			local.Receive(w[i], p[i], commit)
 			for _, v := range [][]float32{c[8:], w[i][8:]} {
 				if slices.Min(v) < low || slices.Max(v) > high*(1+0x1p-20) {
 					t.Fatalf("%s, step %d: states %v, want %v to %v", s.Name, step, v, low, high)
@@ -247,16 +277,16 @@ func TestBothWays(t *testing.T) {
 		a, _ := sides(t, s.Name, nil)
 		b, _ := sides(t, s.Name, nil)
 		c := randomVector(r)
-		d, reply := slices.Clone(c), make([]float32, 12)
+		d := slices.Clone(c)
 		for range 3 {
 			commits := [][]float32{randomVector(r), randomVector(r)}
 			if s.Pattern == Rounds {
 				commits = commits[:1]
 			}
-			a.Round(c, commits, []int{3, 3}[:len(commits)])
 			for staleness, commit := range commits {
-				b.Merge(d, commit, reply, staleness)
+				b.Merge(d, slices.Clone(commit), staleness)
 			}
+			a.Round(c, commits, []int{3, 3}[:len(commits)])
 			if !slices.Equal(c, d) {
 				t.Errorf("%s: Round gives %v, Merge %v", s.Name, c, d)
 			}

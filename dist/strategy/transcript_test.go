@@ -172,12 +172,11 @@ func (s *stage) take(name, steps string, w []string) {
 	}
 	staleness := s.merged - a.got
 	s.say("%s commits %v, staleness %d", name, a.commit, staleness)
-	reply := make([]float32, len(s.c))
-	s.center.Merge(s.c, a.commit, reply, staleness)
+	s.center.Merge(s.c, a.commit, staleness)
 	s.merged++
 	a.got = s.merged
-	s.say("center c = %v, replies %v", s.c, reply)
-	s.receive(name, reply)
+	s.say("center c = %v, replies %v", s.c, a.commit)
+	s.receive(name, a.commit)
 }
 
 func (s *stage) round() {

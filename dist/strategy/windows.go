@@ -4,7 +4,7 @@ package strategy
 // than the one before it.
 func mergeInOrder(center Center, c []float32, commits [][]float32) {
 	for staleness, commit := range commits {
-		center.Merge(c, commit, nil, staleness)
+		center.Merge(c, commit, staleness)
 	}
 }
 
@@ -38,8 +38,9 @@ func (d delta) Commit(out, w, p []float32, steps int) {
 		k = float32(max(steps, 1))
 	}
 	d.split(len(out), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			out[i] = (w[i] - p[i]) / k
+		out, w := out[lo:hi], w[lo:hi]
+		for i, p := range p[lo:hi] {
+			out[i] = (w[i] - p) / k
 		}
 	}, func(lo, hi int) { copy(out[lo:hi], w[lo:hi]) })
 }
@@ -76,26 +77,48 @@ func newSum(p Params) Center { return sum{p, false} }
 // servers, SIGMOD 2017 (DynSGD).
 func newStale(p Params) Center { return sum{p, true} }
 
-func (m sum) Merge(c, commit, reply []float32, staleness int) {
+func (m sum) Merge(c, commit []float32, staleness int) {
 	s := float32(staleness + 1)
-	k := float32(1)
-	if m.damp {
-		k = s
-	}
 	m.split(len(c), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			c[i] += commit[i] / k
+		if m.damp && staleness > 0 {
+			addPart(c[lo:hi], commit[lo:hi], s)
+		} else {
+			add(c[lo:hi], commit[lo:hi])
 		}
 	}, func(lo, hi int) {
 		if staleness == 0 {
 			copy(c[lo:hi], commit[lo:hi]) // what the formula would round
-			return
-		}
-		for i := lo; i < hi; i++ {
-			c[i] += (commit[i] - c[i]) / s
+		} else {
+			approach(c[lo:hi], commit[lo:hi], s)
 		}
 	})
-	copy(reply, c)
+}
+
+// add makes both c and x their sum.
+func add(c, x []float32) {
+	c = c[:len(x)]
+	for i, v := range x {
+		v += c[i]
+		c[i], x[i] = v, v
+	}
+}
+
+// addPart makes both c and x c + x/k.
+func addPart(c, x []float32, k float32) {
+	c = c[:len(x)]
+	for i, v := range x {
+		v = c[i] + v/k
+		c[i], x[i] = v, v
+	}
+}
+
+// approach makes both c and x c + (x − c)/s.
+func approach(c, x []float32, s float32) {
+	c = c[:len(x)]
+	for i, v := range x {
+		v = c[i] + (v-c[i])/s
+		c[i], x[i] = v, v
+	}
 }
 
 func (m sum) Round(c []float32, commits [][]float32, _ []int) { mergeInOrder(m, c, commits) }
