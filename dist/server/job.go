@@ -36,8 +36,8 @@ type job struct {
 type attachment struct {
 	wire.Attach
 	pattern   strategy.Pattern
-	center    strategy.Center
-	members   int // of an ensemble; 0: it is none
+	center    func() strategy.Center // nil: the strategy has none
+	members   int                    // of an ensemble; 0: it is none
 	rows      *rows
 	curve     *jobs.Curve // so far
 	epochs    int
@@ -144,7 +144,7 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 		}
 	}
 	if known.NewCenter != nil {
-		a.center = known.NewCenter(params)
+		a.center = func() strategy.Center { return known.NewCenter(params) }
 	}
 	if err := s.recall(a); err != nil {
 		return nil, err

@@ -17,7 +17,8 @@ type tensors struct {
 	vars        []wire.Var
 	all, shared int // lengths: all variables; parameters and states
 	pattern     strategy.Pattern
-	center      strategy.Center // nil: the strategy has none
+	fresh       func() strategy.Center // nil: the strategy has none
+	center      strategy.Center        // of the state that was restored last
 
 	base    *tensor   // all variables, as last kept; of an ensemble, the first member's
 	merged  *tensor   // the center: parameters and states
@@ -35,9 +36,9 @@ type commit struct {
 
 // newTensors returns the tensors of a job with so many members: 0 unless it is an
 // ensemble.
-func newTensors(vars []wire.Var, p strategy.Pattern, c strategy.Center, members int) *tensors {
+func newTensors(vars []wire.Var, p strategy.Pattern, fresh func() strategy.Center, members int) *tensors {
 	t := &tensors{
-		vars: vars, pattern: p, center: c, members: make([]*tensor, members),
+		vars: vars, pattern: p, fresh: fresh, members: make([]*tensor, members),
 		replies: map[string]*tensor{}, held: map[string]commit{},
 	}
 	t.all, t.shared = lengths(vars)
@@ -95,6 +96,9 @@ func (t *tensors) keep(vars *tensor, center bool) {
 	t.merged.release()
 	t.merged = wrap(make([]float32, t.shared))
 	t.copyShared(t.merged.data, vars.data, false)
+	if t.fresh != nil {
+		t.center = t.fresh()
+	}
 }
 
 // split gives each member of an ensemble its part of all variables.
@@ -273,7 +277,7 @@ func (t *tensors) free() {
 	for _, v := range all {
 		v.release()
 	}
-	*t = *newTensors(t.vars, t.pattern, t.center, len(t.members))
+	*t = *newTensors(t.vars, t.pattern, t.fresh, len(t.members))
 }
 
 // numVars is how many variables a job may have.

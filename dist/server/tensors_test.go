@@ -12,16 +12,19 @@ import (
 var exact = numtest.Tol{Why: "small whole numbers"}
 
 // sum is a center that adds commits, and the mean of rounds.
-type sum struct{}
+type sum struct{ merges int }
 
-func (sum) Merge(c, commit []float32, staleness int) {
+func newSum() strategy.Center { return &sum{} }
+
+func (s *sum) Merge(c, commit []float32, staleness int) {
+	s.merges++
 	for i := range c {
 		c[i] += commit[i] * float32(1+staleness)
 	}
 	copy(commit, c)
 }
 
-func (sum) Round(c []float32, commits [][]float32, steps []int) {
+func (*sum) Round(c []float32, commits [][]float32, steps []int) {
 	for i := range c {
 		c[i] = 0
 		for k := range commits {
@@ -39,7 +42,7 @@ func testTensors(p strategy.Pattern) *tensors {
 		{Name: "a", Shape: []int{2}, Role: "param"},
 		{Name: "m", Shape: []int{1}, Role: "optimizer"},
 		{Name: "s", Shape: []int{}, Role: "state"},
-	}, p, sum{}, members)
+	}, p, newSum, members)
 }
 
 func vector(v ...float32) *tensor { return wrap(v) }
@@ -93,6 +96,24 @@ func TestRounds(t *testing.T) {
 	err := j.round(coord.Round{IDs: []string{"a"}})
 	if want := "round of worker a, of which nothing is held"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestAnew checks that what a center remembers is forgotten when variables come from
+// outside.
+func TestAnew(t *testing.T) {
+	j := testTensors(strategy.Windows)
+	for range 2 {
+		j.keep(vector(1, 2, 9, 3), true)
+		for range 3 {
+			if err := j.merge(coord.Merge{ID: "a"}, vector(1, 1, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.keep(vector(1, 2, 9, 3), false)
+		if got := j.center.(*sum).merges; got != 3 {
+			t.Errorf("the center has seen %d merges since the variables came, want 3", got)
+		}
 	}
 }
 

@@ -248,7 +248,8 @@ type (
 	}
 	// Lease gives a worker steps to take on its own: those of Span. If Load is
 	// set, the center's parameters and states go with it, and the worker begins
-	// from them; all its optimiser state begins at zero when Fresh.
+	// from them, with the optimiser state that it has; of an ensemble, all variables of
+	// Member.
 	Lease struct {
 		Job    string `json:"job"`
 		Lease  int    `json:"lease"`
