@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/server/rows"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -21,7 +22,7 @@ type line struct {
 }
 
 // newLine starts to read conn, which it owns. Frames may carry so many bytes.
-func newLine(conn dist.Conn, rows *data.Set, job string, allow int64) *line {
+func newLine(conn dist.Conn, set *data.Set, job string, allow int64) *line {
 	conn.Allow(allow)
 	l := &line{
 		conn: conn, answers: make(chan wire.Frame, 1),
@@ -29,7 +30,7 @@ func newLine(conn dist.Conn, rows *data.Set, job string, allow int64) *line {
 	}
 	l.wg.Add(2)
 	go l.read()
-	go l.sendRows(rows, job)
+	go l.sendRows(set, job)
 	return l
 }
 
@@ -63,20 +64,10 @@ func (l *line) read() {
 
 // sendRows sends the rows whenever they are wanted. An error is the reader's to
 // find: the connection has ended.
-func (l *line) sendRows(rows *data.Set, job string) {
+func (l *line) sendRows(set *data.Set, job string) {
 	defer l.wg.Done()
 	for range l.wants {
-		layout := rows.Layout()
-		err := l.conn.Send(wire.Frame{Message: &wire.Rows{Job: job, Table: &layout}})
-		for piece := range rows.Pieces() {
-			if err == nil {
-				err = l.conn.Send(wire.Frame{Message: &wire.Rows{Job: job}, Bytes: piece})
-			}
-		}
-		if err == nil {
-			err = l.conn.Send(wire.Frame{Message: &wire.Rows{Job: job, Last: true}})
-		}
-		if err != nil {
+		if rows.Send(job, set, l.conn.Send) != nil {
 			return
 		}
 	}

@@ -59,6 +59,15 @@ func (b *bill) probed(p *wire.Probed) {
 	}
 }
 
+// Account returns the account of a job that has not ended, so far.
+func (m *Machine) Account(job string) (backend.Account, bool) {
+	j := m.job(job)
+	if j == nil {
+		return backend.Account{}, false
+	}
+	return j.account(), true
+}
+
 // account returns the account of the job so far.
 func (j *job) account() backend.Account {
 	b := &j.bill

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/gespann/gespann/dist/coord"
+	"github.com/gespann/gespann/dist/server/rows"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -147,8 +148,8 @@ func (c *core) sendRows(a coord.SendRows) {
 	if w == nil || j == nil {
 		return
 	}
-	set, rows := j.data(), j.rows
-	if set == nil && rows.ask() && j.driver != nil {
+	set, store := j.data(), j.rows
+	if set == nil && store.Ask() && j.driver != nil {
 		j.driver.send(&wire.WantRows{}, nil)
 	}
 	c.calls.Add(1) // the call that serves this worker has not ended
@@ -156,9 +157,9 @@ func (c *core) sendRows(a coord.SendRows) {
 		defer c.calls.Done()
 		var err error
 		if set != nil {
-			err = streamSet(a.Job, set, w.conn.Send)
+			err = rows.Send(a.Job, set, w.conn.Send)
 		} else {
-			err = rows.stream(w.ctx, w.conn.Send)
+			err = store.Stream(w.ctx, w.conn.Send)
 		}
 		if err != nil && !errors.Is(err, errFreed) {
 			w.abort("rows of job " + a.Job + ": " + err.Error())

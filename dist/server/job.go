@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/dist/server/rows"
 	"github.com/gespann/gespann/dist/strategy"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
@@ -22,7 +24,7 @@ type job struct {
 	workers   int // that have it open, as in the book
 	submitted bool
 	driver    *peer
-	rows      *rows
+	rows      *rows.Store
 	account   *backend.Account // the latest; it does not change
 	track     *track
 
@@ -38,11 +40,20 @@ type attachment struct {
 	pattern   strategy.Pattern
 	center    func() strategy.Center // nil: the strategy has none
 	members   int                    // of an ensemble; 0: it is none
-	rows      *rows
+	rows      *rows.Store
 	curve     *jobs.Curve // so far
 	epochs    int
 	submitted bool
 }
+
+var (
+	errDriverGone = errors.New("the driver, which has the rows, is gone")
+	errFreed      = errors.New("the job has ended")
+)
+
+// A holder has the rows of its job in this process: the driver's connection, when
+// it is local.
+type holder interface{ Rows() *data.Set }
 
 // data returns the rows of the job if they are in this process, or nil.
 func (j *job) data() *data.Set {
@@ -58,7 +69,7 @@ func (j *job) data() *data.Set {
 // free drops what a job holds.
 func (j *job) free(why error) {
 	j.tensors.free()
-	j.rows.close(why)
+	j.rows.Close(why)
 }
 
 // Driver serves the connection of a driver until its end.
@@ -92,7 +103,7 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) e
 
 // listen reads what a driver says. Rows go past the loop, which has no time for a
 // disk.
-func (s *Server) listen(p *peer, rows *rows) error {
+func (s *Server) listen(p *peer, store *rows.Store) error {
 	for {
 		f, err := p.receive()
 		if err != nil {
@@ -100,10 +111,10 @@ func (s *Server) listen(p *peer, rows *rows) error {
 			return err
 		}
 		if m, ok := f.Message.(*wire.Rows); ok {
-			if err := rows.add(m, f.Bytes); err != nil {
+			if err := store.Add(m, f.Bytes); err != nil {
 				id, text := p.job, "its rows: "+err.Error()
 				s.post(incoming{from: p, call: func(c *core) { c.step(coord.Cancel{Job: id, Reason: text}) }})
-				rows.close(err)
+				store.Close(err)
 			}
 			continue
 		}
@@ -149,7 +160,7 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 	if err := s.recall(a); err != nil {
 		return nil, err
 	}
-	a.rows = newRows(m.Job.ID, s.o.State, s.o.MemoryRows, s.o.MaxRows)
+	a.rows = rows.New(m.Job.ID, s.o.State, s.o.MemoryRows, s.o.MaxRows)
 	return a, nil
 }
 
@@ -208,8 +219,8 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 	if refused || c.jobs[id] != j || j.rows == a.rows {
 		return
 	}
-	if !j.rows.complete() {
-		j.rows.close(errDriverGone)
+	if !j.rows.Complete() {
+		j.rows.Close(errDriverGone)
 		j.rows = a.rows
 	}
 }
@@ -253,8 +264,8 @@ func (c *core) fromDriver(in incoming) {
 
 func (c *core) driverGone(j *job) {
 	j.driver, c.changed = nil, true
-	if !j.rows.complete() {
-		j.rows.close(errDriverGone)
+	if !j.rows.Complete() {
+		j.rows.Close(errDriverGone)
 	}
 	j.set(wire.JobWaiting, "its driver is gone")
 	c.step(coord.DriverGone{Job: j.id})

@@ -5,7 +5,8 @@
 // disk. Every connection has a goroutine that reads and one that writes, with a
 // bounded queue between; a connection that does not keep up is dropped. Submitted
 // jobs are driven from here, one after the other, by a function that the caller
-// injects; package jobs keeps them on disk.
+// injects; package jobs keeps them on disk. Rows of drivers that are elsewhere pass
+// the goroutine by, through package rows.
 package server
 
 import (

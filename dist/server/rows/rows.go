@@ -1,4 +1,6 @@
-package server
+// Package rows keeps the data of a job on its way from the driver to workers, for
+// those that ask later, too. Rows are not decoded here.
+package rows
 
 import (
 	"context"
@@ -14,10 +16,9 @@ import (
 	"github.com/gespann/gespann/internal/data"
 )
 
-// rows are the data of a job on its way from the driver to workers, kept for
-// those that ask later: in memory, or in a file when they are many. They are not
-// decoded here. Methods may be called concurrently.
-type rows struct {
+// A Store has the rows of a job, in memory, or in a file when they are many. Its
+// methods may be called concurrently, except Add with itself.
+type Store struct {
 	job    string
 	folder string // for the file; "": always in memory
 	memory int64  // what is longer goes to the file
@@ -42,20 +43,17 @@ type piece struct {
 	size   int
 }
 
-var (
-	errDriverGone = errors.New("the driver, which has the rows, is gone")
-	errFreed      = errors.New("the job has ended")
-)
-
 // minPiece bounds the number of pieces by the number of bytes.
 const minPiece = 1 << 10
 
-func newRows(job, folder string, memory, limit int64) *rows {
-	return &rows{job: job, folder: folder, memory: memory, limit: limit, changed: make(chan struct{})}
+// New returns a store of at most limit bytes. More than memory go to a file in a
+// folder, unless that is "". Close it when done.
+func New(job, folder string, memory, limit int64) *Store {
+	return &Store{job: job, folder: folder, memory: memory, limit: limit, changed: make(chan struct{})}
 }
 
-// ask reports whether the driver is still to be asked, and remembers that it was.
-func (r *rows) ask() bool {
+// Ask reports whether the driver is still to be asked, and remembers that it was.
+func (r *Store) Ask() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	asked := r.asked
@@ -63,17 +61,17 @@ func (r *rows) ask() bool {
 	return !asked
 }
 
-// complete reports whether all rows are here.
-func (r *rows) complete() bool {
+// Complete reports whether all rows are here.
+func (r *Store) Complete() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.done && r.err == nil
 }
 
-// add takes a frame of the driver, one at a time. The lock is not held while the
-// disk is at work.
-func (r *rows) add(m *wire.Rows, bytes []byte) error {
+// Add takes a frame of the driver. After an error, no stream comes to its end.
+func (r *Store) Add(m *wire.Rows, bytes []byte) error {
 	p, err := r.take(m, bytes)
+	// The lock is not held while the disk is at work.
 	if err == nil && p.bytes == nil && p.size > 0 {
 		_, err = r.file.WriteAt(bytes, p.offset)
 		if err != nil {
@@ -97,7 +95,7 @@ func (r *rows) add(m *wire.Rows, bytes []byte) error {
 }
 
 // take checks a frame, and says where its bytes go.
-func (r *rows) take(m *wire.Rows, bytes []byte) (piece, error) {
+func (r *Store) take(m *wire.Rows, bytes []byte) (piece, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -123,7 +121,7 @@ func (r *rows) take(m *wire.Rows, bytes []byte) (piece, error) {
 	return p, nil
 }
 
-func (r *rows) begin(m *wire.Rows) error {
+func (r *Store) begin(m *wire.Rows) error {
 	if m.Table == nil {
 		return errors.New("rows: the first frame has no layout")
 	}
@@ -143,8 +141,8 @@ func (r *rows) begin(m *wire.Rows) error {
 	return err
 }
 
-// stream sends the rows, waiting for those that are not there yet.
-func (r *rows) stream(ctx context.Context, send func(wire.Frame) error) error {
+// Stream sends the rows, waiting for those that are not there yet.
+func (r *Store) Stream(ctx context.Context, send func(wire.Frame) error) error {
 	for at := -1; ; {
 		r.mu.Lock()
 		changed, pieces, layout, done, err := r.changed, r.pieces, r.layout, r.done, r.err
@@ -178,7 +176,7 @@ func (r *rows) stream(ctx context.Context, send func(wire.Frame) error) error {
 	}
 }
 
-func (r *rows) load(p piece) ([]byte, error) {
+func (r *Store) load(p piece) ([]byte, error) {
 	if p.bytes != nil {
 		return p.bytes, nil
 	}
@@ -187,8 +185,8 @@ func (r *rows) load(p piece) ([]byte, error) {
 	return b, err
 }
 
-// close ends all streams with err, and forgets the rows.
-func (r *rows) close(err error) {
+// Close ends all streams with err, and forgets the rows.
+func (r *Store) Close(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil {
@@ -202,12 +200,8 @@ func (r *rows) close(err error) {
 	r.changed = make(chan struct{})
 }
 
-// A holder has the rows of its job in this process: the driver's connection, when
-// it is local.
-type holder interface{ Rows() *data.Set }
-
-// streamSet sends the rows of a set.
-func streamSet(job string, set *data.Set, send func(wire.Frame) error) error {
+// Send sends the rows of a set.
+func Send(job string, set *data.Set, send func(wire.Frame) error) error {
 	layout := set.Layout()
 	if err := send(wire.Frame{Message: &wire.Rows{Job: job, Table: &layout}}); err != nil {
 		return err
