@@ -25,7 +25,11 @@ type tile struct {
 	c                unsafe.Pointer
 	cRow             int
 	bias, ref        unsafe.Pointer
-	_                int // to two cache lines
+	// next is memory that is wanted soon: a line at next + p·nextStep for each p. It
+	// need not be readable, nor inside any object; 0 asks for nothing.
+	next     uintptr
+	nextStep int
+	_        [7]int // to three cache lines
 }
 
 // Steps of the epilogue, in this order.

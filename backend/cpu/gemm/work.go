@@ -84,7 +84,9 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 	}
 	rows := w.i1 - w.i0
 	n := kernels.tiles(rows)
+	next := w.ahead(j, k0, k1)
 	for i := range n {
+		t.next, t.nextStep = next.line(i), next.step
 		from, to := part(i, n, rows, 1)
 		t.a = unsafe.Add(a, from*t.aRow)
 		t.c = at(w.dst, (w.i0+from)*w.n+j)

@@ -7,7 +7,7 @@ import "fmt"
 //	DI tile    CX inner counter    SI outer counter
 //	AX R11 R12 R13 R15  rows 0, 3, 6, 9, 12 of a
 //	BX row stride of a    R10 k stride of a
-//	DX b    R9 k stride of b
+//	DX b    R9 k stride of b    R8 memory that is wanted soon
 //
 // In the epilogue SI is a row of c and R8, R9, R11 are free. R14 belongs to Go.
 //
@@ -74,6 +74,11 @@ func (o *output) product(f family, rows int) {
 		o.op("LEAQ (%s)(R8*1), %s", rowBase[g-1], rowBase[g])
 	}
 	o.label("outer")
+	if !f.each {
+		o.op("MOVQ tile_next(DI), R8")
+		o.op("TESTQ R8, R8")
+		o.op("CMOVQEQ DX, R8")
+	}
 	o.op("MOVQ tile_k(DI), CX")
 	o.op("PCALIGN $32")
 	o.label("inner")
@@ -108,6 +113,8 @@ func (o *output) step(f family, rows int) {
 		o.op("VMOVUPS %d(DX), %s", v*f.isa.bytes, f.isa.vec(v))
 	}
 	o.op("ADDQ R9, DX")
+	o.op("PREFETCHT1 (R8)")
+	o.op("ADDQ tile_nextStep(DI), R8")
 	for i := range rows {
 		a := f.isa.vec(2 + i%2)
 		o.op("VBROADCASTSS %s, %s", rowAddress(i), a)
