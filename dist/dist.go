@@ -52,6 +52,13 @@ type Link interface {
 	Close() error
 }
 
+// A Copier is a Link that knows whether Send copies b to where the other side reads
+// it: nothing is lent, and Send does not wait while at most CopierRoom is unread.
+type Copier interface{ Copies() bool }
+
+// CopierRoom is the bytes that a Copier takes while the other side does not receive.
+const CopierRoom = 1 << 20
+
 // Peers connects workers that form a group.
 type Peers interface {
 	// Addresses returns where other workers reach this one, best first.

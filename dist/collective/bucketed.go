@@ -13,14 +13,19 @@ const Bucket = 256 << 10
 // while those behind it are still being computed. Where buckets end depends on the
 // vector's length only, so all members have the same, whenever they are ready.
 //
+// Where nothing is to be waited for but the other members themselves (Ring.direct), sums
+// are left to Wait, in the caller's goroutine: moving bytes in memory takes a processor
+// whenever it is done, and switching to it takes more.
+//
 // A step is Begin, any number of Ready, and Wait.
 type Bucketed struct {
-	ring *Ring
-	size int
-	wake chan struct{}
-	quit chan struct{}
-	done chan error
-	gone chan struct{}
+	ring   *Ring
+	size   int
+	inline bool
+	wake   chan struct{}
+	quit   chan struct{}
+	done   chan error
+	gone   chan struct{}
 
 	v     []float32
 	tail  []float32
@@ -49,7 +54,11 @@ func NewBucketed(ring *Ring, size int) *Bucketed {
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		done: make(chan error, 1), gone: make(chan struct{}),
 	}
-	go b.run()
+	if b.inline = ring.direct(); b.inline {
+		close(b.gone)
+	} else {
+		go b.run()
+	}
 	return b
 }
 
@@ -72,11 +81,19 @@ func (b *Bucketed) Ready(end int) {
 // Ring.Sum; after one, the vectors hold nothing of use, and the next step has the
 // same error.
 func (b *Bucketed) Wait(tail []float32) error {
-	b.tail = tail
-	b.last.Store(true)
-	b.Ready(len(b.v))
 	start := time.Now()
 	defer func() { b.cost.Wait += time.Since(start).Seconds() }()
+	b.tail = tail
+	if b.inline {
+		_, err := b.sums(0, len(b.v))
+		if err == nil {
+			err = b.finish()
+		}
+		b.comm.Add(int64(time.Since(start)))
+		return err
+	}
+	b.last.Store(true)
+	b.Ready(len(b.v))
 	select {
 	case err := <-b.done:
 		return err

@@ -35,14 +35,14 @@ func (r *Ring) gather(v []float32) error {
 	n, k := r.size, len(v)
 	all := r.all.begin(n, r.rank, v)
 	slot := func(rank int) []byte { return bytesOf(all[rank*k : (rank+1)*k]) }
-	r.right.out.push(slot(r.rank))
+	r.push(r.right, slot(r.rank))
 	for back := 1; back < n; back++ {
 		from := slot((r.rank + n - back) % n)
 		if err := r.recv(r.left, from); err != nil {
 			return err
 		}
 		if back < n-1 {
-			r.right.out.push(from)
+			r.push(r.right, from)
 		}
 	}
 	r.all.end(v, all)

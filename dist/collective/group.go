@@ -22,26 +22,46 @@ type group struct {
 type peer struct {
 	id             string
 	link           dist.Link
+	direct         bool // whoever sends does it at once
 	out            outbox
 	sent, received atomic.Int64
 }
 
-// start begins to send to those to which there are links.
-func (g *group) start() {
+// start begins to send to those to which there are links. With direct, sends on links
+// that copy are those of the caller of push, for whom no more than dist.CopierRoom may wait.
+func (g *group) start(direct bool) {
 	for _, p := range g.peers {
 		if p == nil {
 			continue
 		}
+		if c, ok := p.link.(dist.Copier); ok && direct && c.Copies() {
+			p.direct = true
+			continue
+		}
 		p.out.more.L = &p.out.mu
 		g.senders.Go(func() {
-			err := p.out.run(func(b []byte) error {
-				p.sent.Add(int64(len(b)))
-				return p.link.Send(b)
-			})
-			if err != nil {
+			if err := p.out.run(p.send); err != nil {
 				_ = g.fail(&PeerError{p.id, err})
 			}
 		})
+	}
+}
+
+func (p *peer) send(b []byte) error {
+	p.sent.Add(int64(len(b)))
+	return p.link.Send(b)
+}
+
+// push sends b to a peer. What goes wrong is told by the next recv.
+func (g *group) push(p *peer, b []byte) {
+	switch {
+	case len(b) == 0:
+	case !p.direct:
+		p.out.push(b)
+	default:
+		if err := p.send(b); err != nil {
+			_ = g.fail(&PeerError{p.id, err})
+		}
 	}
 }
 
@@ -70,7 +90,9 @@ func (g *group) fail(err error) error {
 	if first {
 		for _, p := range g.peers {
 			if p != nil {
-				p.out.close()
+				if !p.direct {
+					p.out.close()
+				}
 				_ = p.link.Close() // there is no one to tell
 			}
 		}

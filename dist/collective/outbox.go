@@ -15,9 +15,6 @@ type outbox struct {
 // push adds b to what is to be sent. It never waits: the queue is as long as the
 // longest sum needs.
 func (o *outbox) push(b []byte) {
-	if len(b) == 0 {
-		return
-	}
 	o.mu.Lock()
 	o.queue = append(o.queue, b)
 	o.mu.Unlock()

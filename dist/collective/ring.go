@@ -35,9 +35,13 @@ func newRing(g *group, o Options) *Ring {
 			r.in16 = make([]uint16, chunk)
 		}
 	}
-	r.start()
+	r.start(true)
 	return r
 }
+
+// direct reports whether no sum needs a goroutine of its own: what is sent is copied,
+// and what comes lies there.
+func (r *Ring) direct() bool { return r.size == 1 || r.left.direct && r.right.direct }
 
 // Sum replaces v by its sum over all members, with the same bits on all of them.
 // Errors name a member: they are PeerErrors, or ErrClosed.
@@ -68,7 +72,20 @@ func (r *Ring) settle() error {
 
 // part sums v[lo:hi]. That memory may be read by links until the next sum is
 // complete.
+//
+// At most a bucket is summed at a time: while a member sends the first piece of it, and
+// a chunk of what has come, less than dist.CopierRoom waits for its neighbour. So not all
+// members can wait at once for their neighbours to receive.
 func (r *Ring) part(v []float32, lo, hi int, bf16 bool) error {
+	for ; hi-lo > Bucket; lo += Bucket {
+		if err := r.bucket(v, lo, lo+Bucket, bf16); err != nil {
+			return err
+		}
+	}
+	return r.bucket(v, lo, hi, bf16)
+}
+
+func (r *Ring) bucket(v []float32, lo, hi int, bf16 bool) error {
 	if err := r.broken(); err != nil || r.size == 1 {
 		return err
 	}
@@ -152,11 +169,11 @@ func (w *waves) addBF16(lo, hi int, result bool) error {
 }
 
 func (w *waves) send(lo, hi int) {
+	b := bytesOf(w.v[lo:hi])
 	if w.mirror != nil {
-		w.ring.right.out.push(bytesOf(w.mirror[lo:hi]))
-		return
+		b = bytesOf(w.mirror[lo:hi])
 	}
-	w.ring.right.out.push(bytesOf(w.v[lo:hi]))
+	w.ring.push(w.ring.right, b)
 }
 
 // bytesOf returns the memory of x. Machines that are not little-endian are

@@ -76,7 +76,7 @@ func ConnectTree(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	if t.group, err = connect(ctx, peers, gen, members, rank, dial, accept); err != nil {
 		return nil, err
 	}
-	t.start()
+	t.start(false)
 	return t, nil
 }
 
@@ -100,7 +100,7 @@ func (t *Tree) Sum(out []float32, nodes []sumtree.Node, tail []float32) error {
 		return err
 	}
 	for _, tr := range t.sums.out {
-		t.peers[tr.To].out.push(bytesOf(out[lo:hi]))
+		t.push(t.peers[tr.To], bytesOf(out[lo:hi]))
 	}
 	for _, tr := range t.sums.in {
 		lo, hi := cut(len(out), t.size, tr.Piece)
@@ -142,12 +142,12 @@ func (t *Tree) sendNodes(nodes []sumtree.Node, length int) {
 		}
 	}
 	for _, tr := range t.nodes.out {
-		box := &t.peers[tr.To].out
-		box.push(bytesOf(t.mine))
+		p := t.peers[tr.To]
+		t.push(p, bytesOf(t.mine))
 		lo, hi := cut(length, t.size, tr.Piece)
 		for _, n := range nodes {
 			if n.Sum != nil {
-				box.push(bytesOf(n.Sum[lo:hi]))
+				t.push(p, bytesOf(n.Sum[lo:hi]))
 			}
 		}
 	}
@@ -220,7 +220,7 @@ func (t *Tree) SumExact(v []float32) error {
 	all, k := t.all.begin(t.size, t.rank, v), len(v)
 	for _, p := range t.peers {
 		if p != nil {
-			p.out.push(bytesOf(all[t.rank*k : (t.rank+1)*k]))
+			t.push(p, bytesOf(all[t.rank*k:(t.rank+1)*k]))
 		}
 	}
 	for rank, p := range t.peers {

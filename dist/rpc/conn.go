@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/mem"
 
+	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -26,10 +27,12 @@ type stream interface {
 	RecvMsg(m any) error
 }
 
-// A conn is a dist.Conn over a stream.
+// A conn is a dist.Conn over a stream. Where there is a lane beside it, what is long
+// goes over that.
 type conn struct {
 	stream
 	line    *line
+	lane    *lane.Lane  // or nil
 	who     string      // the other side, for messages
 	from    wire.Source // the other side
 	allowed atomic.Int64
@@ -46,8 +49,8 @@ type conn struct {
 	receiving chan struct{} // likewise
 }
 
-func newConn(s stream, l *line, who string, from wire.Source) *conn {
-	return &conn{stream: s, line: l, who: who, from: from, closed: make(chan struct{}),
+func newConn(s stream, l *line, shared *lane.Lane, who string, from wire.Source) *conn {
+	return &conn{stream: s, line: l, lane: shared, who: who, from: from, closed: make(chan struct{}),
 		sending: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
 }
 
@@ -85,6 +88,10 @@ func (c *conn) take(turn chan struct{}) error {
 
 func (c *conn) message(b mem.Buffer) error {
 	err := c.SendMsg(&outgoing{mem.BufferSlice{b}}) // gRPC keeps the slice
+	return c.sendError(err)
+}
+
+func (c *conn) sendError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -93,7 +100,8 @@ func (c *conn) message(b mem.Buffer) error {
 		return ErrClosed
 	default:
 	}
-	if errors.Is(err, io.EOF) { // of a stream that dialled: Recv has the reason
+	// Of a stream that dialled, Recv has the reason.
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, lane.ErrClosed) {
 		return fmt.Errorf("%s: connection has ended", c.who)
 	}
 	return sentence(c.who, err)
@@ -101,6 +109,12 @@ func (c *conn) message(b mem.Buffer) error {
 
 // long sends a frame in pieces, from the caller's memory.
 func (c *conn) long(head, payload []byte) error {
+	if c.lane != nil {
+		if err := c.message(mem.SliceBuffer(head)); err != nil {
+			return err
+		}
+		return c.sendError(c.lane.Send(payload))
+	}
 	defer c.landed()
 	if err := c.message(mem.SliceBuffer(head)); err != nil {
 		return err
@@ -171,7 +185,7 @@ func (c *conn) recv() (wire.Frame, error) {
 	}
 	p := part{memory}
 	for len(p.rest) > 0 {
-		if err := c.RecvMsg(&p); err != nil {
+		if err := c.piece(&p); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -180,6 +194,17 @@ func (c *conn) recv() (wire.Frame, error) {
 		c.heard.Store(time.Now().UnixNano())
 	}
 	return f, nil
+}
+
+// piece receives some of what is long.
+func (c *conn) piece(p *part) error {
+	if c.lane == nil {
+		return c.RecvMsg(p)
+	}
+	n := min(chunk, len(p.rest))
+	err := c.lane.Recv(p.rest[:n])
+	p.rest = p.rest[n:]
+	return err
 }
 
 // Heard implements dist.Hearing.
@@ -219,6 +244,7 @@ func (c *conn) end(reason error) {
 	c.once.Do(func() {
 		c.reason = reason
 		close(c.closed)
+		c.line.closeLane(c.lane)
 		c.finish()
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -30,12 +31,12 @@ func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	s, cancel, err := ch.open(ctx, as, metadata.MD{})
+	s, shared, cancel, err := ch.open(ctx, as, metadata.MD{})
 	if err != nil {
 		ch.close()
 		return nil, err
 	}
-	c := newConn(s, ch.line, ch.who, wire.FromCoordinator)
+	c := newConn(s, ch.line, shared, ch.who, wire.FromCoordinator)
 	c.finish = func() {
 		c.farewell(s, cancel)
 		ch.close()
@@ -144,9 +145,18 @@ func (ch *channel) close() {
 	ch.line.Close() // gRPC has not, if it never began
 }
 
-// open opens a stream, and waits until the other side has taken it. ctx is for
-// opening only.
-func (ch *channel) open(ctx context.Context, role Role, md metadata.MD) (grpc.ClientStream, context.CancelFunc, error) {
+// open opens a stream, and waits until the other side has taken it. With a process of
+// this machine there may be a lane too. ctx is for opening only.
+func (ch *channel) open(ctx context.Context, role Role, md metadata.MD) (
+	_ grpc.ClientStream, _ *lane.Lane, _ context.CancelFunc, err error) {
+	settle := ch.offerLane(role, md)
+	s, header, cancel, err := ch.stream(ctx, role, md)
+	return s, settle(header), cancel, err
+}
+
+// stream opens a stream, and returns the header of the other side's answer.
+func (ch *channel) stream(ctx context.Context, role Role, md metadata.MD) (
+	grpc.ClientStream, metadata.MD, context.CancelFunc, error) {
 	md.Set(keyProtocol, strconv.Itoa(wire.Protocol))
 	if ch.token != "" {
 		md.Set(keyToken, ch.token)
@@ -156,33 +166,34 @@ func (ch *channel) open(ctx context.Context, role Role, md metadata.MD) (grpc.Cl
 	defer done()
 	stop := context.AfterFunc(ctx, cancel)
 	s, err := ch.NewStream(own, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+service+"/"+string(role))
+	var header metadata.MD
 	if err == nil {
-		err = taken(s)
+		header, err = taken(s)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		cancel()
-		return nil, nil, ch.openError(ctx, err)
+		return nil, nil, nil, ch.openError(ctx, err)
 	}
-	return s, cancel, nil
+	return s, header, cancel, nil
 }
 
 // taken waits for the header of a stream.
-func taken(s grpc.ClientStream) error {
+func taken(s grpc.ClientStream) (metadata.MD, error) {
 	md, err := s.Header()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if one(md, keyProtocol) == "" { // the stream has ended: why?
 		var none whole
 		if err := s.RecvMsg(&none); err != nil {
-			return err
+			return nil, err
 		}
-		return errors.New("not a gespann of this version")
+		return nil, errors.New("not a gespann of this version")
 	}
-	return nil
+	return md, nil
 }
 
 func (ch *channel) openError(ctx context.Context, err error) error {

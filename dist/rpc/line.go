@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/peer"
+
+	"github.com/gespann/gespann/dist/rpc/lane"
 )
 
 // A line is a network connection that says when it has ended.
@@ -16,10 +18,13 @@ type line struct {
 	dead   chan struct{}
 	once   sync.Once
 	ending func() // or nil
+
+	mu    sync.Mutex
+	lanes map[*lane.Lane]bool // of its streams; nil: ended
 }
 
 func newLine(c net.Conn, name string) *line {
-	return &line{Conn: c, name: name, dead: make(chan struct{})}
+	return &line{Conn: c, name: name, dead: make(chan struct{}), lanes: map[*lane.Lane]bool{}}
 }
 
 // Close ends the connection, once.
@@ -28,6 +33,7 @@ func (l *line) Close() error {
 	l.once.Do(func() {
 		err = l.Conn.Close()
 		close(l.dead)
+		l.closeLanes()
 		if l.ending != nil {
 			l.ending()
 		}

@@ -7,13 +7,16 @@ import (
 	"sync"
 
 	"google.golang.org/grpc/mem"
+
+	"github.com/gespann/gespann/dist/rpc/lane"
 )
 
-// A link is a dist.Link over a stream. Send waits when the other side has not
-// received the last 16 MiB.
+// A link is a dist.Link over a stream, or over a lane beside it. Send waits when the
+// other side has not received the last 16 MiB; of a lane, the last lane.Room.
 type link struct {
 	stream
 	line   *line
+	lane   *lane.Lane // or nil
 	who    string
 	closed chan struct{}
 	once   sync.Once
@@ -24,12 +27,18 @@ type link struct {
 	in      sink
 }
 
-func newLink(s stream, l *line, who string) *link {
-	return &link{stream: s, line: l, who: who, closed: make(chan struct{})}
+func newLink(s stream, l *line, shared *lane.Lane, who string) *link {
+	return &link{stream: s, line: l, lane: shared, who: who, closed: make(chan struct{}), finish: func() {}}
 }
+
+// Copies implements dist.Copier.
+func (l *link) Copies() bool { return l.lane != nil }
 
 // Send implements dist.Link.
 func (l *link) Send(b []byte) error {
+	if l.lane != nil {
+		return l.err("sending", l.lane.Send(b))
+	}
 	l.sending.Lock()
 	defer l.sending.Unlock()
 	for len(b) > 0 {
@@ -53,6 +62,9 @@ func (l *link) Send(b []byte) error {
 
 // Recv implements dist.Link.
 func (l *link) Recv(b []byte) error {
+	if l.lane != nil {
+		return l.err("receiving", l.lane.Recv(b))
+	}
 	l.in.want = b
 	l.in.fill()
 	for len(l.in.want) > 0 {
@@ -64,12 +76,15 @@ func (l *link) Recv(b []byte) error {
 }
 
 func (l *link) err(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
 	select {
 	case <-l.closed:
 		return ErrClosed
 	default:
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, lane.ErrClosed) {
 		return fmt.Errorf("%s: %s: the link has ended: %w", l.who, doing, io.ErrUnexpectedEOF)
 	}
 	return sentence(l.who, err)
@@ -79,6 +94,7 @@ func (l *link) err(doing string, err error) error {
 func (l *link) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
+		l.line.closeLane(l.lane)
 		l.finish()
 	})
 	l.flight.wait(linkTime, l.line, l.closed, nil)

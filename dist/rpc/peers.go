@@ -178,14 +178,16 @@ func (p *Peers) take(ctx context.Context, s grpc.ServerStream, l *line) error {
 	if err != nil {
 		return err
 	}
-	k := newLink(s, l, "worker "+key.from)
+	shared := l.takeLane(ctx)
+	k := newLink(s, l, shared, "worker "+key.from)
+	defer k.Close()
 	left := make(chan struct{})
 	k.finish = func() { close(left) }
 	if err := p.post(key, k); err != nil {
 		return err
 	}
 	defer p.unpost(key, k)
-	if err := announce(s); err != nil {
+	if err := announce(s, shared); err != nil {
 		return err
 	}
 	timer := time.NewTimer(peerTime)
@@ -384,12 +386,12 @@ func (p *Peers) forget(address string, ch *channel) {
 
 // link opens a link on a connection.
 func (ch *channel) link(ctx context.Context, gen dist.Generation, to string) (*link, error) {
-	s, cancel, err := ch.open(ctx, peerRole, metadata.Pairs(keyJob, gen.Job, keyGen, strconv.Itoa(gen.Gen),
+	s, shared, cancel, err := ch.open(ctx, peerRole, metadata.Pairs(keyJob, gen.Job, keyGen, strconv.Itoa(gen.Gen),
 		keyFrom, gen.Self, keyTo, to))
 	if err != nil {
 		return nil, err
 	}
-	k := newLink(s, ch.line, ch.who)
+	k := newLink(s, ch.line, shared, ch.who)
 	k.finish = cancel
 	return k, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/disttest"
+	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -137,7 +138,7 @@ func TestLinkBytes(t *testing.T) {
 
 // TestLinkBothSend has both sides send before they receive.
 func TestLinkBothSend(t *testing.T) {
-	const n = 4 << 20
+	const n = lane.Room
 	eachLink(t, func(t *testing.T, a, b dist.Link) {
 		done := make(chan error, 2)
 		for i, l := range []dist.Link{a, b} {

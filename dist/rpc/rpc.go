@@ -121,4 +121,5 @@ const (
 	keyGen      = "gespann-generation"
 	keyFrom     = "gespann-from"
 	keyTo       = "gespann-to"
+	keyLane     = "gespann-lane"
 )

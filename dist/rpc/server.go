@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -98,10 +99,12 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 // accept makes a connection of a stream, for f.
 func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Conn) error) handler {
 	return func(ctx context.Context, stream grpc.ServerStream, l *line) error {
-		if err := announce(stream); err != nil {
+		shared := l.takeLane(ctx)
+		if err := announce(stream, shared); err != nil {
+			l.closeLane(shared)
 			return err
 		}
-		c := newConn(stream, l, l.name, sources[role])
+		c := newConn(stream, l, shared, l.name, sources[role])
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
 		defer l.endBy(s.limits.linger)
@@ -263,7 +266,12 @@ func serveStream(server context.Context, h handler) grpc.StreamHandler {
 	}
 }
 
-// announce tells the other side that its stream is taken.
-func announce(s grpc.ServerStream) error {
-	return s.SendHeader(metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol)))
+// announce tells the other side that its stream is taken, and so is the lane that it
+// offered, if there is one.
+func announce(s grpc.ServerStream, shared *lane.Lane) error {
+	md := metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol))
+	if shared != nil {
+		md.Set(keyLane, laneTaken)
+	}
+	return s.SendHeader(md)
 }
