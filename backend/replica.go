@@ -36,6 +36,11 @@ type Replica interface {
 	// Trace returns the *NotFiniteError of a part whose loss was not finite. It
 	// computes the part again, and so spoils Gradients.
 	Trace(ctx context.Context, at StepAt, part Part, loss float32) error
+	// Read copies the variables of these indices, one after the other, to dst, whose
+	// length they must fill; Write sets them from src likewise, or none. They do in one
+	// pass what Snapshot and Restore do with all variables.
+	Read(ctx context.Context, vars []int, dst []float32) error
+	Write(ctx context.Context, vars []int, src []float32) error
 	// Outcomes describes the metrics of an Outcome.
 	Outcomes() Layout
 	// EvaluateBatches calls each with the statistics of batches first ≤ i < last of

@@ -27,7 +27,7 @@ func ReplicaOf(t *testing.T, b backend.Backend) {
 	for name, test := range map[string]func(*testing.T, backend.Backend){
 		"steps": testReplicaSteps, "tick": testReplicaTick, "parts": testParts, "ready": testReady,
 		"trace": testTrace, "update": testUpdate, "errors": testReplicaErrors, "cancel": testReplicaCancel,
-		"no rows": testNoRows,
+		"no rows": testNoRows, "read and write": testReadWrite,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
@@ -317,4 +317,37 @@ func testNoRows(t *testing.T, b backend.Backend) {
 		apply(t, r, step, 0.1)
 	}
 	sameBits(t, "without rows", snapshot(t, none), snapshot(t, full), backend.Stats{}, backend.Stats{})
+}
+
+// testReadWrite reads some variables, in another order, and writes them to another
+// replica.
+func testReadWrite(t *testing.T, b backend.Backend) {
+	job := Job(t, 32, 1)
+	one, other := replica(t, b, job), replica(t, b, job)
+	train(t, one, epoch(job, 0))
+	vars := snapshot(t, one)
+	last := len(vars) - 1
+	some := []int{last, 0}
+	want := append(slices.Clone(vars[last]), vars[0]...)
+	got := make([]float32, len(want))
+	if err := one.Read(t.Context(), some, got); err != nil {
+		t.Fatal(err)
+	}
+	equalBits(t, "read", got, want)
+
+	before := snapshot(t, other)
+	for _, bad := range []struct {
+		vars []int
+		x    []float32
+	}{{some, got[1:]}, {some, append(got, 0)}, {[]int{len(vars)}, nil}, {[]int{-1}, nil}} {
+		if other.Write(t.Context(), bad.vars, bad.x) == nil || other.Read(t.Context(), bad.vars, bad.x) == nil {
+			t.Errorf("variables %v with %d elements: want errors", bad.vars, len(bad.x))
+		}
+	}
+	sameBits(t, "refused", snapshot(t, other), before, backend.Stats{}, backend.Stats{})
+	if err := other.Write(t.Context(), some, got); err != nil {
+		t.Fatal(err)
+	}
+	before[last], before[0] = vars[last], vars[0]
+	sameBits(t, "written", snapshot(t, other), before, backend.Stats{}, backend.Stats{})
 }

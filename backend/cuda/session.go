@@ -390,6 +390,50 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 	})
 }
 
+// Read copies some variables to dst.
+func (s *session) Read(ctx context.Context, vars []int, dst []float32) error {
+	return s.some(ctx, "read", vars, dst, func(i int, piece []float32) error {
+		return s.dev.Download(bytesOf(piece), s.at.vars[i])
+	})
+}
+
+// Write sets some variables from src.
+func (s *session) Write(ctx context.Context, vars []int, src []float32) error {
+	return s.some(ctx, "write", vars, src, func(i int, piece []float32) error {
+		return s.dev.Upload(s.at.vars[i], bytesOf(piece))
+	})
+}
+
+// some moves the pieces of x that belong to those variables.
+func (s *session) some(ctx context.Context, verb string, vars []int, x []float32, move func(i int, piece []float32) error) error {
+	if s.dev == nil {
+		return errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	want := 0
+	for _, i := range vars {
+		if i < 0 || i >= len(s.vars) {
+			return fmt.Errorf("%s: there is no variable %d", verb, i)
+		}
+		want += ir.Size(s.vars[i].Shape)
+	}
+	if len(x) != want {
+		return fmt.Errorf("%s: got %d elements, want %d", verb, len(x), want)
+	}
+	return s.dev.Do(func() error {
+		for _, i := range vars {
+			n := ir.Size(s.vars[i].Shape)
+			if err := move(i, x[:n]); err != nil {
+				return fmt.Errorf("cuda: variable %s: %w", s.vars[i].Name, advised(err))
+			}
+			x = x[n:]
+		}
+		return s.dev.Sync()
+	})
+}
+
 // Close gives the device back. Closing twice is harmless.
 func (s *session) Close() error {
 	if s.dev == nil {

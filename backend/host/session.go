@@ -168,6 +168,43 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 	return nil
 }
 
+// Read copies some variables to dst.
+func (s *session) Read(ctx context.Context, vars []int, dst []float32) error {
+	if err := s.fits("read", vars, dst); err != nil {
+		return err
+	}
+	for _, i := range vars {
+		dst = dst[copy(dst, s.values[i]):]
+	}
+	return ctx.Err()
+}
+
+// Write sets some variables from src.
+func (s *session) Write(ctx context.Context, vars []int, src []float32) error {
+	if err := errors.Join(ctx.Err(), s.fits("write", vars, src)); err != nil {
+		return err
+	}
+	for _, i := range vars {
+		src = src[copy(s.values[i], src):]
+	}
+	return nil
+}
+
+// fits returns an error when x is not of the length of those variables.
+func (s *session) fits(verb string, vars []int, x []float32) error {
+	want := 0
+	for _, i := range vars {
+		if i < 0 || i >= len(s.values) {
+			return fmt.Errorf("%s: there is no variable %d", verb, i)
+		}
+		want += len(s.values[i])
+	}
+	if len(x) != want {
+		return fmt.Errorf("%s: got %d elements, want %d", verb, len(x), want)
+	}
+	return nil
+}
+
 // Close ends the executor. Closing twice is harmless.
 func (s *session) Close() error {
 	if s.ex != nil {

@@ -61,16 +61,14 @@ func (j *job) close() error {
 // A vector is some of a job's variables, one after the other, as they travel.
 type vector struct {
 	vars []int // indices
-	size []int // elements of each
-	len  int   // of all
+	len  int   // elements of all
 }
 
 func newVector(vars []wire.Var, wants func(role string) bool) vector {
 	var v vector
 	for i, x := range vars {
 		if wants(x.Role) {
-			n := ir.Size(x.Shape)
-			v.vars, v.size, v.len = append(v.vars, i), append(v.size, n), v.len+n
+			v.vars, v.len = append(v.vars, i), v.len+ir.Size(x.Shape)
 		}
 	}
 	return v
@@ -84,44 +82,17 @@ func (v *vector) check(floats []float32) error {
 	return nil
 }
 
-// gather copies the variables to dst, which has the vector's length.
-func (v *vector) gather(dst []float32, vars [][]float32) {
-	for _, i := range v.vars {
-		dst = dst[copy(dst, vars[i]):]
-	}
-}
-
-// scatter points the variables to their pieces of src, which has the vector's
-// length.
-func (v *vector) scatter(vars [][]float32, src []float32) {
-	for k, i := range v.vars {
-		vars[i], src = src[:v.size[k]:v.size[k]], src[v.size[k]:]
-	}
-}
-
 // restore gives the replica the variables of a vector, and leaves it the others.
 func (j *job) restore(ctx context.Context, v *vector, floats []float32) error {
 	if err := v.check(floats); err != nil {
 		return err
 	}
-	vars := make([][]float32, len(j.Vars))
-	if len(v.vars) < len(j.Vars) {
-		var err error
-		if vars, err = j.replica.Snapshot(ctx); err != nil {
-			return err
-		}
-	}
-	v.scatter(vars, floats)
-	return j.replica.Restore(ctx, vars)
+	return j.replica.Write(ctx, v.vars, floats)
 }
 
 // snapshot copies the variables of a vector to dst, which has its length.
 func (j *job) snapshot(ctx context.Context, v *vector, dst []float32) error {
-	vars, err := j.replica.Snapshot(ctx)
-	if err == nil {
-		v.gather(dst, vars)
-	}
-	return err
+	return j.replica.Read(ctx, v.vars, dst)
 }
 
 // load sets all variables.

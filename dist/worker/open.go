@@ -89,10 +89,10 @@ func (j *job) checkSizes(ctx context.Context) error {
 	if len(vars) != len(j.Vars) {
 		return fmt.Errorf("the model built here has %d variables, the job's %d", len(vars), len(j.Vars))
 	}
-	for i, size := range j.all.size {
-		if len(vars[i]) != size {
+	for i, v := range j.Vars {
+		if size := ir.Size(v.Shape); len(vars[i]) != size {
 			return fmt.Errorf("variable %s has %d elements here, and %d in the job",
-				j.Vars[i].Name, len(vars[i]), size)
+				v.Name, len(vars[i]), size)
 		}
 	}
 	return nil
