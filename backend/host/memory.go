@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/hugepage"
 )
 
 // Slack is the number of elements behind each value's memory that may be read.
@@ -14,6 +15,7 @@ const Slack = 64
 func Alloc(n int) []float32 {
 	const alignBytes = ir.Align * 4
 	buf := make([]float32, n+Slack+ir.Align-1)
+	hugepage.Advise(buf)
 	off := 0
 	if r := uintptr(unsafe.Pointer(&buf[0])) % alignBytes; r != 0 {
 		off = int(alignBytes-r) / 4

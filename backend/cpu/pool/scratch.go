@@ -1,6 +1,10 @@
 package pool
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/gespann/gespann/internal/hugepage"
+)
 
 // slack is the number of floats that can be read after the end of a scratch
 // buffer, and align the alignment of its start, in bytes.
@@ -34,6 +38,7 @@ func (p *Pool) Local(worker int) []float32 { return p.local[worker] }
 // alloc returns n aligned floats with slack.
 func alloc(n int) []float32 {
 	buf := make([]float32, n+slack+align/4)
+	hugepage.Advise(buf)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % align / 4)
 	return buf[skip : skip+n : skip+n+slack]
 }
