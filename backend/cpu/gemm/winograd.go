@@ -24,8 +24,8 @@ import (
 // weights. Estimate.
 const winogradTiles = 32
 
-// winogradMemory is how many elements of transformed tiles a chunk may have: they
-// and the weights stay in a second level cache. On a Zen 4 with 1 MiB, 24 to
+// winogradMemory is how many elements of transformed tiles a chunk of a convolution may
+// have: they and the weights stay in a second level cache. On a Zen 4 with 1 MiB, 24 to
 // 96 Ki are alike, and 192 Ki are slower where there are few channels.
 const winogradMemory = 48 << 10
 

@@ -30,6 +30,11 @@ func winogradParts(s *ConvShape) int {
 }
 
 const (
+	// winogradDWMemory is how many elements of transformed tiles are used together:
+	// they are the depth of the products, each of which reads and writes the whole
+	// partial result. On a Zen 4 with 1 MiB of second level cache, they take a
+	// fifteenth less time than 48 Ki where 32 channels become 64.
+	winogradDWMemory = 128 << 10
 	// winogradPartials is the most elements of all partial results.
 	winogradPartials = 4 << 20
 	// winogradPartsMin is the least number of parts with which it pays.
@@ -52,7 +57,7 @@ func newWinogradDW(p *pool.Pool, path *path, s *ConvShape) *winogradDW {
 		d.yLd += 16
 	}
 	d.chunkFunc, d.dropFunc = d.chunk, d.drop
-	d.rows = max(winogradMemory/(16*(d.vLd+d.yLd)*d.tx), 1)
+	d.rows = max(winogradDWMemory/(16*(d.vLd+d.yLd)*d.tx), 1)
 	d.rows = min(d.rows, ceilDiv(m.batch*d.ty, d.parts))
 	d.patchElement = 16 * max(m.c, m.dstC)
 	p.Reserve(d.parts*d.size, 16*(planeSize(d.rows*d.tx*d.vLd)+planeSize(d.rows*d.tx*d.yLd))+d.patchElement)
