@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
@@ -65,6 +66,8 @@ type onCoordinator struct {
 	refused int
 	log     []string
 	last    *coordinator
+
+	patience time.Duration
 }
 
 func (b *onCoordinator) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
@@ -88,7 +91,7 @@ func (b *onCoordinator) Open(ctx context.Context, job backend.Job) (backend.Sess
 		Log: func(format string, _ ...any) {
 			b.log = append(b.log, format)
 		},
-		Predictor: "ref",
+		Predictor: "ref", Patience: b.patience,
 	}).Open(ctx, job)
 }
 

@@ -122,11 +122,15 @@ func (s *session) ask(
 	}
 }
 
-// attach connects to the coordinator and asks it for the job. Once that has been
-// possible it is tried again and again.
+// attach connects to the coordinator and asks it for the job. Once that coordinator has
+// been reached it is tried again and again.
 func (s *session) attach(ctx context.Context) error {
-	if !s.attached {
-		return s.tryAttach(ctx)
+	if !s.met {
+		err := s.tryAttach(ctx)
+		if err == nil || !s.met || s.local != nil || !errors.Is(err, errGone) {
+			return err
+		}
+		s.opt.Log("cluster: %v", err)
 	}
 	patience := s.opt.Patience
 	if s.hurried {
@@ -179,7 +183,8 @@ func (s *session) tryAttach(ctx context.Context) error {
 		near.Share(s.job.Data)
 	}
 	s.line = newLine(conn, s.job.Data, s.wire.ID, max(4*int64(s.total), wire.MaxMessage))
-	attach := &wire.Attach{Protocol: wire.Protocol, Job: s.wire, Again: s.attached}
+	attach := &wire.Attach{Protocol: wire.Protocol, Job: s.wire, Again: s.met}
+	s.met = true
 	if s.loaded {
 		at := s.at
 		attach.At = &at // else repeated spans say where they begin
@@ -189,7 +194,7 @@ func (s *session) tryAttach(ctx context.Context) error {
 		s.hangUp()
 		return err
 	}
-	s.attached, s.workers = true, f.Message.(*wire.Attached).Workers
+	s.workers = f.Message.(*wire.Attached).Workers
 	return nil
 }
 

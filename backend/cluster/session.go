@@ -27,11 +27,11 @@ type session struct {
 	vars  []ir.Var
 	total int // floats of all variables
 
-	line     *line // nil: not connected
-	attached bool  // has been, once
-	workers  int   // that were there then
-	owed     string
-	hurried  bool // the caller wants to end
+	line    *line // nil: not connected
+	met     bool  // a coordinator was reached, once
+	workers int   // that were there then
+	owed    string
+	hurried bool // the caller wants to end
 
 	// What is remembered: the variables as they were at baseAt, and the spans since.
 	base   [][]float32
