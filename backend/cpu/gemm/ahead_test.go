@@ -62,3 +62,53 @@ func TestAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestStreams checks that kernels ask for each line of a stream, and then of the next.
+func TestStreams(t *testing.T) {
+	s := make([]float32, 1000)
+	at0 := uintptr(at(s, 0))
+	for _, tc := range []struct{ from, to, first, end int }{
+		{-5, 20, 0, 20}, {980, 1200, 980, 1000}, {20, 20, 0, 0}, {1000, 1100, 0, 0}, {-9, -3, 0, 0},
+	} {
+		want := stream{at0 + uintptr(tc.first*floatSize), at0 + uintptr(tc.end*floatSize)}
+		if tc.first == tc.end {
+			want = stream{}
+		}
+		if got := soon(s, tc.from, tc.to); got != want {
+			t.Errorf("soon from %d to %d = %v, want %v", tc.from, tc.to, got, want)
+		}
+	}
+	streams := []stream{{at0, at0 + 5*lineSize}, {}, {at0 + 640, at0 + 650}}
+	kernel := tile{k: 3}
+	for i, want := range []uintptr{at0, at0 + 3*lineSize, at0 + 640, 0, 0} {
+		if take(&kernel, streams); kernel.next != want || kernel.nextStep != lineSize {
+			t.Errorf("kernel %d asks for %#x and every %d bytes, want %#x and every line",
+				i, kernel.next, kernel.nextStep, want)
+		}
+	}
+}
+
+// TestWinogradStreams compares the streams of chunks with what the chunks read and write.
+func TestWinogradStreams(t *testing.T) {
+	threads := pool.New(1)
+	t.Cleanup(threads.Close)
+	s := ConvShape{B: 3, H: 11, W: 13, C: 16, O: 48, Win: win(3, 1, 1, 1), Groups: 1}
+	w := newWinograd(threads, generic(), forwardImage(&s), -1, -1)
+	w.rows = 2
+	w.src, w.dst = make([]float32, 3*11*13*16), make([]float32, 3*11*13*48)
+	for _, tc := range []struct{ row, from, to, first, end int }{ // lines of all images
+		{0, 0, 5, 0, 4}, {2, 3, 9, 4, 8}, {6, 10, 16, 11, 15}, {16, 29, 33, 30, 33}, {18, 32, 33, 0, 0},
+	} {
+		if got, want := w.source(tc.row), soon(w.src, tc.from*13*16, tc.to*13*16); got != want {
+			t.Errorf("source of row %d is %v, want %v", tc.row, got, want)
+		}
+		if got, want := w.target(w.dst, tc.row, 2), soon(w.dst, tc.first*13*48, tc.end*13*48); got != want {
+			t.Errorf("target of row %d is %v, want %v", tc.row, got, want)
+		}
+	}
+	d := newWinogradDW(threads, generic(), &s)
+	d.rows = 2
+	if got, want := d.soon(w.dst, 11, 13*48, 8), soon(w.dst, 15*13*48, 19*13*48); got != want {
+		t.Errorf("dy of row 8 is %v, want %v", got, want)
+	}
+}

@@ -65,6 +65,7 @@ type winograd struct {
 type winogradWorker struct {
 	tile      tile
 	transform transform
+	streams   [3]stream // see ahead.go
 }
 
 func newWinograd(p *pool.Pool, path *path, m image, offY, offX int) *winograd {
@@ -185,7 +186,9 @@ func (w *winograd) chunk(worker, chunk int) {
 		image, y := (first+r)/w.ty, (first+r)%w.ty
 		in.row(t, w.src[image*w.h*w.w*w.c:], 2*y+w.offset[0], at(v, r*w.tx*w.vLd), w.vLd, vPlane)
 	}
-	w.multiply(&own.tile, m, v, tiles)
+	own.streams = [3]stream{w.source(first + rows*len(w.workers)), w.target(w.epi.Ref, first, rows),
+		w.target(w.dst, first, rows)}
+	w.multiply(&own.tile, m, v, tiles, own.streams[:])
 	for r := range rows {
 		if w.pooled {
 			w.finishPooled(t, m[r*w.tx*w.dstC:], mPlane, first+r)
@@ -195,8 +198,25 @@ func (w *winograd) chunk(worker, chunk int) {
 	}
 }
 
-// multiply computes the 16 products m = v·weights.
-func (w *winograd) multiply(t *tile, m, v []float32, tiles int) {
+// source returns what the chunk reads whose first row of tiles is row.
+func (w *winograd) source(row int) stream {
+	line := w.w * w.c
+	from := (row/w.ty*w.h + 2*(row%w.ty) + w.offset[0]) * line
+	return soon(w.src, from, from+(2*w.rows+2)*line)
+}
+
+// target returns what is behind some rows of tiles in an image like the target.
+func (w *winograd) target(image []float32, row, rows int) stream {
+	if w.pooled {
+		return stream{}
+	}
+	line := w.dstW * w.dstC
+	from := (row/w.ty*w.dstH + 2*(row%w.ty)) * line
+	return soon(image, from, from+2*rows*line)
+}
+
+// multiply computes the 16 products m = v·weights, and asks for the streams meanwhile.
+func (w *winograd) multiply(t *tile, m, v []float32, tiles int, streams []stream) {
 	t.k, t.outer, t.flags = w.c, 1, 0
 	t.aRow, t.aK, t.cRow = w.vLd*floatSize, floatSize, w.dstC*floatSize
 	lifted := w.pool.Shared()
@@ -212,6 +232,7 @@ func (w *winograd) multiply(t *tile, m, v []float32, tiles int) {
 				from, to := part(i, n, tiles, 1)
 				t.a = at(v, plane*vPlane+from*w.vLd)
 				t.c = at(m, plane*mPlane+from*w.dstC+j)
+				take(t, streams)
 				kernels[to-from](t)
 			}
 		}

@@ -102,6 +102,7 @@ func (d *winogradDW) add(worker int, sum []float32, first, last int, more bool) 
 		out.row(&own.transform, d.dy[image*d.dstH*d.dstW*d.dstC:], row,
 			at(y, tile*d.yLd), d.yLd, yPlane)
 	}
+	own.streams = [3]stream{d.soon(d.src, d.h, d.w*d.c, last), d.soon(d.dy, d.dstH, d.dstW*d.dstC, last)}
 	t := &own.tile
 	t.k, t.outer, t.flags = tiles, 1, 0
 	if more {
@@ -119,10 +120,17 @@ func (d *winogradDW) add(worker int, sum []float32, first, last int, more bool) 
 				from, to := part(i, n, d.c, 1)
 				t.a = at(v, plane*vPlane+from)
 				t.c = at(sum, (plane*d.c+from)*d.dstC+j)
+				take(t, own.streams[:])
 				kernels[to-from](t)
 			}
 		}
 	}
+}
+
+// soon returns what is read of images of so many lines from a row of tiles on.
+func (d *winogradDW) soon(images []float32, lines, line, row int) stream {
+	from := (row/d.ty*lines + 2*(row%d.ty)) * line
+	return soon(images, from, from+2*d.rows*line)
 }
 
 // dropRows is the number of input channels whose weights a chunk transforms back.
