@@ -3,7 +3,10 @@
 // to run programs.
 package host
 
-import "github.com/gespann/gespann/backend/ir"
+import (
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/data"
+)
 
 // An Executor turns programs into something that runs.
 type Executor interface {
@@ -19,6 +22,12 @@ type Executor interface {
 type Adder interface {
 	// Add does sum[i] += x[i]; the lengths are equal. It allocates nothing.
 	Add(sum, x []float32)
+}
+
+// A Gatherer is an executor that gathers rows faster than data.Table, to the same bits.
+type Gatherer interface {
+	// Gather writes rows of t to dst, as its own Gather does. It allocates nothing.
+	Gather(dst []float32, t *data.Table, rows []uint32)
 }
 
 // An Arranger is an executor that lays out the arena in its own way.

@@ -31,6 +31,7 @@ const maxPrograms = 128
 
 // A program is compiled, with the memory that the session reads and writes.
 type program struct {
+	gatherer Gatherer // nil: none
 	Runner
 	used       int64 // session.clock at its last use
 	p          *ir.Program
@@ -115,6 +116,7 @@ func (s *session) compile(kind programKind, p *ir.Program) (*program, error) {
 	plan := s.plan(p)
 	s.reserve(plan.Size)
 	pr := &program{p: p, slots: s.slots(p, plan)}
+	pr.gatherer, _ = s.ex.(Gatherer)
 	for i := range p.Values {
 		v := &p.Values[i]
 		if err := pr.bind(v, ir.Slot(i)); err != nil {
@@ -185,11 +187,13 @@ func (pr *program) bindInput(v *ir.Value, f []float32, i []int32, scalar func(ir
 	return nil
 }
 
-// gather fills the input with rows of the table.
-func (in input) gather(t *data.Table, rows []uint32) {
+// gather fills an input with rows of the table.
+func (pr *program) gather(in input, t *data.Table, rows []uint32) {
 	switch {
 	case in.i != nil:
 		t.GatherInt(in.i, rows)
+	case in.f != nil && pr.gatherer != nil:
+		pr.gatherer.Gather(in.f, t, rows)
 	case in.f != nil:
 		t.Gather(in.f, rows)
 	}

@@ -133,9 +133,9 @@ type batch struct {
 
 // fill writes a program's inputs.
 func (pr *program) fill(b batch) {
-	pr.x.gather(b.x, b.rows)
+	pr.gather(pr.x, b.x, b.rows)
 	if b.y != nil {
-		pr.y.gather(b.y, b.rows)
+		pr.gather(pr.y, b.y, b.rows)
 	}
 	if pr.seed != nil {
 		pr.seed[0] = b.seed

@@ -770,3 +770,18 @@ func addBF16Asm(sum []float32, x []uint16) int {
 	addBF16AVX2(n, &sum[0], &x[0])
 	return n
 }
+
+// fromBytesAVX2 is dst = scale·x + shift.
+//
+//go:noescape
+func fromBytesAVX2(n int, dst *float32, x *uint8, scale float32, shift float32)
+
+func fromBytesAsm(dst []float32, x []uint8, scale float32, shift float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	fromBytesAVX2(n, &dst[0], &x[0], scale, shift)
+	return n
+}

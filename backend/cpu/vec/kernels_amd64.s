@@ -2112,3 +2112,25 @@ loop:
 	JLT  loop
 	VZEROUPPER
 	RET
+
+// func fromBytesAVX2(n int, dst *float32, x *uint8, scale float32, shift float32)
+TEXT ·fromBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	VBROADCASTSS scale+24(FP), Y0
+	VBROADCASTSS shift+28(FP), Y1
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VPMOVZXBD (SI)(AX*1), Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y0, Y2, Y2
+	VADDPS Y1, Y2, Y2
+	VMOVUPS Y2, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET

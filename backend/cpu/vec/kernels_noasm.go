@@ -129,3 +129,5 @@ func toBF16Asm(dst []uint16, x []float32) int { return 0 }
 func fromBF16Asm(dst []float32, x []uint16) int { return 0 }
 
 func addBF16Asm(sum []float32, x []uint16) int { return 0 }
+
+func fromBytesAsm(dst []float32, x []uint8, scale float32, shift float32) int { return 0 }

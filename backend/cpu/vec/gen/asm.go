@@ -35,7 +35,7 @@ type kernel struct {
 
 type slice struct {
 	name string
-	typ  string // float32, int32 or uint16
+	typ  string // float32, int32, uint16 or uint8
 }
 
 type param struct {

@@ -19,6 +19,7 @@ func kernels(a *assembly) {
 	pooling(a)
 	optimisers(a)
 	halves(a)
+	bytes(a)
 }
 
 func arithmetic(a *assembly) {
@@ -247,4 +248,11 @@ func halves(a *assembly) {
 
 	k = a.kernel("addBF16", "is sum += x.", f("sum")[0], half("x"))
 	k.store("sum", k.addf(k.load("sum"), k.load16("x")))
+}
+
+// bytes are conversions from bytes.
+func bytes(a *assembly) {
+	k := a.kernel("fromBytes", "is dst = scale·x + shift.", f("dst")[0], slice{"x", "uint8"})
+	scale, shift := k.param("scale"), k.param("shift")
+	k.store("dst", k.mad(k.load8("x"), scale, shift))
 }

@@ -22,6 +22,12 @@ func (k *kernel) store(name string, v val) {
 	k.add(fmt.Sprintf("VMOVUPS %%0, (%s)(AX*4)", pointerRegs[k.slice(name)]), true, k.reg(v))
 }
 
+// load8 is bytes as floats.
+func (k *kernel) load8(name string) val {
+	v := k.add(fmt.Sprintf("VPMOVZXBD (%s)(AX*1), %%d", pointerRegs[k.slice(name)]), false)
+	return k.add("VCVTDQ2PS %0, %d", false, v)
+}
+
 // load16 is elements of 16 bits, each in the upper half of its lane.
 func (k *kernel) load16(name string) val {
 	v := k.add(fmt.Sprintf("VPMOVZXWD (%s)(AX*2), %%d", pointerRegs[k.slice(name)]), false)
