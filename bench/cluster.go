@@ -28,7 +28,7 @@ type crew struct {
 	window   int
 	wire     string
 
-	apart    bool // two crews of one worker that know nothing of each other
+	apart bool // two crews of one worker that know nothing of each other
 
 	twin    *crew
 	session backend.Session
@@ -279,11 +279,12 @@ func localCluster(program string) *cluster.Backend {
 	})
 }
 
-// turn trains for about that long and returns the rows per second.
+// turn trains for about that long and returns the rows per second. Workers that meet
+// seldom train an epoch, as that is what they wait for each other for.
 func (c *crew) turn(d time.Duration) (float64, error) {
 	granule := 1
-	if g, ok := c.session.(backend.Granular); ok {
-		granule = g.Granule()
+	if g, ok := c.session.(backend.Granular); ok && g.Granule() > 1 {
+		granule = c.epoch
 	}
 	perStep := float64(c.batch)
 	if c.strategy == "sync" {

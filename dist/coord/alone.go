@@ -101,13 +101,25 @@ func (j *job) ready() []*worker {
 }
 
 // handOut gives leases to those who can take one, at most their even part of the
-// span, so that nobody waits long at its end.
+// span, and of its end.
 func (j *job) handOut(t *wire.Train) {
-	l := j.leases
-	even := (l.span.Last - l.span.First + len(j.opened()) - 1) / max(1, len(j.opened()))
-	for _, w := range j.ready() {
-		if size := min(j.quota(w, t.Steps), even); size > 0 {
-			j.lease(w, size)
+	l, ready, workers := j.leases, j.ready(), len(j.opened())
+	size := func(w *worker) int {
+		return min(j.quota(w, t.Steps), ceilDiv(l.span.Last-l.span.First, workers))
+	}
+	most := 0
+	for _, w := range ready {
+		most = max(most, size(w))
+	}
+	switch {
+	case j.pattern == strategy.Windows:
+		l.share(most, workers, most)
+	case j.pattern == strategy.Rounds && l.span.Last == t.Steps: // else the round goes on with the next span
+		l.share(most, len(ready), 0)
+	}
+	for _, w := range ready {
+		if n := min(size(w), l.most); n > 0 {
+			j.lease(w, n)
 		}
 	}
 }

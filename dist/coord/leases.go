@@ -44,10 +44,11 @@ type leases struct {
 	given   []*lease
 	pieces  []piece
 	high    int // no step from here on has been given
+	most    int // steps of a lease
 }
 
 func newLeases(s wire.Span, first, members int) *leases {
-	l := &leases{span: s, members: members, high: first}
+	l := &leases{span: s, members: members, high: first, most: maxLease}
 	for m := range members {
 		if first < s.Last {
 			l.pending = append(l.pending, block{first: first, last: s.Last, member: m})
@@ -74,6 +75,20 @@ func (l *leases) take(w *worker, size int, now time.Duration, id int) *lease {
 	}
 	return nil
 }
+
+// share makes the last leases shorter when less than size is left for each worker, but
+// more than few, so that nobody waits long for the end.
+func (l *leases) share(size, workers, few int) {
+	left := 0
+	for _, b := range l.pending {
+		left += b.last - b.first
+	}
+	if l.most == maxLease && left < size*workers && left > few {
+		l.most = ceilDiv(left, workers)
+	}
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // put makes steps pending again, before all later ones.
 func (l *leases) put(b block) {
