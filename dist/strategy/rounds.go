@@ -1,5 +1,7 @@
 package strategy
 
+import "sync"
+
 // whole is the worker's side where w goes to and fro.
 //
 //	commit  w
@@ -39,7 +41,7 @@ func (mean) Round(c []float32, commits [][]float32, steps []int) {
 func (m mean) Merge(c, commit []float32, _ int) { mergeAlone(m, c, commit) }
 
 // meanOf writes the mean of commits to out, weighted by steps, if there were any.
-// The sum is in float64, so that n equal numbers, divided by n, are what they were.
+// The sum is in float64, so that n equal numbers, each times 1/n, add up to what they were.
 func meanOf(out []float32, commits [][]float32, steps []int) {
 	total := 0
 	for _, s := range steps {
@@ -48,18 +50,20 @@ func meanOf(out []float32, commits [][]float32, steps []int) {
 	if total == 0 {
 		return
 	}
-	var memory [1024]float64 // stays in the cache while commits come by, one after the other
-	for lo := 0; lo < len(out); lo += len(memory) {
-		part := out[lo:min(lo+len(memory), len(out))]
-		sums := memory[:len(part)]
-		clear(sums)
-		for k, w := range commits {
-			addTimes(sums, w[lo:], float64(steps[k]))
+	inHalves(len(out), func(lo, hi int) {
+		var memory [1024]float64 // stays in the cache while commits come by, one after the other
+		for ; lo < hi; lo += len(memory) {
+			part := out[lo:min(lo+len(memory), hi)]
+			sums := memory[:len(part)]
+			clear(sums)
+			for k, w := range commits {
+				addTimes(sums, w[lo:], float64(steps[k])/float64(total))
+			}
+			for i, sum := range sums {
+				part[i] = float32(sum)
+			}
 		}
-		for i, sum := range sums {
-			part[i] = float32(sum / float64(total))
-		}
-	}
+	})
 }
 
 // addTimes adds s·w to sums.
@@ -68,6 +72,19 @@ func addTimes(sums []float64, w []float32, s float64) {
 	for i, v := range w {
 		sums[i] += float64(s * float64(v))
 	}
+}
+
+// inHalves calls f for 0 ≤ i < n, for long vectors in two goroutines: those who wait for
+// a round leave processors free.
+func inHalves(n int, f func(lo, hi int)) {
+	if n < 64<<10 {
+		f(0, n)
+		return
+	}
+	var other sync.WaitGroup
+	other.Go(func() { f(0, n/2) })
+	f(n/2, n)
+	other.Wait()
 }
 
 // mergeAlone is a round of one.
