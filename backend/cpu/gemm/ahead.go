@@ -6,8 +6,13 @@ package gemm
 // perceptron 784-1000-2000-1000-10 take a tenth less time then, and so do convolutions of
 // 3 by 3 taps and their gradients.
 
-// lineSize is the size of a cache line in bytes.
-const lineSize = 64
+const (
+	// lineSize is the size of a cache line in bytes.
+	lineSize = 64
+	// aheadMin is the least size of a b that kernels ask for. Smaller ones stay in the
+	// caches from one step to the next, and asking takes a hundredth of the time.
+	aheadMin = 512 << 10
+)
 
 // ahead is memory that is wanted soon: a line every step bytes for each tile, the first
 // of which begin tile bytes apart.
@@ -30,7 +35,7 @@ func (a *ahead) line(i int) uintptr {
 // Columns, when b is transposed, are a run of memory if they are not cut, of which each
 // tile takes as many lines as there are rows.
 func (w *work) ahead(j, k0, k1 int) ahead {
-	if w.packing {
+	if w.packing || w.k*w.n < aheadMin {
 		return ahead{}
 	}
 	switch {

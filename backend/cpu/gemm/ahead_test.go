@@ -19,13 +19,14 @@ func TestAhead(t *testing.T) {
 		j, p0, p1             int // the panel
 		nextJ, nextP0, nextP1 int // the next one, no rows when there is none
 	}{
-		{"in the chunk", 320, 40, false, 32, 96, 40, 32, 0, 40, 64, 0, 40},
-		{"in the next slab", 320, 80, false, 32, 96, 80, 64, 0, 40, 32, 40, 80},
-		{"in the chunk of the next turn", 320, 40, false, 32, 96, 40, 64, 0, 40, 160, 0, 40},
-		{"unaligned", 331, 40, false, 32, 96, 40, 32, 0, 40, 64, 0, 40},
-		{"after the last", 320, 40, false, 256, 320, 40, 288, 0, 40, 0, 0, 0},
-		{"transposed", 320, 48, true, 32, 96, 48, 32, 0, 48, 64, 0, 48},
-		{"transposed and cut", 320, 96, true, 32, 96, 96, 32, 0, 48, 0, 0, 0},
+		{"in the chunk", 16000, 40, false, 32, 96, 40, 32, 0, 40, 64, 0, 40},
+		{"in the next slab", 8000, 80, false, 32, 96, 80, 64, 0, 40, 32, 40, 80},
+		{"in the chunk of the next turn", 16000, 40, false, 32, 96, 40, 64, 0, 40, 160, 0, 40},
+		{"unaligned", 16011, 40, false, 32, 96, 40, 32, 0, 40, 64, 0, 40},
+		{"after the last", 16000, 40, false, 15936, 16000, 40, 15968, 0, 40, 0, 0, 0},
+		{"small", 320, 40, false, 32, 96, 40, 32, 0, 40, 0, 0, 0},
+		{"transposed", 16000, 48, true, 32, 96, 48, 32, 0, 48, 64, 0, 48},
+		{"transposed and cut", 8000, 96, true, 32, 96, 96, 32, 0, 48, 0, 0, 0},
 	} {
 		for _, path := range paths() {
 			if path.width != 32 {
