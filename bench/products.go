@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -62,7 +63,7 @@ func raceProducts(o *options) error {
 	b.WriteString("| product | GF/s | share of the peak |\n|---|---|---|\n")
 	for _, p := range trainingProducts() {
 		plan := gemm.NewMatMul(threads, p.m, p.n, p.k, p.transA, p.transB)
-		a, bb, c := host.Alloc(p.m*p.k), host.Alloc(p.k*p.n), host.Alloc(p.m*p.n)
+		a, bb, c := written(p.m*p.k), written(p.k*p.n), written(p.m*p.n)
 		var shares, rates []float64
 		for range o.rounds {
 			top := flops * rate64(o.ms/4, 1<<20, func(n int) { onThreads(o.threads, func() { peak(n) }) }) * float64(o.threads)
@@ -85,6 +86,16 @@ func raceProducts(o *options) error {
 		return nil
 	}
 	return replaceTable(o.write, fmt.Sprintf("products on %d threads", o.threads), b.String())
+}
+
+// written returns memory with numbers in it: memory that nobody has written is one
+// page of zeros, however long, and roots and quotients of zeros are quick.
+func written(n int) []float32 {
+	x, r := host.Alloc(n), rand.New(rand.NewPCG(seed, uint64(n)))
+	for i := range x {
+		x[i] = r.Float32()
+	}
+	return x
 }
 
 // rate64 calls f with n for so many milliseconds, and returns n per second.

@@ -68,7 +68,7 @@ func profileProgram(w *work, p *ir.Program, vars [][]float32, o *options) error 
 // memory lays out a program as a session does.
 func memory(p *ir.Program, vars [][]float32) host.Slots {
 	plan := ir.PlanMemory(p)
-	arena := host.Alloc(plan.Size)
+	arena := written(plan.Size)
 	s := host.Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
 	owned := make([][]float32, len(p.Values))
 	for i := range p.Values {
@@ -78,7 +78,7 @@ func memory(p *ir.Program, vars [][]float32) host.Slots {
 		case plan.Offset[i] >= 0:
 			owned[i] = arena[plan.Offset[i]:][: v.Size() : v.Size()+host.Slack]
 		default:
-			owned[i] = host.Alloc(v.Size())
+			owned[i] = written(v.Size())
 			if v.Kind == ir.Variable {
 				copy(owned[i], vars[v.Var])
 			}
@@ -90,6 +90,7 @@ func memory(p *ir.Program, vars [][]float32) host.Slots {
 			f = owned[v.Of]
 		}
 		if v.Type == ir.Int {
+			clear(f) // labels are small
 			s.I[i] = host.Ints(f)
 		} else {
 			s.F[i] = f
