@@ -3,6 +3,8 @@ package server
 import (
 	"slices"
 	"sync/atomic"
+
+	"github.com/gespann/gespann/dist/wire"
 )
 
 // A tensor is a vector that several frames on their way may share. Rules:
@@ -11,7 +13,7 @@ import (
 //     frame that is queued with it. Each gives its reference back once.
 //   - It is written to only by the goroutine that owns the machine, and only while
 //     that holds the one reference; otherwise a copy takes its place (see own).
-//   - With the last reference the memory is given up.
+//   - With the last reference the memory is given back.
 type tensor struct {
 	data []float32
 	refs atomic.Int32
@@ -37,6 +39,7 @@ func (t *tensor) release() {
 	}
 	switch n := t.refs.Add(-1); {
 	case n == 0:
+		wire.Reuse(t.data)
 		t.data = nil
 	case n < 0:
 		panic("server: invariant: a tensor was released twice")

@@ -60,6 +60,12 @@ type learner struct {
 	got      int // commits when it last got c
 }
 
+// goOn goes on with what the center answered.
+func (l *learner) goOn(w []float32) {
+	copy(l.w, w)
+	copy(l.p, w)
+}
+
 func (l *learner) steps(p *problem, rank, count int) {
 	const batch = 4
 	for range count {
@@ -111,18 +117,23 @@ func simulate(t *testing.T, name string, named map[string]float64, momentum floa
 		for i, l := range all {
 			l.steps(p, i, k)
 			commits[i], steps[i] = make([]float32, dims), k
-			local.Commit(commits[i], l.w, l.p, k)
+			copy(commits[i], l.w)
+			local.Commit(commits[i], l.p, k)
+			sent := slices.Clone(commits[i])
 			if s.Pattern == Rounds {
 				continue
 			}
 			center.Merge(c, commits[i], turn*n+i-l.got)
 			l.got = turn*n + i + 1
-			local.Receive(l.w, l.p, commits[i])
+			local.Receive(sent, commits[i])
+			l.goOn(commits[i])
 		}
 		if s.Pattern == Rounds {
 			center.Round(c, commits, steps)
 			for _, l := range all {
-				local.Receive(l.w, l.p, c)
+				reply := slices.Clone(c)
+				local.Receive(nil, reply) // what was sent does not matter in rounds
+				l.goOn(reply)
 			}
 		}
 	}

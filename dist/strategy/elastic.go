@@ -43,14 +43,13 @@ type pulled struct{}
 
 func newPulled(Params) Local { return pulled{} }
 
-func (pulled) Commit(out, w, _ []float32, _ int) { copy(out, w) }
+func (pulled) Commit(_, _ []float32, _ int) {}
 
-func (pulled) Receive(w, p, reply []float32) {
+func (pulled) Receive(w, reply []float32) {
 	w = w[:len(reply)]
 	for i, d := range reply {
-		w[i] -= d
+		reply[i] = w[i] - d
 	}
-	copy(p, w)
 }
 
 // checkAlpha checks that worker and center do not pass each other.

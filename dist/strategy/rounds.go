@@ -2,7 +2,8 @@ package strategy
 
 import "sync"
 
-// whole is the worker's side where w goes to and fro.
+// whole is the worker's side where w goes to and fro. A member of an ensemble gets no
+// reply.
 //
 //	commit  w
 //	then    w = p = reply
@@ -10,12 +11,8 @@ type whole struct{}
 
 func newWhole(Params) Local { return whole{} }
 
-func (whole) Commit(out, w, _ []float32, _ int) { copy(out, w) }
-
-func (whole) Receive(w, p, reply []float32) {
-	copy(w, reply)
-	copy(p, reply)
-}
+func (whole) Commit(_, _ []float32, _ int) {}
+func (whole) Receive(_, _ []float32)       {}
 
 // mean is the center of local_sgd and averaging.
 //
@@ -142,13 +139,3 @@ func newLatest(Params) Center { return latest{} }
 func (latest) Merge(c, commit []float32, _ int) { copy(c, commit) }
 
 func (l latest) Round(c []float32, commits [][]float32, _ []int) { mergeInOrder(l, c, commits) }
-
-// member is the worker's side of an ensemble: it sends its variables, and gets no
-// answer.
-type member struct{}
-
-func newMember(Params) Local { return member{} }
-
-func (member) Commit(out, w, _ []float32, _ int) { copy(out, w) }
-
-func (member) Receive(_, _, _ []float32) {}

@@ -89,8 +89,9 @@ type Center interface {
 
 // A Local is a worker's side.
 type Local interface {
-	// Commit writes to out what to send after a window: of w, and p.
-	Commit(out, w, p []float32, steps int)
-	// Receive changes w, and p, by the center's answer.
-	Receive(w, p, reply []float32)
+	// Commit turns w, after a window that began with p, into what to send.
+	Commit(w, p []float32, steps int)
+	// Receive turns the center's answer to what was sent into the variables to go on
+	// with, which are the next p.
+	Receive(sent, reply []float32)
 }

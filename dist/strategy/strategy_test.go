@@ -173,7 +173,8 @@ func TestDownpourKin(t *testing.T) {
 		merged := func(name string, steps, staleness int) []float32 {
 			center, local := sides(t, name, map[string]float64{"window": 1})
 			commit, c := make([]float32, 12), slices.Clone(c)
-			local.Commit(commit, w, p, steps)
+			copy(commit, w)
+			local.Commit(commit, p, steps)
 			center.Merge(c, commit, staleness)
 			if !slices.Equal(commit, c) {
 				t.Fatalf("%s replies %v, want c = %v", name, commit, c)
@@ -202,9 +203,12 @@ func TestElasticConserves(t *testing.T) {
 				bound[i] = 3 * numtest.Gamma(1) * (math.Abs(float64(w[i])) + math.Abs(float64(c[i])))
 			}
 			commit, got := make([]float32, 12), make([]float64, 12)
-			local.Commit(commit, w, p, 32)
+			copy(commit, w)
+			local.Commit(commit, p, 32)
+			sent := slices.Clone(commit)
 			center.Merge(c, commit, 1)
-			local.Receive(w, p, commit)
+			local.Receive(sent, commit)
+			copy(w, commit)
 			for i := range got {
 				got[i] = float64(w[i]) + float64(c[i])
 			}
@@ -249,14 +253,18 @@ func TestStates(t *testing.T) {
 			i := r.IntN(4)
 			copy(w[i], randomVector(r))
 			low, high = min(low, slices.Min(w[i][8:])), max(high, slices.Max(w[i][8:]))
-			local.Commit(commit, w[i], p[i], 5)
+			copy(commit, w[i])
+			local.Commit(commit, p[i], 5)
+			sent := slices.Clone(commit)
 			if s.Pattern == Rounds {
 				center.Round(c, [][]float32{commit}, []int{5})
 				copy(commit, c)
 			} else {
 				center.Merge(c, commit, r.IntN(5))
 			}
-			local.Receive(w[i], p[i], commit)
+			local.Receive(sent, commit)
+			copy(w[i], commit)
+			copy(p[i], commit)
 			for _, v := range [][]float32{c[8:], w[i][8:]} {
 				if slices.Min(v) < low || slices.Max(v) > high*(1+0x1p-20) {
 					t.Fatalf("%s, step %d: states %v, want %v to %v", s.Name, step, v, low, high)

@@ -59,7 +59,7 @@ var table = []Strategy{
 		// The default is that of cluster.workers.
 		Params:    []Param{{Name: "members", Default: 2, Min: 1, Max: 1024, Whole: true}},
 		Source:    "Hansen and Salamon, IEEE Trans. Pattern Anal. Mach. Intell. 12 (1990)",
-		NewCenter: newLatest, NewLocal: newMember,
+		NewCenter: newLatest, NewLocal: newWhole,
 	}, {
 		Name: "downpour", Pattern: Windows, Window: window,
 		Params:    []Param{windowOf(5)},

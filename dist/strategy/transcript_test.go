@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,7 +61,8 @@ type stage struct {
 }
 
 type actor struct {
-	w, p, commit []float32
+	w, p         []float32
+	commit, sent []float32
 	got          int // commits when it last got c
 	steps        int
 }
@@ -164,7 +166,9 @@ func (s *stage) take(name, steps string, w []string) {
 	}
 	a := s.actor(name)
 	a.w, a.steps = s.vector(w), int(s.number(steps))
-	s.local.Commit(a.commit, a.w, a.p, a.steps)
+	copy(a.commit, a.w)
+	s.local.Commit(a.commit, a.p, a.steps)
+	a.sent = slices.Clone(a.commit)
 	if s.pattern == Rounds {
 		s.order = append(s.order, name)
 		s.say("%s commits %v", name, a.commit)
@@ -195,7 +199,11 @@ func (s *stage) round() {
 
 func (s *stage) receive(name string, reply []float32) {
 	a := s.workers[name]
-	s.local.Receive(a.w, a.p, reply)
+	if s.pattern != Members { // who get nothing
+		a.w = slices.Clone(reply)
+		s.local.Receive(a.sent, a.w)
+		a.p = slices.Clone(a.w)
+	}
 	s.say("%s has w = %v, p = %v", name, a.w, a.p)
 }
 

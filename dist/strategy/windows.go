@@ -32,20 +32,20 @@ func newDelta(p Params) Local { return delta{p, false} }
 // 2017, arXiv 1710.02368.
 func newDeltaPerStep(p Params) Local { return delta{p, true} }
 
-func (d delta) Commit(out, w, p []float32, steps int) {
+func (d delta) Commit(w, p []float32, steps int) {
 	k := float32(1)
 	if d.perStep {
 		k = float32(max(steps, 1))
 	}
-	d.split(len(out), func(lo, hi int) {
-		out, w := out[lo:hi], w[lo:hi]
+	d.split(len(w), func(lo, hi int) {
+		w := w[lo:hi]
 		for i, p := range p[lo:hi] {
-			out[i] = (w[i] - p) / k
+			w[i] = (w[i] - p) / k
 		}
-	}, func(lo, hi int) { copy(out[lo:hi], w[lo:hi]) })
+	}, func(int, int) {})
 }
 
-func (delta) Receive(w, p, reply []float32) { whole{}.Receive(w, p, reply) }
+func (delta) Receive(_, _ []float32) {}
 
 // sum is the center of downpour and adag, and with damp that of dynsgd.
 //

@@ -151,7 +151,7 @@ func (h Head) Frame() (f Frame, memory []byte) {
 	f.Message = h.Message
 	switch h.payload {
 	case floats:
-		f.Floats = make([]float32, h.Size/4)
+		f.Floats = floatsOf(int(h.Size / 4))
 	case raw:
 		f.Bytes = make([]byte, h.Size)
 	}

@@ -16,9 +16,8 @@ import (
 type solo struct {
 	local strategy.Local
 	of    *vector
-	w     []float32 // at the end of the latest lease
+	sent  []float32 // after the latest lease
 	p     []float32 // as last got from the center
-	out   []float32 // what is sent
 	lease int       // whose answer is awaited; -1: none
 }
 
@@ -28,7 +27,7 @@ func (j *job) begin() *solo {
 	if j.strategy.Pattern == strategy.Members {
 		s.of = &j.all
 	}
-	s.w, s.out = make([]float32, s.of.len), make([]float32, s.of.len)
+	s.sent = make([]float32, s.of.len)
 	return s
 }
 
@@ -103,15 +102,15 @@ const memberTicks = 0x9E3779B1
 func (s *serving) commit(t *task, m *wire.Lease, stats backend.Stats, steps int) error {
 	solo := s.held.solo
 	began := time.Now()
-	if err := s.held.snapshot(t.ctx, solo.of, solo.w); err != nil {
+	if err := s.held.snapshot(t.ctx, solo.of, solo.sent); err != nil {
 		return err
 	}
 	solo.lease = m.Lease
-	solo.local.Commit(solo.out, solo.w, solo.p, steps)
-	s.account.add(wire.Cost{Sent: int64(4 * len(solo.out))})
+	solo.local.Commit(solo.sent, solo.p, steps)
+	s.account.add(wire.Cost{Sent: int64(4 * len(solo.sent))})
 	answer := &wire.Commit{Job: m.Job, Lease: m.Lease, Steps: steps,
 		Stats: wire.FromStats(stats), Cost: s.account.beat().Cost}
-	if err := s.send(answer, solo.out); err != nil {
+	if err := s.send(answer, solo.sent); err != nil {
 		return err
 	}
 	s.account.add(wire.Cost{Comm: time.Since(began).Seconds()})
@@ -137,10 +136,12 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	}
 	s.account.begin()
 	began := time.Now()
-	solo.local.Receive(solo.w, solo.p, floats)
-	if err := s.held.restore(t.ctx, solo.of, solo.w); err != nil {
+	solo.local.Receive(solo.sent, floats)
+	if err := s.held.restore(t.ctx, solo.of, floats); err != nil {
 		return err
 	}
+	wire.Reuse(solo.p)
+	solo.p = floats
 	s.account.add(wire.Cost{Comm: time.Since(began).Seconds(), Received: int64(4 * len(floats))})
 	s.account.end(wait)
 	return nil
