@@ -99,6 +99,9 @@ func raceClusters(o *options) error {
 	var table strings.Builder
 	table.WriteString("| work | who | rows per second (p10 to p90) | times one worker | goal |\n|---|---|---|---|---|\n")
 	for _, w := range clusterWorks() {
+		if !strings.HasPrefix(w.work.Name, o.works) {
+			continue
+		}
 		if err := w.race(o, program, dir, &table); err != nil {
 			return fmt.Errorf("%s: %w", w.work.Name, err)
 		}

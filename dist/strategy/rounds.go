@@ -47,14 +47,19 @@ func meanOf(out []float32, commits [][]float32, steps []int) {
 	if total == 0 {
 		return
 	}
+	share := func(k int) float64 { return float64(steps[k]) / float64(total) }
 	inHalves(len(out), func(lo, hi int) {
-		var memory [1024]float64 // stays in the cache while commits come by, one after the other
+		var memory [1024]float64 // stays in the cache while commits come by
 		for ; lo < hi; lo += len(memory) {
 			part := out[lo:min(lo+len(memory), hi)]
 			sums := memory[:len(part)]
 			clear(sums)
-			for k, w := range commits {
-				addTimes(sums, w[lo:], float64(steps[k])/float64(total))
+			k := 0
+			for ; k+1 < len(commits); k += 2 {
+				addTwo(sums, commits[k][lo:], share(k), commits[k+1][lo:], share(k+1))
+			}
+			if k < len(commits) {
+				addOne(sums, commits[k][lo:], share(k))
 			}
 			for i, sum := range sums {
 				part[i] = float32(sum)
@@ -63,11 +68,19 @@ func meanOf(out []float32, commits [][]float32, steps []int) {
 	})
 }
 
-// addTimes adds s·w to sums.
-func addTimes(sums []float64, w []float32, s float64) {
+// addOne adds s·w to sums.
+func addOne(sums []float64, w []float32, s float64) {
 	w = w[:len(sums)]
-	for i, v := range w {
-		sums[i] += float64(s * float64(v))
+	for i, sum := range sums {
+		sums[i] = sum + float64(s*float64(w[i]))
+	}
+}
+
+// addTwo adds s·w, and then t·x, to sums: what addOne does twice, with half the memory.
+func addTwo(sums []float64, w []float32, s float64, x []float32, t float64) {
+	w, x = w[:len(sums)], x[:len(sums)]
+	for i, sum := range sums {
+		sums[i] = sum + float64(s*float64(w[i])) + float64(t*float64(x[i]))
 	}
 }
 
