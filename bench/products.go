@@ -85,7 +85,7 @@ func raceProducts(o *options) error {
 	if o.write == "" {
 		return nil
 	}
-	return replaceTable(o.write, fmt.Sprintf("products on %d threads", o.threads), b.String())
+	return replaceTable(o.write, fmt.Sprintf("products on %d threads, %s", o.threads, cpu.Kernels()), b.String())
 }
 
 // written returns memory with numbers in it: memory that nobody has written is one
