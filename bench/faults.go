@@ -34,7 +34,7 @@ type fault struct {
 const (
 	saveEvery   = 7
 	shortEpochs = 20 * saveEvery
-	longEpochs  = 70 * saveEvery
+	longEpochs  = 200 * saveEvery
 )
 
 // faults returns everything that is tried.

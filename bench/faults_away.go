@@ -41,7 +41,7 @@ func (t *trial) away(driver, w *process, long time.Duration, leave, back func() 
 	if err := t.sleep(long); err != nil {
 		return errors.Join(err, back())
 	}
-	before := t.said("coordinator", "msg=\"group ", w.name)
+	before, returned := t.said("coordinator", "msg=\"group ", w.name), time.Now()
 	if err := back(); err != nil {
 		return err
 	}
@@ -55,6 +55,9 @@ func (t *trial) away(driver, w *process, long time.Duration, leave, back func() 
 		return err
 	}
 	if t.said("coordinator", "msg=\"group ", w.name) == before {
+		if time.Since(returned) < outWithin {
+			return errMissed
+		}
 		return fmt.Errorf("%s was back, but had no part again before the end", w.name)
 	}
 	t.settled = time.Now().Add(settling)

@@ -48,6 +48,13 @@ func (t *trial) underway(workers int) (*standing, *process, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// Before, there is nothing that could be lost: who finds no coordinator is told so.
+	err = t.until("the driver", 10*time.Second, func() bool {
+		return t.said("coordinator", "joined the queue") > 0 || driver.over()
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	return s, driver, t.moment(driver.over)
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,9 +61,13 @@ type standing struct {
 
 // stand starts a coordinator and workers, and waits until they are there.
 func (t *trial) stand(workers int) (*standing, error) {
-	s := &standing{address: "127.0.0.1:0"}
-	if t.net != nil {
-		s.address = hubAddress + ":7077"
+	s := &standing{address: hubAddress + ":7077"}
+	if t.net == nil {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.address = "127.0.0.1:" + strconv.Itoa(port)
 	}
 	if err := t.coordinate(s); err != nil {
 		return nil, err
@@ -97,6 +103,20 @@ func (t *trial) coordinate(s *standing) error {
 }
 
 func (t *trial) state() string { return filepath.Join(t.dir, "state") }
+
+// freePort returns a port that nobody has, and that no connection gets by chance while
+// a coordinator is away: the system takes those from 32768 on.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
+}
 
 // trust are the flags that name the certificates, if there are any.
 func (t *trial) trust() []string {
@@ -169,7 +189,7 @@ func (t *trial) moment(over func() bool) error {
 	} else {
 		epoch := int((at - 0.1) / 0.9 * 0.95 * float64(t.epochs))
 		if t.epochs == longEpochs {
-			epoch /= 8 // the rest is for what follows
+			epoch /= 20 // the rest is for what follows
 		}
 		err := t.until("the moment", tooLong, func() bool { return t.watched.epochs() >= epoch || over() })
 		if err != nil {
