@@ -34,7 +34,8 @@ type fault struct {
 const (
 	saveEvery   = 7
 	shortEpochs = 20 * saveEvery
-	longEpochs  = 200 * saveEvery
+	cutEpochs   = 55 * saveEvery
+	stopEpochs  = 85 * saveEvery
 )
 
 // faults returns everything that is tried.
@@ -53,10 +54,10 @@ func faults() []*fault {
 		{name: "kill-driver-elsewhere", few: true, title: "SIGKILL `train --coordinator`, resume", overlap: 5, run: killDriverElsewhere},
 		{name: "interrupt", few: true, title: "SIGINT to `train --workers 2`, resume on the cluster or the cpu backend", run: interruptDriver},
 		{name: "join", few: true, title: "a worker joins 2 others", run: joinLate},
-		{name: "stop-worker", title: "SIGSTOP one of 3 workers for 30 s", epochs: longEpochs, overlap: 5, run: stopWorker},
-		{name: "cut-worker", title: "cut the network of one of 3 workers, mutual TLS, heal it", epochs: longEpochs, overlap: 3, run: cutWorker},
+		{name: "stop-worker", title: "SIGSTOP one of 3 workers for 30 s", epochs: stopEpochs, overlap: 5, run: stopWorker},
+		{name: "cut-worker", title: "cut the network of one of 3 workers, mutual TLS, heal it", epochs: cutEpochs, overlap: 3, run: cutWorker},
 		{name: "cut-driver", few: true, title: "the same, of `train --coordinator`", run: cutDriver},
-		{name: "cut-link", few: true, title: "the same, between two of 3 workers only", epochs: longEpochs, overlap: 3, run: cutLink},
+		{name: "cut-link", few: true, title: "the same, between two of 3 workers only", epochs: cutEpochs, overlap: 3, run: cutLink},
 		{name: "stop-coordinator", few: true, title: "SIGSTOP the coordinator for 1 to 13 s", run: stopCoordinator},
 		{name: "stop-driver", few: true, title: "the same, `train --coordinator`", run: stopDriver},
 		{name: "full-disk-coordinator", title: "fill the disk of the coordinator, a submitted job", overlap: 4, run: fillCoordinator},

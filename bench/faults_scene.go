@@ -188,8 +188,8 @@ func (t *trial) moment(over func() bool) error {
 		}
 	} else {
 		epoch := int((at - 0.1) / 0.9 * 0.95 * float64(t.epochs))
-		if t.epochs == longEpochs {
-			epoch /= 20 // the rest is for what follows
+		if t.epochs > shortEpochs {
+			epoch /= 10 // the rest is for what follows
 		}
 		err := t.until("the moment", tooLong, func() bool { return t.watched.epochs() >= epoch || over() })
 		if err != nil {
