@@ -98,10 +98,11 @@ func raceClusters(o *options) error {
 	fmt.Fprintln(os.Stderr, before)
 	var table strings.Builder
 	table.WriteString("| work | who | rows per second (p10 to p90) | times one worker | goal |\n|---|---|---|---|---|\n")
-	for _, w := range clusterWorks() {
-		if !strings.HasPrefix(w.work.Name, o.works) {
-			continue
-		}
+	works := slices.DeleteFunc(clusterWorks(), func(w *clusterWork) bool { return !chosen(w.work.Name, o.works) })
+	if len(works) == 0 {
+		return fmt.Errorf("-works: no work of clusters begins with %q", o.works)
+	}
+	for _, w := range works {
 		if err := w.race(o, program, dir, &table); err != nil {
 			return fmt.Errorf("%s: %w", w.work.Name, err)
 		}

@@ -23,7 +23,7 @@ type sums interface {
 }
 
 // partSums adds over a ring, in buckets that travel while the last part is still
-// being computed.
+// being computed; between processes of one machine, when it has been.
 type partSums struct {
 	*group
 	ring  *collective.Ring
