@@ -49,6 +49,18 @@ func (p product) String() string {
 
 func (p product) flops() float64 { return 2 * float64(p.m) * float64(p.n) * float64(p.k) }
 
+// slice is how long a product and the multiply-adds run before the other does, in
+// milliseconds: short, so that both meet the same disturbances.
+const slice = 10
+
+// productRace is a product and what it reached in each slice.
+type productRace struct {
+	product
+	plan          *gemm.MatMul
+	a, b, c       []float32
+	shares, rates []float64
+}
+
 // raceProducts times products in turns with plain multiply-adds on as many threads,
 // and reports the share of these that they reach.
 func raceProducts(o *options) error {
@@ -58,34 +70,45 @@ func raceProducts(o *options) error {
 	}
 	threads := pool.New(o.threads)
 	defer threads.Close()
+	var races []*productRace
+	for _, p := range trainingProducts() {
+		races = append(races, &productRace{
+			product: p, plan: gemm.NewMatMul(threads, p.m, p.n, p.k, p.transA, p.transB),
+			a: written(p.m * p.k), b: written(p.k * p.n), c: written(p.m * p.n),
+		})
+	}
 	before := measureLoad(o.threads)
+	for range o.rounds {
+		for _, r := range races {
+			for spent := 0.0; spent < o.ms; spent += 2 * slice {
+				top := flops * float64(o.threads) * rate64(slice, 1<<18, func(n int) { onThreads(o.threads, func() { peak(n) }) })
+				got := r.flops() * rate64(slice, 1, r.run)
+				r.shares, r.rates = append(r.shares, got/top), append(r.rates, got)
+			}
+		}
+	}
 	var b strings.Builder
 	b.WriteString("| product | GF/s | share of the peak |\n|---|---|---|\n")
-	for _, p := range trainingProducts() {
-		plan := gemm.NewMatMul(threads, p.m, p.n, p.k, p.transA, p.transB)
-		a, bb, c := written(p.m*p.k), written(p.k*p.n), written(p.m*p.n)
-		var shares, rates []float64
-		for range o.rounds {
-			top := flops * rate64(o.ms/4, 1<<20, func(n int) { onThreads(o.threads, func() { peak(n) }) }) * float64(o.threads)
-			got := p.flops() * rate64(o.ms/4, 1, func(n int) {
-				for range n {
-					plan.Run(c, a, bb, nil)
-				}
-			})
-			shares, rates = append(shares, got/top), append(rates, got)
-		}
-		slices.Sort(shares)
-		slices.Sort(rates)
-		fmt.Fprintf(&b, "| %v | %.0f | %.2f |\n", p, quantile(rates, 0.5)/1e9, quantile(shares, 0.5))
+	for _, r := range races {
+		slices.Sort(r.shares)
+		slices.Sort(r.rates)
+		fmt.Fprintf(&b, "| %v | %.0f | %.2f |\n", r, quantile(r.rates, 0.5)/1e9, quantile(r.shares, 0.5))
 	}
-	fmt.Fprintf(&b, "\n%s, %d threads (%s kernels), %s, %s; medians of %d turns. Load before: %v; after: %v.\n",
-		processor(), o.threads, cpu.Kernels(), runtime.Version(), time.Now().Format(time.DateOnly), o.rounds,
-		before, measureLoad(o.threads))
+	fmt.Fprintf(&b, "\n%s, %d threads (%s kernels), %s, %s; medians of %d slices of %d ms in %d turns. Load before: %v; after: %v.\n",
+		processor(), o.threads, cpu.Kernels(), runtime.Version(), time.Now().Format(time.DateOnly), len(races[0].shares),
+		slice, o.rounds, before, measureLoad(o.threads))
 	fmt.Fprint(os.Stdout, b.String())
 	if o.write == "" {
 		return nil
 	}
 	return replaceTable(o.write, fmt.Sprintf("products on %d threads, %s", o.threads, cpu.Kernels()), b.String())
+}
+
+// run computes the product n times.
+func (r *productRace) run(n int) {
+	for range n {
+		r.plan.Run(r.c, r.a, r.b, nil)
+	}
 }
 
 // written returns memory with numbers in it: memory that nobody has written is one

@@ -32,8 +32,8 @@ func (a *ahead) line(i int) uintptr {
 
 // ahead returns the part of b that is packed after rows k0 ≤ k < k1 of the panel of
 // columns from j on. Rows of a panel are lines next to each other, one for each tile.
-// Columns, when b is transposed, are a run of memory if they are not cut, of which each
-// tile takes as many lines as there are rows.
+// Columns, when b is transposed, are one run of memory if they are not cut, of which each
+// tile takes as many lines as there are rows; else each tile takes a column.
 func (w *work) ahead(j, k0, k1 int) ahead {
 	if w.packing || w.k*w.n < aheadMin {
 		return ahead{}
@@ -55,7 +55,7 @@ func (w *work) ahead(j, k0, k1 int) ahead {
 	case k1-k0 == w.k:
 		return ahead{uintptr(at(w.b, j*w.k)), w.k * lineSize, lineSize, ceilDiv(size, lineSize)}
 	}
-	return ahead{}
+	return ahead{uintptr(at(w.b, j*w.k+k0)), w.k * floatSize, floatSize, min(w.path.width, w.n-j)}
 }
 
 // stream is a run of memory that is wanted soon, of which each kernel asks for as many

@@ -11,6 +11,7 @@ import (
 func TestAhead(t *testing.T) {
 	threads := pool.New(2)
 	t.Cleanup(threads.Close)
+	const rows = 32 * 14 // a tile for each column
 	for _, tc := range []struct {
 		name                  string
 		n, k                  int
@@ -26,20 +27,21 @@ func TestAhead(t *testing.T) {
 		{"after the last", 16000, 40, false, 15936, 16000, 40, 15968, 0, 40, 0, 0, 0},
 		{"small", 320, 40, false, 32, 96, 40, 32, 0, 40, 0, 0, 0},
 		{"transposed", 16000, 48, true, 32, 96, 48, 32, 0, 48, 64, 0, 48},
-		{"transposed and cut", 8000, 96, true, 32, 96, 96, 32, 0, 48, 0, 0, 0},
+		{"transposed and cut", 8000, 96, true, 32, 96, 96, 32, 0, 48, 64, 0, 48},
+		{"the next slab, transposed", 8000, 96, true, 32, 96, 96, 64, 0, 48, 32, 48, 96},
 	} {
 		for _, path := range paths() {
 			if path.width != 32 {
 				continue
 			}
 			b := aligned(rand.New(rand.NewPCG(1, 1)), tc.n*tc.k)
-			g := newMatMul(threads, path, 128, tc.n, tc.k, false, tc.transB)
+			g := newMatMul(threads, path, rows, tc.n, tc.k, false, tc.transB)
 			g.packing = false
 			g.b = b
-			w := work{MatMul: g, i1: 128, j0: tc.j0, j1: tc.j1, k1: tc.k1}
+			w := work{MatMul: g, i1: rows, j0: tc.j0, j1: tc.j1, k1: tc.k1}
 			asked := map[uintptr]bool{}
 			next := w.ahead(tc.j, tc.p0, tc.p1)
-			for i := range path.kernels(path.width).tiles(128) {
+			for i := range path.kernels(path.width).tiles(rows) {
 				if line := next.line(i); line != 0 {
 					for p := range tc.p1 - tc.p0 {
 						asked[(line+uintptr(p*next.step))/lineSize] = true

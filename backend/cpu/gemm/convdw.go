@@ -304,11 +304,9 @@ func (v *visit) add(m *mover, rows int) {
 	t.aOuter = (outer.src - v.x.n*pixel) * floatSize
 	t.bOuter = (outer.dst - bRow) * floatSize
 	t.cRow = v.dstC * floatSize
-	n := m.kernels.tiles(rows)
 	for o := range around.n {
 		t.b = at(m.dy, o*around.dst)
-		for q := range n {
-			from, to := part(q, n, rows, 1)
+		for from, to := range m.kernels.cover(rows) {
 			t.a = at(v.rows, m.x+o*around.src+from*m.step)
 			t.c = at(v.dst, m.dw+from*v.dstC)
 			m.kernels[to-from](t)

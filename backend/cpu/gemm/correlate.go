@@ -149,10 +149,8 @@ func (r *rowsOf) tiles(p *convPanel, i, channel, src, b int) {
 	t.aRow, t.cRow = inner.src*floatSize, inner.dst*floatSize
 	t.b = at(r.pool.Shared(), b)
 	dst := r.pixel(i) + channel
-	n := kernels.tiles(inner.n)
 	for o := range outer.n {
-		for q := range n {
-			from, to := part(q, n, inner.n, 1)
+		for from, to := range kernels.cover(inner.n) {
 			t.a = at(r.rows, src+o*outer.src+from*inner.src)
 			to0 := dst + o*outer.dst + from*inner.dst
 			t.c = at(r.dst, to0)

@@ -43,10 +43,14 @@ func (g *MatMul) chunks() string {
 
 // readsA says where a is read.
 func (g *MatMul) readsA() string {
-	switch g.copying {
-	case copyOnce:
+	switch {
+	case g.strips && g.copying == copyOnce:
+		return "a copied once to strips"
+	case g.strips:
+		return "a copied by chunk to strips"
+	case g.copying == copyOnce:
 		return fmt.Sprintf("a copied once, ld %d to %d", g.k, g.sharedLd)
-	case copyBlock:
+	case g.copying == copyBlock:
 		return fmt.Sprintf("a copied by chunk, ld %d to %d", g.k, g.aLdBlock)
 	}
 	return "a in place"

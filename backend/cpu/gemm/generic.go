@@ -13,7 +13,8 @@ func generic() *path {
 			genericCopyRows},
 		each: kernels{nil, genericEach}, eachWidth: genericSize,
 		transpose: genericTranspose, block: genericSize,
-		addTo: genericAddTo, lanes: 1,
+		copyStrip: genericCopyStrip,
+		addTo:     genericAddTo, lanes: 1,
 		lift: genericTransforms(),
 	}
 }
@@ -136,9 +137,16 @@ func genericCopyRows(dst, src *float32, n, stride, cols int) {
 	}
 }
 
-func genericTranspose(dst, src *float32, dstStride, srcStride int) {
+func genericCopyStrip(dst, src *float32, n, stride, cols int) {
+	for i := range n {
+		copy(unsafe.Slice(load(unsafe.Pointer(dst), i*cols*floatSize), cols),
+			unsafe.Slice(load(unsafe.Pointer(src), i*stride), cols))
+	}
+}
+
+func genericTranspose(dst, src *float32, dstStride, srcStride, blocks int) {
 	for i := range genericSize {
-		for j := range genericSize {
+		for j := range blocks * genericSize {
 			*load(unsafe.Pointer(dst), j*dstStride+i*floatSize) =
 				*load(unsafe.Pointer(src), i*srcStride+j*floatSize)
 		}

@@ -503,15 +503,29 @@ func copyRows16avx2(dst, src *float32, n, stride, cols int)
 //go:noescape
 func copyRows8avx2(dst, src *float32, n, stride, cols int)
 
-// transpose16avx512 transposes 16 by 16 floats; rows are dstStride and srcStride bytes apart.
+// copyStripavx512 copies n ≥ 1 rows of cols ≤ 16 floats, stride bytes apart, to rows of cols in
+// dst. It writes 16 floats for each, zeros behind the last.
 //
 //go:noescape
-func transpose16avx512(dst, src *float32, dstStride, srcStride int)
+func copyStripavx512(dst, src *float32, n, stride, cols int)
 
-// transpose8avx2 transposes 8 by 8 floats; rows are dstStride and srcStride bytes apart.
+// copyStripavx2 copies n ≥ 1 rows of cols ≤ 8 floats, stride bytes apart, to rows of cols in
+// dst. It writes 8 floats for each, zeros behind the last.
 //
 //go:noescape
-func transpose8avx2(dst, src *float32, dstStride, srcStride int)
+func copyStripavx2(dst, src *float32, n, stride, cols int)
+
+// transpose16avx512 transposes 16 rows of 16·blocks floats, blocks ≥ 1; rows are srcStride bytes
+// apart, and dstStride in dst.
+//
+//go:noescape
+func transpose16avx512(dst, src *float32, dstStride, srcStride, blocks int)
+
+// transpose8avx2 transposes 8 rows of 8·blocks floats, blocks ≥ 1; rows are srcStride bytes
+// apart, and dstStride in dst.
+//
+//go:noescape
+func transpose8avx2(dst, src *float32, dstStride, srcStride, blocks int)
 
 // addToavx512 adds n floats of src to dst; n is a multiple of 16, at least that.
 //

@@ -19,7 +19,7 @@ import (
 // into ranges of k whose partial results are summed in order. A worker packs a
 // panel of b into its own scratch memory, at most kcMax rows of it at a time,
 // and runs it past all rows of its chunk. a is read in place, unless its row
-// length makes it alias.
+// length makes it alias or it is transposed and many panels pass it.
 type MatMul struct {
 	grid
 	pool           *pool.Pool
@@ -81,11 +81,32 @@ func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
 	clear(g.workers)
 }
 
-// shareChunk copies some rows of a to shared memory, with a length that does not
-// alias.
+// shareChunk copies a part of a to shared memory: some k of its strips, or some rows
+// with a length that does not alias.
 func (g *MatMul) shareChunk(_, chunk int) {
-	from, to := part(chunk, shareChunks, g.m, 1)
-	copyRows(g.pool.Shared()[from*g.sharedLd:], g.sharedLd, g.a[from*g.k:], g.k, to-from, g.k)
+	to := g.pool.Shared()
+	if !g.strips {
+		i0, i1 := part(chunk, shareChunks, g.m, 1)
+		copyRows(to[i0*g.sharedLd:], g.sharedLd, g.a[i0*g.k:], g.k, i1-i0, g.k)
+		return
+	}
+	k0, k1 := part(chunk, shareChunks, g.k, 1)
+	for block := range g.blocks {
+		i0, i1 := part(block, g.blocks, g.m, 1)
+		g.copyStrips(to[i0*g.k:], g.k, k0, i0, i1, k0, k1)
+	}
+}
+
+// copyStrips copies rows i0 ≤ i < i1 and k0 ≤ k < k1 of a transposed a to strips of
+// depth ks in dst, at their k from at on.
+func (g *MatMul) copyStrips(dst []float32, depth, at, i0, i1, k0, k1 int) {
+	if k0 == k1 {
+		return
+	}
+	for from, to := range g.path.tall.cover(i1 - i0) {
+		rows := to - from
+		g.path.packStrip(dst[from*depth+at*rows:], g.a[k0*g.m+i0+from:], g.m, k1-k0, rows)
+	}
 }
 
 // packed returns the panel of b packed in shared memory whose first column is j.

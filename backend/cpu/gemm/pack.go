@@ -18,8 +18,8 @@ func (p *path) packB(dst, b []float32, ld int, trans bool, k0, kn, j0, cols, wid
 func (p *path) packTransposed(dst, src []float32, ld, kn, cols, width int) {
 	wholeK, wholeJ := kn/p.block*p.block, cols/p.block*p.block
 	for j := 0; j < wholeJ; j += p.block {
-		for k := 0; k < wholeK; k += p.block {
-			p.transpose(&dst[k*width+j], &src[j*ld+k], width*floatSize, ld*floatSize)
+		if wholeK > 0 {
+			p.transpose(&dst[j], &src[j*ld], width*floatSize, ld*floatSize, wholeK/p.block)
 		}
 	}
 	for j := range cols {
@@ -34,6 +34,17 @@ func (p *path) packTransposed(dst, src []float32, ld, kn, cols, width int) {
 	for k := 0; k < kn && cols < width; k++ {
 		clear(dst[k*width+cols : (k+1)*width])
 	}
+}
+
+// packStrip copies n rows of cols elements, ld apart in src, to dst without gaps.
+func (p *path) packStrip(dst, src []float32, ld, n, cols int) {
+	// copyStrip writes behind its last row, where there may be others' memory.
+	last := ceilDiv(max(p.lanes-cols, 0), cols)
+	if most := n - last; most > 0 {
+		p.copyStrip(&dst[0], &src[0], most, ld*floatSize, cols)
+		n, dst, src = last, dst[most*cols:], src[min(most*ld, len(src)):]
+	}
+	copyRows(dst, cols, src, ld, n, cols)
 }
 
 // copyRows copies rows of n elements between matrices with other strides.

@@ -1,5 +1,7 @@
 package gemm
 
+import "iter"
+
 // path is one implementation of the kernels, for one instruction set. They differ
 // in rounding only: those in assembly use fused multiply-adds.
 type path struct {
@@ -13,9 +15,12 @@ type path struct {
 	each      kernels
 	eachWidth int
 
-	// transpose transposes a square block of this size.
-	transpose func(dst, src *float32, dstStride, srcStride int)
+	// transpose transposes square blocks of this size, which are side by side in src.
+	transpose func(dst, src *float32, dstStride, srcStride, blocks int)
 	block     int
+	// copyStrip packs n rows of at most lanes columns without gaps. What it writes
+	// behind them, up to lanes columns in all, is overwritten by the rows after.
+	copyStrip func(dst, src *float32, n, stride, cols int)
 	// addTo adds n floats, a multiple of lanes.
 	addTo func(dst, src *float32, n int)
 	lanes int
@@ -35,6 +40,25 @@ type kernels []func(*tile)
 
 // tiles returns how many tiles it takes to cover so many rows.
 func (k kernels) tiles(rows int) int { return ceilDiv(rows, len(k)-1) }
+
+// cover yields the rows from ≤ i < to of each of these tiles, which are of nearly the
+// same height, the taller first.
+func (k kernels) cover(rows int) iter.Seq2[int, int] {
+	n := k.tiles(rows)
+	height, taller := rows/n, rows%n
+	return func(yield func(from, to int) bool) {
+		for i, from := 0, 0; i < n; i++ {
+			to := from + height
+			if i < taller {
+				to++
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to
+		}
+	}
+}
 
 // panelFor returns the panel for so many remaining columns.
 func (p *path) panelFor(left int) *panel {

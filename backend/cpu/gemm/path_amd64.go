@@ -17,7 +17,8 @@ func assembly() []*path {
 		narrow: []panel{{8, avx2x8[:], copyRows8avx2}},
 		each:   avx2each[:], eachWidth: 8,
 		transpose: transpose8avx2, block: 8,
-		addTo: addToavx2, lanes: 8,
+		copyStrip: copyStripavx2,
+		addTo:     addToavx2, lanes: 8,
 		lift: transforms{lift4avx2, lift2avx2, lift3avx2, drop2avx2, drop3avx2, dropMaxavx2, 8},
 	}
 	if x.HasAVX512F && x.HasAVX512VL && x.HasBMI2 {
@@ -30,7 +31,8 @@ func assembly() []*path {
 			},
 			each: avx512each[:], eachWidth: 16,
 			transpose: transpose16avx512, block: 16,
-			addTo: addToavx512, lanes: 16,
+			copyStrip: copyStripavx512,
+			addTo:     addToavx512, lanes: 16,
 			lift: transforms{lift4avx512, lift2avx512, lift3avx512, drop2avx512, drop3avx512, dropMaxavx512, 16},
 		})
 	}

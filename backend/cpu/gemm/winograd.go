@@ -121,27 +121,9 @@ func (w *winograd) transposeWeights() {
 	flipped := w.pool.Shared()[w.liftedSize:]
 	for tap := range 9 {
 		to, from := flipped[(8-tap)*w.tapSize:], w.weights[tap*w.tapSize:]
-		for i := 0; i < w.dstC; i += w.path.block {
-			for j := 0; j < w.c; j += w.path.block {
-				w.transposeBlock(to, from, i, j)
-			}
-		}
+		w.path.packTransposed(to, from, w.c, w.c, w.dstC, w.dstC)
 	}
 	w.weights = flipped
-}
-
-// transposeBlock transposes a block of a tap, rows i of from [dstC,c].
-func (w *winograd) transposeBlock(to, from []float32, i, j int) {
-	n := w.path.block
-	if i+n <= w.dstC && j+n <= w.c {
-		w.path.transpose(&to[j*w.dstC+i], &from[i*w.c+j], w.dstC*floatSize, w.c*floatSize)
-		return
-	}
-	for r := i; r < min(i+n, w.dstC); r++ {
-		for c := j; c < min(j+n, w.c); c++ {
-			to[c*w.dstC+r] = from[r*w.c+c]
-		}
-	}
 }
 
 // pack transforms the weights of one panel of target channels: planes [16] of
@@ -227,9 +209,7 @@ func (w *winograd) multiply(t *tile, m, v []float32, tiles int, streams []stream
 			width := w.path.panelWidth(t.cols)
 			kernels := w.path.kernels(width)
 			t.b, t.bK = at(lifted, plane*w.weightPlane()+j*w.c), width*floatSize
-			n := kernels.tiles(tiles)
-			for i := range n {
-				from, to := part(i, n, tiles, 1)
+			for from, to := range kernels.cover(tiles) {
 				t.a = at(v, plane*vPlane+from*w.vLd)
 				t.c = at(m, plane*mPlane+from*w.dstC+j)
 				take(t, streams)

@@ -115,9 +115,7 @@ func (d *winogradDW) add(worker int, sum []float32, first, last int, more bool) 
 			t.cols = min(d.path.width, d.dstC-j)
 			kernels := d.path.kernels(d.path.panelWidth(t.cols))
 			t.b = at(y, plane*yPlane+j)
-			n := kernels.tiles(d.c)
-			for i := range n {
-				from, to := part(i, n, d.c, 1)
+			for from, to := range kernels.cover(d.c) {
 				t.a = at(v, plane*vPlane+from)
 				t.c = at(sum, (plane*d.c+from)*d.dstC+j)
 				take(t, own.streams[:])

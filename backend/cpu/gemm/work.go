@@ -37,34 +37,56 @@ func (w *work) run() {
 
 // slab adds the product over k0 ≤ k < k1 to the chunk.
 func (w *work) slab(k0, k1 int) {
-	a, ld := w.block(k0, k1)
-	t := w.tile
-	t.aRow, t.aK = ld*floatSize, floatSize
-	if w.transA {
-		t.aRow, t.aK = t.aK, t.aRow
-	}
-	t.cRow = w.n * floatSize
+	a := w.block(k0, k1)
+	w.tile.cRow = w.n * floatSize
 	for j := w.j0; j < w.j1; j += w.path.width {
 		w.panel(a, j, k0, k1)
 	}
 }
 
-// block returns the address and row length of the chunk's block of a.
-func (w *work) block(k0, k1 int) (a unsafe.Pointer, ld int) {
-	if w.transA {
-		return at(w.a, k0*w.aLd+w.i0), w.aLd
+// block is where a chunk finds its rows of op(a), from some k on: rows of ld elements in
+// a or its copy; columns of a, ld elements apart; or strips of depth ld, from k0 on.
+type block struct {
+	at              unsafe.Pointer
+	ld, k0          int
+	columns, strips bool
+}
+
+// tile says where the kernel reads rows from ≤ i < to.
+func (a *block) tile(t *tile, from, to int) {
+	switch {
+	case a.strips:
+		t.aRow, t.aK = floatSize, (to-from)*floatSize
+		t.a = unsafe.Add(a.at, (from*a.ld+a.k0*(to-from))*floatSize)
+	case a.columns:
+		t.aRow, t.aK = floatSize, a.ld*floatSize
+		t.a = unsafe.Add(a.at, from*floatSize)
+	default:
+		t.aRow, t.aK = a.ld*floatSize, floatSize
+		t.a = unsafe.Add(a.at, from*a.ld*floatSize)
 	}
-	from := w.i0*w.aLd + k0
-	if w.copying != copyBlock {
-		return at(w.a, from), w.aLd
-	}
+}
+
+// block returns the chunk's block of a, copied if it is to be.
+func (w *work) block(k0, k1 int) block {
 	buf := w.scratch[w.panelSize(w.path):]
-	copyRows(buf, w.aLdBlock, w.a[from:], w.aLd, w.i1-w.i0, k1-k0)
-	return at(buf, 0), w.aLdBlock
+	switch {
+	case w.copying == copyBlock && w.strips:
+		w.copyStrips(buf, k1-k0, 0, w.i0, w.i1, k0, k1)
+		return block{at: at(buf, 0), ld: k1 - k0, strips: true}
+	case w.copying == copyBlock:
+		copyRows(buf, w.aLdBlock, w.a[w.i0*w.aLd+k0:], w.aLd, w.i1-w.i0, k1-k0)
+		return block{at: at(buf, 0), ld: w.aLdBlock}
+	case w.strips:
+		return block{at: at(w.a, w.i0*w.aLd), ld: w.aLd, k0: k0, strips: true}
+	case w.transA:
+		return block{at: at(w.a, k0*w.aLd+w.i0), ld: w.aLd, columns: true}
+	}
+	return block{at: at(w.a, w.i0*w.aLd+k0), ld: w.aLd}
 }
 
 // panel computes the panel of columns from j on.
-func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
+func (w *work) panel(a block, j, k0, k1 int) {
 	t := w.tile
 	t.cols = min(w.path.width, w.n-j)
 	width := w.path.panelWidth(t.cols)
@@ -82,13 +104,16 @@ func (w *work) panel(a unsafe.Pointer, j, k0, k1 int) {
 	if w.epi.Bias != nil {
 		t.bias = at(w.epi.Bias, j)
 	}
-	rows := w.i1 - w.i0
-	n := kernels.tiles(rows)
 	next := w.ahead(j, k0, k1)
-	for i := range n {
+	tiles := kernels
+	if w.strips {
+		tiles = w.path.tall // as the strips were cut
+	}
+	i := 0
+	for from, to := range tiles.cover(w.i1 - w.i0) {
 		t.next, t.nextStep = next.line(i), next.step
-		from, to := part(i, n, rows, 1)
-		t.a = unsafe.Add(a, from*t.aRow)
+		i++
+		a.tile(t, from, to)
 		t.c = at(w.dst, (w.i0+from)*w.n+j)
 		if w.epi.Ref != nil {
 			t.ref = at(w.epi.Ref, (w.i0+from)*w.n+j)
