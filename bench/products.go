@@ -81,7 +81,7 @@ func raceProducts(o *options) error {
 	for range o.rounds {
 		for _, r := range races {
 			for spent := 0.0; spent < o.ms; spent += 2 * slice {
-				top := flops * float64(o.threads) * rate64(slice, 1<<18, func(n int) { onThreads(o.threads, func() { peak(n) }) })
+				top := flops * float64(o.threads) * rate64(slice, 1<<21, func(n int) { onThreads(o.threads, func() { peak(n) }) })
 				got := r.flops() * rate64(slice, 1, r.run)
 				r.shares, r.rates = append(r.shares, got/top), append(r.rates, got)
 			}

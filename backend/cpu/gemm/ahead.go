@@ -12,6 +12,8 @@ const (
 	// aheadMin is the least size of a b that kernels ask for. Smaller ones stay in the
 	// caches from one step to the next, and asking takes a hundredth of the time.
 	aheadMin = 512 << 10
+	// slabsMax is the most elements of b that a chunk asks for before its second slab.
+	slabsMax = 128 << 10
 )
 
 // ahead is memory that is wanted soon: a line every step bytes for each tile, the first
@@ -31,31 +33,45 @@ func (a *ahead) line(i int) uintptr {
 }
 
 // ahead returns the part of b that is packed after rows k0 ≤ k < k1 of the panel of
-// columns from j on. Rows of a panel are lines next to each other, one for each tile.
-// Columns, when b is transposed, are one run of memory if they are not cut, of which each
-// tile takes as many lines as there are rows; else each tile takes a column.
+// columns from j on, or as good as: see rowsAhead and columnsAhead.
 func (w *work) ahead(j, k0, k1 int) ahead {
 	if w.packing || w.k*w.n < aheadMin {
 		return ahead{}
 	}
-	switch {
-	case j+w.path.width < w.j1:
-		j += w.path.width
-	case k1 < w.k1:
-		j, k0 = w.j0, k1
-	default: // chunks are handed out in order
-		j, k0 = w.j0+len(w.workers)*(w.j1-w.j0), w.k0
+	depth := k1 - k0
+	j += w.path.width
+	if j >= w.j1 {
+		j = w.j0
+		if k0 = k1; k0 == w.k1 { // chunks are handed out in order
+			j, k0 = w.j0+len(w.workers)*(w.j1-w.j0), w.k0
+		}
 	}
-	size := w.path.width * floatSize
 	switch {
 	case j >= w.n:
 		return ahead{}
-	case !w.transB:
-		return ahead{uintptr(at(w.b, k0*w.n+j)), lineSize, w.n * floatSize, size/lineSize + 1}
-	case k1-k0 == w.k:
-		return ahead{uintptr(at(w.b, j*w.k)), w.k * lineSize, lineSize, ceilDiv(size, lineSize)}
+	case w.transB:
+		return w.columnsAhead(j, k0, depth)
 	}
-	return ahead{uintptr(at(w.b, j*w.k+k0)), w.k * floatSize, floatSize, min(w.path.width, w.n-j)}
+	return w.rowsAhead(j, k0)
+}
+
+// rowsAhead returns the panel from row k0 and column j on: lines next to each other, one
+// for each tile.
+func (w *work) rowsAhead(j, k0 int) ahead {
+	size := w.path.width * floatSize
+	return ahead{uintptr(at(w.b, k0*w.n+j)), lineSize, w.n * floatSize, size/lineSize + 1}
+}
+
+// columnsAhead returns the panel of columns from j on of a transposed b, which is a run of
+// memory if the chunk has all k. The first slab asks for the others as well, as all fit in
+// the second level cache. Each tile takes depth lines.
+func (w *work) columnsAhead(j, k0, depth int) ahead {
+	run := w.path.width * w.k * floatSize
+	if w.k1-w.k0 < w.k || k0 > w.k0 || (w.j1-w.j0)*w.k > slabsMax {
+		return ahead{}
+	}
+	asked := depth * lineSize
+	return ahead{uintptr(at(w.b, j*w.k)), asked, lineSize, ceilDiv(run, asked)}
 }
 
 // stream is a run of memory that is wanted soon, of which each kernel asks for as many

@@ -11,7 +11,7 @@ import (
 func TestAhead(t *testing.T) {
 	threads := pool.New(2)
 	t.Cleanup(threads.Close)
-	const rows = 32 * 14 // a tile for each column
+	const rows = 128
 	for _, tc := range []struct {
 		name                  string
 		n, k                  int
@@ -27,8 +27,12 @@ func TestAhead(t *testing.T) {
 		{"after the last", 16000, 40, false, 15936, 16000, 40, 15968, 0, 40, 0, 0, 0},
 		{"small", 320, 40, false, 32, 96, 40, 32, 0, 40, 0, 0, 0},
 		{"transposed", 16000, 48, true, 32, 96, 48, 32, 0, 48, 64, 0, 48},
-		{"transposed and cut", 8000, 96, true, 32, 96, 96, 32, 0, 48, 64, 0, 48},
-		{"the next slab, transposed", 8000, 96, true, 32, 96, 96, 64, 0, 48, 32, 48, 96},
+		{"transposed, in the first slab", 8000, 96, true, 32, 96, 96, 32, 0, 48, 64, 0, 96},
+		{"transposed, before the next slab", 8000, 96, true, 32, 96, 96, 64, 0, 48, 32, 48, 48},
+		{"transposed, in the next slab", 8000, 96, true, 32, 96, 96, 32, 48, 96, 64, 48, 48},
+		{"transposed, before the next chunk", 8000, 96, true, 32, 96, 96, 64, 48, 96, 160, 0, 96},
+		{"transposed, a part of k", 8000, 96, true, 32, 96, 48, 32, 0, 48, 64, 0, 0},
+		{"transposed, too much", 8000, 96, true, 32, 3200, 96, 32, 0, 48, 64, 0, 0},
 	} {
 		for _, path := range paths() {
 			if path.width != 32 {
