@@ -62,6 +62,7 @@ type grid struct {
 	sharedB                int  // size of the packed b
 	aLdBlock               int  // row length of the copy of a block of a
 	aBlock                 int  // its size
+	used                   int  // size of the rows that are not kept: see Rows
 }
 
 // planMatMul chooses the grid for a product.
@@ -129,7 +130,8 @@ func (g *grid) sizes(p *path, m, n, k int) {
 // sharedSize is the size of the memory that all workers share.
 func (g *grid) sharedSize(m, n int) int { return g.sharedA + g.sharedB + (g.splits-1)*m*n }
 
-// localSize is the size of one worker's memory: a packed panel and a block of a.
-func (g *grid) localSize(p *path) int { return g.panelSize(p) + g.aBlock }
+// localSize is the size of one worker's memory: a packed panel, a block of a, and rows
+// that are not kept.
+func (g *grid) localSize(p *path) int { return g.panelSize(p) + g.aBlock + g.used }
 
 func (g *grid) panelSize(p *path) int { return (kcMax + kUnit) * p.width }

@@ -33,6 +33,9 @@ type MatMul struct {
 	aLd     int
 	epi     Epilogue
 	partial []float32 // [splits-1][m·n]
+	// Arguments of Rows.Use, else nil.
+	use  func(from, to int, c []float32)
+	near [][]float32
 	// Prebuilt, so that Run does not allocate.
 	shareFunc, packFunc, chunkFunc, sumFunc func(worker, chunk int)
 }
@@ -43,9 +46,13 @@ func NewMatMul(p *pool.Pool, m, n, k int, transA, transB bool) *MatMul {
 }
 
 func newMatMul(p *pool.Pool, path *path, m, n, k int, transA, transB bool) *MatMul {
+	return gridMatMul(p, path, m, n, k, transA, transB, planMatMul(path, m, n, k, transA))
+}
+
+// gridMatMul is newMatMul on a given grid.
+func gridMatMul(p *pool.Pool, path *path, m, n, k int, transA, transB bool, cut grid) *MatMul {
 	g := &MatMul{
-		pool: p, path: path, m: m, n: n, k: k, transA: transA, transB: transB,
-		grid:    planMatMul(path, m, n, k, transA),
+		pool: p, path: path, m: m, n: n, k: k, transA: transA, transB: transB, grid: cut,
 		workers: make([]tile, p.Threads()),
 	}
 	g.shareFunc, g.packFunc, g.chunkFunc, g.sumFunc = g.shareChunk, g.packChunk, g.chunk, g.sumChunk
@@ -56,9 +63,17 @@ func newMatMul(p *pool.Pool, path *path, m, n, k int, transA, transB bool) *MatM
 // Run computes one product; e may be nil. c must not overlap the others. It
 // allocates nothing.
 func (g *MatMul) Run(c, a, b []float32, e *Epilogue) {
-	if len(c) < g.m*g.n || len(a) < g.m*g.k || len(b) < g.k*g.n {
-		panic(fmt.Sprintf("gemm: invariant: product [%d,%d] of depth %d on %d, %d, %d elements",
-			g.m, g.n, g.k, len(c), len(a), len(b)))
+	if len(c) < g.m*g.n {
+		panic(fmt.Sprintf("gemm: invariant: product [%d,%d] to %d elements", g.m, g.n, len(c)))
+	}
+	g.compute(c, a, b, e)
+}
+
+// compute is Run, with no c for Use.
+func (g *MatMul) compute(c, a, b []float32, e *Epilogue) {
+	if len(a) < g.m*g.k || len(b) < g.k*g.n {
+		panic(fmt.Sprintf("gemm: invariant: product [%d,%d] of depth %d of %d and %d elements",
+			g.m, g.n, g.k, len(a), len(b)))
 	}
 	g.c, g.a, g.b, g.aLd = c, a, b, g.k
 	if g.transA {
@@ -136,6 +151,10 @@ func (g *MatMul) chunk(worker, chunk int) {
 	w.j0, w.j1 = part(group, g.groups, g.n, g.path.width)
 	w.k0, w.k1 = part(split, g.splits, g.k, kUnit)
 	w.dst, w.epi = g.c, g.epi
+	if g.use != nil {
+		w.useRows()
+		return
+	}
 	if g.splits > 1 {
 		w.epi = Epilogue{}
 		if split > 0 {
@@ -145,6 +164,17 @@ func (g *MatMul) chunk(worker, chunk int) {
 		}
 	}
 	w.run()
+}
+
+// useRows computes whole rows in scratch memory, and hands them on.
+func (w *work) useRows() {
+	from, to := w.i0*w.n, w.i1*w.n
+	w.first, w.dst = w.i0, w.scratch[w.panelSize(w.path)+w.aBlock:][:to-from]
+	for i, x := range w.near {
+		w.streams[i] = soon(x, from, to)
+	}
+	w.run()
+	w.use(from, to, w.dst)
 }
 
 // sumChunk adds up the partial results of a few rows, in order, and finishes them.

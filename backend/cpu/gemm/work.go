@@ -10,7 +10,9 @@ type work struct {
 	scratch                []float32
 	i0, i1, j0, j1, k0, k1 int
 	dst                    []float32
+	first                  int // row of the product that dst begins with
 	epi                    Epilogue
+	streams                [nearMax]stream // of what Rows brings near
 }
 
 // run computes the chunk.
@@ -111,10 +113,14 @@ func (w *work) panel(a block, j, k0, k1 int) {
 	}
 	i := 0
 	for from, to := range tiles.cover(w.i1 - w.i0) {
-		t.next, t.nextStep = next.line(i), next.step
-		i++
+		if w.use != nil {
+			take(t, w.streams[:])
+		} else {
+			t.next, t.nextStep = next.line(i), next.step
+			i++
+		}
 		a.tile(t, from, to)
-		t.c = at(w.dst, (w.i0+from)*w.n+j)
+		t.c = at(w.dst, (w.i0-w.first+from)*w.n+j)
 		if w.epi.Ref != nil {
 			t.ref = at(w.epi.Ref, (w.i0+from)*w.n+j)
 		}
