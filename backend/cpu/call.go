@@ -15,6 +15,8 @@ type call struct {
 	s    host.Slots
 	kit  gemm.Kit // of products and convolutions
 	told *notes   // of a plan for people: see plan.go; else nil
+
+	optimiser *optimiser // of an instruction that is one
 }
 
 // in returns the Float input k, nil when it is Int.

@@ -93,14 +93,17 @@ func (e *executor) compile(p *ir.Program, s host.Slots, told []*notes) (host.Run
 		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s, kit: e.kit, told: told[i]}
 		steps[i] = compile(calls[i])
 	}
-	return &runner{steps, fuse(calls, steps)}, nil
+	return &runner{calls, steps, fuse(calls, steps)}, nil
 }
 
 // A step runs one instruction.
 type step func()
 
 // A runner has the step of each instruction, and those of a run: see fuse.
-type runner struct{ each, run []step }
+type runner struct {
+	calls     []*call
+	each, run []step
+}
 
 // Run runs all steps.
 func (r *runner) Run() {

@@ -10,14 +10,20 @@ import (
 func matMul(c *call) step {
 	at := &c.ins.Attrs
 	y, a, b := c.out(0), c.in(0), c.in(1)
-	m, n, k := c.outShape(0)[0], c.outShape(0)[1], c.shape(0)[1]
-	if at.TransA {
-		k = c.shape(0)[0]
-	}
+	m, n, k := c.productShape()
 	plan := c.kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
 	c.told.ask(plan.Describe)
 	e := c.epilogue()
 	return func() { plan.Run(y, a, b, e) }
+}
+
+// productShape returns the sizes of a product [m,n] of depth k.
+func (c *call) productShape() (m, n, k int) {
+	m, n, k = c.outShape(0)[0], c.outShape(0)[1], c.shape(0)[1]
+	if c.ins.Attrs.TransA {
+		k = c.shape(0)[0]
+	}
+	return m, n, k
 }
 
 // epilogue returns what follows a product: its inputs are those after the first

@@ -14,6 +14,9 @@ type optimiser struct {
 	vec.Step        // of the current run
 	rate, scale []float32
 	step        []int32
+	// What run was given.
+	begin  func()
+	update func(g []float32, slots [4][]float32)
 }
 
 func newOptimiser(c *call) *optimiser {
@@ -25,8 +28,8 @@ func newOptimiser(c *call) *optimiser {
 	return o
 }
 
-// begin takes the rate and the scale of this run.
-func (o *optimiser) begin() {
+// read takes the rate and the scale of this run.
+func (o *optimiser) read() {
 	at := &o.c.ins.Attrs
 	o.Scale, o.Clip = 1, float32(math.Inf(1))
 	if o.scale != nil {
@@ -57,27 +60,43 @@ func spans(n int, size func(k int) int) (all []span, total int) {
 // gradient's, slots[0] the parameter's, and slots[1:] those of the optimiser's
 // other variables. update may read what begin has stored.
 func (o *optimiser) run(begin func(), update func(g []float32, slots [4][]float32)) step {
-	groups := len(o.c.ins.Out) / o.n
-	all, total := spans(o.n, func(k int) int { return len(o.c.out(k)) })
-	pass := o.c.parallel(len(all), total, func(_, i int) {
-		s := all[i]
-		var slots [4][]float32
-		for j := range groups {
-			slots[j] = o.c.out(j*o.n + s.k)[s.lo:s.hi]
-		}
-		update(o.c.in(o.first + s.k)[s.lo:s.hi], slots)
-	})
+	o.begin, o.update = begin, update
+	o.c.optimiser = o
+	pass := o.pass(func(int) bool { return true })
 	return func() {
 		begin()
 		pass()
 	}
 }
 
+// pass returns a step that updates the parameters that are wanted.
+func (o *optimiser) pass(wanted func(k int) bool) step {
+	all, total := spans(o.n, func(k int) int {
+		if !wanted(k) {
+			return 0
+		}
+		return len(o.c.out(k))
+	})
+	return o.c.parallel(len(all), total, func(_, i int) {
+		s := all[i]
+		o.part(s.k, s.lo, s.hi, o.c.in(o.first + s.k)[s.lo:s.hi])
+	})
+}
+
+// part updates elements lo ≤ i < hi of parameter k, whose gradient is g.
+func (o *optimiser) part(k, lo, hi int, g []float32) {
+	var slots [4][]float32
+	for j := 0; j*o.n+k < len(o.c.ins.Out); j++ {
+		slots[j] = o.c.out(j*o.n + k)[lo:hi]
+	}
+	o.update(g, slots)
+}
+
 // sgd -- op SGD
 func sgd(c *call) step {
 	o, at := newOptimiser(c), &c.ins.Attrs
 	momentum := float32(at.Momentum)
-	return o.run(o.begin, func(g []float32, v [4][]float32) {
+	return o.run(o.read, func(g []float32, v [4][]float32) {
 		switch {
 		case at.Nesterov:
 			vec.Nesterov(v[0], v[1], g, o.Step, momentum)
@@ -94,7 +113,7 @@ func adam(c *call) step {
 	o, at := newOptimiser(c), &c.ins.Attrs
 	c1, c2, eps := float32(1-at.Beta1), float32(1-at.Beta2), float32(at.Eps)
 	begin := func() {
-		o.begin()
+		o.read()
 		t := float64(o.step[0])
 		bias := math.Sqrt(1-math.Pow(at.Beta2, t)) / (1 - math.Pow(at.Beta1, t))
 		o.Rate = float32(float64(o.Rate) * bias)
@@ -109,7 +128,7 @@ func rmsProp(c *call) step {
 	o, at := newOptimiser(c), &c.ins.Attrs
 	r := vec.RMS{Beta: float32(at.Beta2), Take: float32(1 - at.Beta2), Eps: float32(at.Eps),
 		Momentum: float32(at.Momentum)}
-	return o.run(o.begin, func(g []float32, v [4][]float32) {
+	return o.run(o.read, func(g []float32, v [4][]float32) {
 		avg, m := v[2], v[3]
 		if !at.Centered {
 			avg, m = nil, v[2]
@@ -121,7 +140,7 @@ func rmsProp(c *call) step {
 // adagrad -- op Adagrad
 func adagrad(c *call) step {
 	o, eps := newOptimiser(c), float32(c.ins.Attrs.Eps)
-	return o.run(o.begin, func(g []float32, v [4][]float32) {
+	return o.run(o.read, func(g []float32, v [4][]float32) {
 		vec.Adagrad(v[0], v[1], g, o.Step, eps)
 	})
 }

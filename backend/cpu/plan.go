@@ -106,6 +106,13 @@ func (n *notes) instead(describe func() string) {
 	}
 }
 
+// clear forgets all notes.
+func (n *notes) clear() {
+	if n != nil {
+		n.list = nil
+	}
+}
+
 // cut notes how elements are cut into chunks, and whether one thread takes them all.
 func (n *notes) cut(chunks, elements int, alone bool) {
 	switch {

@@ -37,6 +37,24 @@ type Arranger interface {
 	Arrange(p *ir.Program) ir.Plan
 }
 
+// A Stepper is an executor that runs an optimiser step of one gradient run faster as a
+// whole, to the same bits.
+type Stepper interface {
+	// Step returns a runner of a gradient program and an update program, as compiled
+	// before, or nil where there is nothing to gain. loss is the first one's.
+	Step(gradient, update Runner, loss []float32) StepRunner
+}
+
+// A StepRunner runs an optimiser step. Neither method allocates.
+type StepRunner interface {
+	// Begin reads the inputs of the update. Those of the gradient are written after it,
+	// maybe to the same memory.
+	Begin()
+	// Run runs the gradient and the update. If the loss is not finite it returns false
+	// before a variable changes. Gradients are not written.
+	Run() bool
+}
+
 // Slots is the memory of a program's values, by slot: F for Float, I for Int,
 // nil in the other. Views share the memory of what they show. Each begins at a
 // multiple of 64 bytes and is followed by 64 elements that may be read, whatever

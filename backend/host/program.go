@@ -33,7 +33,9 @@ const maxPrograms = 128
 type program struct {
 	gatherer Gatherer // nil: none
 	Runner
-	used       int64 // session.clock at its last use
+	used       int64      // session.clock at its last use
+	both       StepRunner // of this gradient program and the update program with, or nil
+	with       *program
 	p          *ir.Program
 	marks      []mark // of a gradient program
 	slots      Slots

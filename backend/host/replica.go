@@ -120,11 +120,16 @@ func (pr *program) run(ready func(end int)) {
 
 // update runs the optimiser's program.
 func (pr *program) update(at backend.StepAt, rate float32) {
+	pr.set(at, rate)
+	pr.Run()
+}
+
+// set writes the inputs of the optimiser's program.
+func (pr *program) set(at backend.StepAt, rate float32) {
 	if pr.rate != nil {
 		pr.rate[0] = rate
 	}
 	if pr.step != nil {
 		pr.step[0] = int32(at.Done + 1)
 	}
-	pr.Run()
 }

@@ -93,7 +93,7 @@ func (s *session) prepare() error {
 func (s *session) gradientKeys() []programKey {
 	rows := s.stepRows(0)
 	n := s.parts(rows)
-	part := func(i int) int { return s.part(backend.StepAt{}, rows, i).Rows }
+	part := func(i int) int { return s.part(backend.StepAt{}, rows, i, 0).Rows }
 	if s.tree != nil {
 		keys := []programKey{{gradient, part(n - 1), false}} // as large as any
 		if least := part(0); least > 0 && least < keys[0].rows {

@@ -46,14 +46,62 @@ func (s *session) step(at backend.StepAt, rate float32, tick int32, stats *backe
 	}
 	clearSums(s.sums.Metrics)
 	s.sums.Rows, s.sums.Loss = 0, 0
+	if s.tree == nil && s.parts(rows) == 1 {
+		err = s.whole(at, s.part(at, rows, 0, tick), up, rate)
+	} else {
+		err = s.addUp(at, rows, tick)
+		if err == nil {
+			up.update(at, rate)
+		}
+	}
+	if err == nil {
+		stats.Add(s.sums)
+	}
+	return err
+}
+
+// whole takes a step of one part.
+func (s *session) whole(at backend.StepAt, part backend.Part, up *program, rate float32) error {
+	pr, in, err := s.load(at, part, false)
+	if err != nil {
+		return err
+	}
+	both := s.both(pr, up)
+	if both == nil {
+		if err := s.run(at, part, pr, in); err != nil {
+			return err
+		}
+		up.update(at, rate)
+		return nil
+	}
+	up.set(at, rate)
+	both.Begin()
+	pr.fill(in)
+	if !both.Run() {
+		return s.trace(pr, in, at.Done+1, pr.loss[0])
+	}
+	pr.addTo(&s.sums, part.Rows)
+	return nil
+}
+
+// both returns what runs a gradient program and the update at once, nil for nothing.
+func (s *session) both(pr, up *program) StepRunner {
+	if pr.with != up {
+		pr.with, pr.both = up, nil
+		if e, ok := s.ex.(Stepper); ok && pr.loss != nil {
+			pr.both = e.Step(pr.Runner, up.Runner, pr.loss)
+		}
+	}
+	return pr.both
+}
+
+// addUp computes the gradient of a step of so many rows, part by part.
+func (s *session) addUp(at backend.StepAt, rows int, tick int32) error {
 	if s.tree != nil {
 		s.tree.Reset()
 	}
 	for i := range s.parts(rows) {
-		part := s.part(at, rows, i)
-		// int32 wraps after 2³¹ runs; dropout masks then repeat.
-		part.Tick += tick
-		if err := s.add(at, part, i); err != nil {
+		if err := s.add(at, s.part(at, rows, i, tick), i); err != nil {
 			return err
 		}
 	}
@@ -61,8 +109,6 @@ func (s *session) step(at backend.StepAt, rate float32, tick int32, stats *backe
 		sum, _ := s.tree.Root()
 		copy(s.flat, sum)
 	}
-	up.update(at, rate)
-	stats.Add(s.sums)
 	return nil
 }
 
@@ -75,15 +121,23 @@ func (s *session) add(at backend.StepAt, part backend.Part, i int) error {
 	if err != nil {
 		return err
 	}
+	if err := s.run(at, part, pr, in); err != nil {
+		return err
+	}
+	if s.tree != nil {
+		return s.tree.Push(i, i+1, s.flat)
+	}
+	return nil
+}
+
+// run computes the gradient of a part, and adds to the step's sums.
+func (s *session) run(at backend.StepAt, part backend.Part, pr *program, in batch) error {
 	pr.fill(in)
 	pr.Run()
 	if pr.loss != nil && !finite(pr.loss[0]) {
 		return s.trace(pr, in, at.Done+1, pr.loss[0])
 	}
 	pr.addTo(&s.sums, part.Rows)
-	if s.tree != nil {
-		return s.tree.Push(i, i+1, s.flat)
-	}
 	return nil
 }
 
@@ -109,17 +163,19 @@ func (s *session) parts(rows int) int {
 }
 
 // part returns part i of a step of so many rows: a shard, or one of
-// backend.Batches.
-func (s *session) part(at backend.StepAt, rows, i int) backend.Part {
+// backend.Batches. Its tick wraps after 2³¹ runs; dropout masks then repeat.
+func (s *session) part(at backend.StepAt, rows, i int, tick int32) backend.Part {
 	first := at.Index * s.job.BatchSize * s.job.Accumulate
 	if s.tree != nil {
-		return backend.Shard(at, first, rows, i, s.job.Shards)
+		part := backend.Shard(at, first, rows, i, s.job.Shards)
+		part.Tick += tick
+		return part
 	}
 	lo := i * s.job.BatchSize
 	n := min(s.job.BatchSize, rows-lo)
 	return backend.Part{
 		First: first + lo, Rows: n, Weight: float32(n) / float32(rows),
-		Tick: int32(at.Done*int64(s.job.Accumulate) + int64(i)),
+		Tick: int32(at.Done*int64(s.job.Accumulate)+int64(i)) + tick,
 	}
 }
 

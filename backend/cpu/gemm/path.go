@@ -6,7 +6,8 @@ import "iter"
 // in rounding only: those in assembly use fused multiply-adds.
 type path struct {
 	name  string
-	panel // the widest, which all panels are but the last
+	panel      // the widest, which all panels are but the last
+	packs bool // whether the tall kernels heed tile.pack
 	// narrow are panels for what is left of the columns, from the narrowest on.
 	narrow []panel
 

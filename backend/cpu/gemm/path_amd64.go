@@ -14,6 +14,7 @@ func assembly() []*path {
 	avx2 := path{
 		name:   "avx2",
 		panel:  panel{16, avx2x16[:], copyRows16avx2},
+		packs:  true,
 		narrow: []panel{{8, avx2x8[:], copyRows8avx2}},
 		each:   avx2each[:], eachWidth: 8,
 		transpose: transpose8avx2, block: 8,
@@ -25,6 +26,7 @@ func assembly() []*path {
 		all = append(all, &path{
 			name:  "avx512",
 			panel: panel{32, avx512x32[:], copyRows32avx512},
+			packs: true,
 			narrow: []panel{
 				{8, avx512x8[:], copyRows8avx2},
 				{16, avx512x16[:], copyRows16avx2},

@@ -29,7 +29,10 @@ type tile struct {
 	// need not be readable, nor inside any object; 0 asks for nothing.
 	next     uintptr
 	nextStep int
-	_        [7]int // to three cache lines
+	// pack, if not nil, is where the rows of b are copied to, next to each other and of
+	// full width; outer is 1 then, and nothing is asked for.
+	pack unsafe.Pointer
+	_    [6]int // to three cache lines
 }
 
 // Steps of the epilogue, in this order.

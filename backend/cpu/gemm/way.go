@@ -90,6 +90,11 @@ func (g *MatMul) bInPlace(rows, cols int) bool {
 	return !g.packing && !g.transB && cols == width && g.path.kernels(width).tiles(rows) == 1
 }
 
+// packsOnTheWay reports whether the first tile of a panel copies b while it reads it.
+func (g *MatMul) packsOnTheWay(cols int) bool {
+	return g.path.packs && !g.transB && cols == g.path.width
+}
+
 // dyInPlace reports whether a panel of so many channels of dy is read where it is;
 // else each band of rows is packed.
 func (d *convDW) dyInPlace(cols int) bool {

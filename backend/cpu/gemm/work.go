@@ -99,6 +99,9 @@ func (w *work) panel(a block, j, k0, k1 int) {
 		t.b = at(w.packed(j), k0*width)
 	case w.bInPlace(w.i1-w.i0, t.cols):
 		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize
+	case w.packsOnTheWay(t.cols):
+		t.b, t.bK = at(w.b, k0*w.n+j), w.n*floatSize
+		t.pack = at(w.scratch, 0)
 	default:
 		w.path.packB(w.scratch, w.b, w.ldB(), w.transB, k0, k1-k0, j, t.cols, width)
 		t.b = at(w.scratch, 0)
@@ -113,9 +116,10 @@ func (w *work) panel(a block, j, k0, k1 int) {
 	}
 	i := 0
 	for from, to := range tiles.cover(w.i1 - w.i0) {
-		if w.use != nil {
+		switch {
+		case w.use != nil:
 			take(t, w.streams[:])
-		} else {
+		case t.pack == nil:
 			t.next, t.nextStep = next.line(i), next.step
 			i++
 		}
@@ -125,5 +129,8 @@ func (w *work) panel(a block, j, k0, k1 int) {
 			t.ref = at(w.epi.Ref, (w.i0+from)*w.n+j)
 		}
 		kernels[to-from](t)
+		if t.pack != nil {
+			t.b, t.bK, t.pack = t.pack, width*floatSize, nil
+		}
 	}
 }

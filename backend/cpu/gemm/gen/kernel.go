@@ -42,7 +42,7 @@ func (o *output) kernel(f family, rows int) {
 	o.epilogue(f, rows)
 	o.end()
 	if !f.each {
-		o.asking(f, rows)
+		o.otherLoops(f, rows)
 	}
 }
 
@@ -89,13 +89,16 @@ func (o *output) product(f family, rows int) {
 	if f.each {
 		step = func() { o.stepEach(f, rows) }
 	} else {
+		o.op("MOVQ tile_pack(DI), R8")
+		o.op("TESTQ R8, R8")
+		o.op("JNZ packing")
 		o.op("MOVQ tile_next(DI), R8")
 		o.op("TESTQ R8, R8")
 		o.op("JNZ asking")
 		o.op("CMPQ R9, $%d", f.vectors*f.isa.bytes)
 		o.op("JNE scattered")
 	}
-	o.op("PCALIGN $32") // not the other loop: with both, Go's assembler does not end
+	o.op("PCALIGN $32") // not the others: with two, Go's assembler does not end
 	o.inner("inner", bases, step)
 	o.label("summed")
 	o.op("MOVQ tile_aOuter(DI), R8")
@@ -107,8 +110,19 @@ func (o *output) product(f family, rows int) {
 	o.op("JNZ outer")
 }
 
-// asking writes the loop over k that product leaves its own for, to ask for memory.
-func (o *output) asking(f family, rows int) {
+// otherLoops writes the loops over k that product leaves its own for: to copy b, and to
+// ask for memory.
+func (o *output) otherLoops(f family, rows int) {
+	o.label("packing")
+	o.inner("pack", rowBases(rows), func() {
+		o.foresee(f)
+		o.step(f, rows)
+		for v := range f.vectors {
+			o.op("VMOVUPS %s, %d(R8)", f.isa.vec(v), v*f.isa.bytes)
+		}
+		o.op("ADDQ $%d, R8", f.vectors*f.isa.bytes)
+	})
+	o.op("JMP summed")
 	o.label("scattered")
 	o.op("MOVQ DX, R8")
 	o.label("asking")
@@ -136,15 +150,19 @@ func (o *output) inner(label string, bases []string, step func()) {
 // prefetchRows is how many rows of b are asked for ahead of their use.
 const prefetchRows = 8
 
-// ask asks for memory: what is wanted soon, and b where the processor does not foresee
-// it. It costs a seventh of the operations of a step, which only shows where two threads
-// share a core.
+// ask asks for memory: what is wanted soon, and b. It costs a seventh of the operations
+// of a step, which only shows where two threads share a core.
 func (o *output) ask(f family) {
+	o.foresee(f)
+	o.op("PREFETCHT1 (R8)")
+	o.op("ADDQ R15, R8")
+}
+
+// foresee asks for b where the processor may not foresee it.
+func (o *output) foresee(f family) {
 	for at := 0; at < f.vectors*f.isa.bytes; at += 64 {
 		o.op("PREFETCHT0 %d(DX)(R9*%d)", at, prefetchRows)
 	}
-	o.op("PREFETCHT1 (R8)")
-	o.op("ADDQ R15, R8")
 }
 
 // step writes the rank-1 update of the tile for one k.

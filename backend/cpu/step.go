@@ -1,0 +1,147 @@
+package cpu
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gespann/gespann/backend/host"
+	"github.com/gespann/gespann/backend/ir"
+)
+
+// The gradient of a weight is a product that only the optimiser reads. So where a step is
+// run as a whole, rows of the weight are updated while those of its gradient are in the
+// cache: the gradient is never written, and what the optimiser reads and writes comes from
+// memory while the product keeps the processor busy.
+
+// A stepRunner runs the instructions before the first variable changes, and the others.
+type stepRunner struct {
+	o             *optimiser
+	loss          []float32
+	before, after []step
+}
+
+// Step implements host.Stepper.
+func (e *executor) Step(gradient, update host.Runner, loss []float32) host.StepRunner {
+	g, u := gradient.(*runner), update.(*runner)
+	if len(u.calls) == 0 || u.calls[0].optimiser == nil || u.calls[0].optimiser.scale != nil {
+		return nil // scale depends on all gradients
+	}
+	o := u.calls[0].optimiser
+	steps, first, taken := slices.Clone(g.each), -1, make([]bool, o.n)
+	for i, c := range g.calls {
+		k := o.takes(g.calls, i)
+		if k < 0 {
+			continue
+		}
+		if both := o.productStep(c, k); both != nil {
+			steps[i], taken[k] = both, true
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	o.c.told.clear()
+	rest := o.pass(func(k int) bool { return !taken[k] })
+	o.c.told.tell("%d of %d variables with their gradients", count(taken), o.n)
+	after := append(fuse(g.calls[first:], steps[first:]), rest)
+	return &stepRunner{o, loss, fuse(g.calls[:first], steps[:first]), append(after, u.each[1:]...)}
+}
+
+// Begin reads the rate and the number of the step.
+func (s *stepRunner) Begin() { s.o.begin() }
+
+// Run runs the step.
+func (s *stepRunner) Run() bool {
+	for _, step := range s.before {
+		step()
+	}
+	if loss := float64(s.loss[0]); math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return false
+	}
+	for _, step := range s.after {
+		step()
+	}
+	return true
+}
+
+// takes returns the parameter that can be updated with call i of a gradient program, or
+// -1: the call is a plain product, the only one that handles the parameter's gradient, and
+// none after it reads what the update changes.
+func (o *optimiser) takes(calls []*call, i int) int {
+	c := calls[i]
+	at := &c.ins.Attrs
+	if c.ins.Op != ir.MatMul || at.Bias || at.GradAct || at.Act != ir.NoAct || len(c.out(0)) < serial {
+		return -1
+	}
+	grad := &c.p.Values[c.ins.Out[0]]
+	k := slices.IndexFunc(o.c.ins.In[o.first:], func(in ir.Slot) bool {
+		g := &o.c.p.Values[in]
+		return grad.Kind == ir.Grad && g.Kind == ir.Grad && g.Var == grad.Var
+	})
+	if k < 0 {
+		return -1
+	}
+	for j, other := range calls {
+		for _, s := range slices.Concat(other.ins.In, other.ins.Out) {
+			if s == ir.None {
+				continue
+			}
+			v := owner(c.p, s)
+			if j != i && v.Kind == ir.Grad && v.Var == grad.Var || j > i && v.Kind == ir.Variable && o.changes(k, v.Var) {
+				return -1
+			}
+		}
+	}
+	return k
+}
+
+// owner returns the value whose memory a slot shows.
+func owner(p *ir.Program, s ir.Slot) *ir.Value {
+	v := &p.Values[s]
+	if v.Kind == ir.View {
+		v = &p.Values[v.Of]
+	}
+	return v
+}
+
+// changes reports whether the update of parameter k writes a variable.
+func (o *optimiser) changes(k, variable int) bool {
+	for j := k; j < len(o.c.ins.Out); j += o.n {
+		if o.c.p.Values[o.c.ins.Out[j]].Var == variable {
+			return true
+		}
+	}
+	return false
+}
+
+// productStep returns the step of a product and the update of parameter k, or nil where
+// rows of the product are no good units.
+func (o *optimiser) productStep(c *call, k int) step {
+	at := &c.ins.Attrs
+	m, n, depth := c.productShape()
+	rows := c.kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
+	if rows == nil {
+		return nil
+	}
+	var near [][]float32
+	for j := k; j < len(o.c.ins.Out); j += o.n {
+		near = append(near, o.c.out(j))
+	}
+	c.told.instead(rows.Describe)
+	c.told.tell("%s of each chunk's rows", o.c.ins.Op)
+	a, b := c.in(0), c.in(1)
+	use := func(from, to int, g []float32) { o.part(k, from, to, g) }
+	return func() { rows.Use(a, b, use, near) }
+}
+
+func count(marks []bool) (n int) {
+	for _, m := range marks {
+		if m {
+			n++
+		}
+	}
+	return n
+}
