@@ -29,8 +29,8 @@ type Backend interface {
 // hardware.
 type Planner interface {
 	// Plan describes programs that have passed ir.Verify, for people: a line for each
-	// instruction, by the decisions that a session takes. Of job it takes Threads,
-	// Device and Precision.
+	// instruction, by the decisions that a session takes for a gradient program and the
+	// update after it. Of job it takes Threads, Device, Precision, Accumulate and Shards.
 	Plan(job Job, programs ...*ir.Program) (string, error)
 }
 

@@ -12,45 +12,65 @@ import (
 )
 
 // Plan implements backend.Planner. Each line is what the instruction's function in
-// table.go told while it compiled.
+// table.go told while it compiled, or what became of it in a whole step.
 func (cpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
-	return plan(gemm.Kit{}, job.Threads, programs)
+	return plan(gemm.Kit{}, job, programs)
 }
 
 // plan describes programs as compiled for a kit.
-func plan(kit gemm.Kit, threads int, programs []*ir.Program) (string, error) {
-	var all []string
+func plan(kit gemm.Kit, job backend.Job, programs []*ir.Program) (string, error) {
+	var all []*planned
 	for _, p := range programs {
-		e := newExecutor(threads, kit) // with scratch memory for one program
-		text, err := e.plan(p)
-		e.Close()
+		e := newExecutor(job.Threads, kit) // with scratch memory for one program
+		defer e.Close()
+		next, err := e.plan(p)
 		if err != nil {
 			return "", err
 		}
-		all = append(all, text)
+		if n := len(all); n > 0 && job.Accumulate <= 1 && job.Shards == 0 {
+			all[n-1].ex.Step(all[n-1].runner, next.runner, nil)
+		}
+		all = append(all, next)
 	}
-	return strings.Join(all, "\n"), nil
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, "\n"), nil
 }
 
-// plan describes one program.
-func (e *executor) plan(p *ir.Program) (string, error) {
+// planned is a program that is compiled to be described.
+type planned struct {
+	p      *ir.Program
+	ex     *executor
+	layout ir.Plan
+	runner host.Runner
+	told   []*notes
+}
+
+// plan compiles a program to describe it.
+func (e *executor) plan(p *ir.Program) (*planned, error) {
 	told := make([]*notes, len(p.Instrs))
 	for i := range told {
 		told[i] = &notes{}
 	}
 	layout := e.Arrange(p)
-	if _, err := e.compile(p, stand(p, layout), told); err != nil {
-		return "", err
-	}
+	r, err := e.compile(p, stand(p, layout), told)
+	return &planned{p, e, layout, r, told}, err
+}
+
+// String describes the program.
+func (d *planned) String() string {
 	var b strings.Builder
+	e, p := d.ex, d.p
 	fmt.Fprintf(&b, "plan %s batch %d on cpu: %s kernels, %d threads, arena %d KiB, scratch %d KiB shared and %d KiB per thread\n",
-		p.Name, p.Batch, e.kit.Name(), e.pool.Threads(), kib(layout.Size), kib(len(e.pool.Shared())), kib(len(e.pool.Local(0))))
+		p.Name, p.Batch, e.kit.Name(), e.pool.Threads(), kib(d.layout.Size), kib(len(e.pool.Shared())), kib(len(e.pool.Local(0))))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i := range p.Instrs {
-		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, p.Instrs[i].Op, p.Instrs[i].Layer, told[i])
+		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, p.Instrs[i].Op, p.Instrs[i].Layer, d.told[i])
 	}
-	err := w.Flush()
-	return b.String(), err
+	w.Flush() // to memory
+	return b.String()
 }
 
 // kib is the size of n floats, rounded up.

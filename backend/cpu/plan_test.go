@@ -40,7 +40,7 @@ func TestPlanGolden(t *testing.T) {
 		"images": images, "perceptron": &perceptron(t, 128).p, "everything": &everything(t).p,
 	} {
 		p.Name = name
-		got, err := plan(gemm.Portable(), 2, []*ir.Program{p})
+		got, err := plan(gemm.Portable(), backend.Job{Threads: 2}, []*ir.Program{p})
 		if err != nil {
 			t.Fatal(err)
 		}

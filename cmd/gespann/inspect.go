@@ -92,7 +92,7 @@ func inspect(ctx context.Context, t terminal, s *spec.Spec, stage string, batch 
 		if err != nil {
 			return "", err
 		}
-		return planText(s, programs)
+		return planText(s, m, programs)
 	case "program", "memory":
 		var b strings.Builder
 		programs, err := trainingPrograms(m, batch)

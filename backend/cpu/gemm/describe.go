@@ -62,7 +62,11 @@ func (g *MatMul) readsB() string {
 	case g.packing:
 		return fmt.Sprintf("b packed once, %s", kib(g.sharedB))
 	case !g.bInPlace(rows, min(g.n, g.path.width)):
-		return fmt.Sprintf("b packed by chunk, %s a panel", kib(min(g.k, kcMax)*g.path.panelWidth(min(g.n, g.path.width))))
+		by := "chunk"
+		if g.packsOnTheWay(min(g.n, g.path.width)) {
+			by = "the first tile of each chunk"
+		}
+		return fmt.Sprintf("b packed by %s, %s a panel", by, kib(min(g.k, kcMax)*g.path.panelWidth(min(g.n, g.path.width))))
 	case g.bInPlace(rows, (g.n-1)%g.path.width+1):
 		return fmt.Sprintf("b in place, ld %d", g.n)
 	}

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 // sized is a path of these sizes, which plans but cannot run.
 func sized(name string, lanes int, panels ...[2]int) *path {
 	of := func(p [2]int) panel { return panel{width: p[1], tall: make(kernels, p[0]+1)} }
-	p := &path{name: name, panel: of(panels[0]), eachWidth: lanes, block: lanes, lanes: lanes,
+	p := &path{name: name, panel: of(panels[0]), packs: true, eachWidth: lanes, block: lanes, lanes: lanes,
 		lift: transforms{lanes: lanes}}
 	for _, narrow := range panels[1:] {
 		p.narrow = append(p.narrow, of(narrow))
@@ -37,7 +37,7 @@ func geometries() []*path {
 // TestGeometries checks that what TestDescribe plans for is what this machine runs.
 func TestGeometries(t *testing.T) {
 	shape := func(p *path) string {
-		text := fmt.Sprint(p.name, p.eachWidth, p.block, p.lanes, p.lift.lanes, len(p.each))
+		text := fmt.Sprint(p.name, p.packs, p.eachWidth, p.block, p.lanes, p.lift.lanes, len(p.each))
 		for _, x := range append([]panel{p.panel}, p.narrow...) {
 			text += fmt.Sprintf(" %dx%d", len(x.tall)-1, x.width)
 		}
