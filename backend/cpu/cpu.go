@@ -49,6 +49,7 @@ func newExecutor(threads int, kit gemm.Kit) *executor {
 		lo, hi := i*grain, min((i+1)*grain, len(e.sum))
 		vec.Add(e.sum[lo:hi], e.sum[lo:hi], e.x[lo:hi])
 	}
+	e.gatherChunk = func(_, i int) { e.batch.chunk(i) }
 	return e
 }
 
@@ -57,6 +58,9 @@ type executor struct {
 	kit      gemm.Kit  // of products and convolutions
 	sum, x   []float32 // that are being added
 	addChunk func(worker, chunk int)
+
+	batch       gathering
+	gatherChunk func(worker, chunk int)
 }
 
 // Add does sum[i] += x[i].

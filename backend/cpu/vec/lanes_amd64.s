@@ -2,6 +2,20 @@
 
 #include "textflag.h"
 
+// func askLines(x *byte, n int)
+TEXT ·askLines(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	ADDQ SI, CX
+	ANDQ $~63, SI
+
+next:
+	PREFETCHT0 (SI)
+	ADDQ       $64, SI
+	CMPQ       SI, CX
+	JLT        next
+	RET
+
 // func sumLanes32(lanes *[32]float32, x *float32, n int)
 // lanes[j] += x[i], j = i mod 32; n is a multiple of 32, at least 32.
 TEXT ·sumLanes32(SB), NOSPLIT, $0-24

@@ -4,6 +4,8 @@ package vec
 
 var useAsm = false
 
+func ask(*byte, int) {}
+
 func sumLanes(*[width]float32, []float32) int { return 0 }
 
 func squareLanes(*[8]float64, []float32) int { return 0 }
