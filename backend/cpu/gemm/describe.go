@@ -9,7 +9,7 @@ import (
 // micro-kernels (rows by columns of a panel), the chunks that threads take, and where
 // a and b are read, with their row lengths.
 func (g *MatMul) Describe() string {
-	s := []string{g.product(), g.path.tilesText(g.n, ceilDiv(g.m, g.blocks)), g.chunks()}
+	s := []string{g.product(), g.path.tilesText(g.n, ceilDiv(g.m, g.blocks), g.path.nextPanel), g.chunks()}
 	if runs := ceilDiv(ceilDiv(g.k, g.splits), kcMax); runs > 1 {
 		s = append(s, fmt.Sprintf("k in %d runs", runs))
 	}
@@ -73,20 +73,24 @@ func (g *MatMul) readsB() string {
 	return fmt.Sprintf("b in place, ld %d, its last panel packed", g.n)
 }
 
-// tilesText names the tiles that cover so many columns and rows: those of whole panels,
-// and of the last when it is narrower.
-func (p *path) tilesText(cols, rows int) string {
-	one := func(cols int) string {
-		panel := p.panelFor(cols)
-		n := panel.tall.tiles(rows)
-		return fmt.Sprintf("%dx%d", ceilDiv(rows, n), panel.width)
+// tilesText names the tiles that cover so many columns and rows, where next says how many
+// columns a panel takes of those that are left.
+func (p *path) tilesText(cols, rows int, next func(left int) int) string {
+	var all []string
+	for cols > 0 {
+		n := next(cols)
+		panel := p.panelFor(n)
+		text := fmt.Sprintf("%dx%d", ceilDiv(rows, panel.tall.tiles(rows)), panel.width)
+		if len(all) == 0 || all[len(all)-1] != text {
+			all = append(all, text)
+		}
+		cols -= n
 	}
-	last := one((cols-1)%p.width + 1)
-	if cols <= p.width || last == one(p.width) {
-		return "tiles " + last
-	}
-	return "tiles " + one(p.width) + " and " + last
+	return "tiles " + strings.Join(all, " and ")
 }
+
+// onePanel is for tilesText where one panel takes all columns behind the whole ones.
+func (p *path) onePanel(left int) int { return min(p.width, left) }
 
 // count is a number of things.
 func count(n int, thing string) string {

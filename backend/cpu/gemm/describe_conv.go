@@ -65,7 +65,7 @@ func (c *correlation) tilesText(pixels int) string {
 	if c.depthwise() {
 		return fmt.Sprintf("tiles 1x%d", c.path.eachWidth)
 	}
-	return c.path.tilesText(c.cout(), pixels)
+	return c.path.tilesText(c.cout(), pixels, c.path.onePanel)
 }
 
 // Describe says how the gradient of the weights is computed: its partial sums, and
@@ -76,7 +76,7 @@ func (d *convDW) Describe() string {
 	if d.groups > 1 || d.x.dilate != 1 {
 		rows = d.cin()
 	}
-	s[1] = d.path.tilesText(d.cout(), rows)
+	s[1] = d.path.tilesText(d.cout(), rows, d.path.onePanel)
 	if d.depthwise() {
 		s[0], s[1] = "direct, elementwise", fmt.Sprintf("tiles 1x%d", d.path.eachWidth)
 	}
@@ -112,7 +112,7 @@ func (w *winograd) Describe() string {
 	}
 	return strings.Join([]string{
 		fmt.Sprintf("Winograd, 16 products m %d n %d k %d", tiles, w.dstC, w.c),
-		w.path.tilesText(w.dstC, tiles),
+		w.path.tilesText(w.dstC, tiles, w.path.onePanel),
 		fmt.Sprintf("%s of %s of %d", count(ceilDiv(rows, w.rows), "chunk"), count(w.rows, "row"), w.tx),
 		fmt.Sprintf("planes of ld %d and %d", w.vLd, w.dstC),
 		weights,
@@ -124,7 +124,7 @@ func (d *winogradDW) Describe() string {
 	tiles := d.rows * d.tx
 	return strings.Join([]string{
 		fmt.Sprintf("Winograd, 16 products Aᵀ·B m %d n %d k %d", d.c, d.dstC, tiles),
-		d.path.tilesText(d.dstC, d.c),
+		d.path.tilesText(d.dstC, d.c, d.path.onePanel),
 		fmt.Sprintf("%s of %s of %d, %s at once, %s of partial sums", count(d.parts, "chunk"),
 			count(ceilDiv(d.batch*d.ty, d.parts), "row"), d.tx, count(d.rows, "row"), kib(d.parts*d.size)),
 		fmt.Sprintf("planes of ld %d and %d", d.vLd, d.yLd),

@@ -127,11 +127,14 @@ func (g *MatMul) copyStrips(dst []float32, depth, at, i0, i1, k0, k1 int) {
 // packed returns the panel of b packed in shared memory whose first column is j.
 func (g *MatMul) packed(j int) []float32 { return g.pool.Shared()[g.sharedA+j*g.k:] }
 
-// packChunk packs one panel of b to shared memory.
+// packChunk packs one panel of b to shared memory, or those at its end.
 func (g *MatMul) packChunk(_, chunk int) {
-	j := chunk * g.path.width
-	cols := min(g.path.width, g.n-j)
-	g.path.packB(g.packed(j), g.b, g.ldB(), g.transB, 0, g.k, j, cols, g.path.panelWidth(cols))
+	from := chunk * g.path.width
+	for j := from; j < min(from+g.path.width, g.n); {
+		cols := g.path.nextPanel(g.n - j)
+		g.path.packB(g.packed(j), g.b, g.ldB(), g.transB, 0, g.k, j, cols, g.path.panelWidth(cols))
+		j += cols
+	}
 }
 
 // ldB is the row length of b.

@@ -74,6 +74,24 @@ func (p *path) panelFor(left int) *panel {
 // panelWidth returns the width of the panel for so many remaining columns.
 func (p *path) panelWidth(left int) int { return p.panelFor(left).width }
 
+// nextPanel returns how many of the remaining columns the next panel of a product takes.
+// What is left of whole panels may be cheaper in two narrow ones: 20 columns take 16 and 4,
+// in panels of 16 and 8, instead of one of 32.
+func (p *path) nextPanel(left int) (cols int) {
+	if left >= p.width {
+		return p.width
+	}
+	for _, x := range p.narrow {
+		if x.width < left && x.width+p.panelWidth(left-x.width) < p.panelWidth(left) {
+			cols = x.width
+		}
+	}
+	if cols > 0 {
+		return cols
+	}
+	return left
+}
+
 // kernels returns the kernels for a panel width.
 func (p *path) kernels(width int) kernels { return p.panelFor(width).tall }
 

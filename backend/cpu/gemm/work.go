@@ -41,7 +41,8 @@ func (w *work) run() {
 func (w *work) slab(k0, k1 int) {
 	a := w.block(k0, k1)
 	w.tile.cRow = w.n * floatSize
-	for j := w.j0; j < w.j1; j += w.path.width {
+	for j := w.j0; j < w.j1; j += w.tile.cols {
+		w.tile.cols = w.path.nextPanel(w.n - j)
 		w.panel(a, j, k0, k1)
 	}
 }
@@ -87,10 +88,9 @@ func (w *work) block(k0, k1 int) block {
 	return block{at: at(w.a, w.i0*w.aLd+k0), ld: w.aLd}
 }
 
-// panel computes the panel of columns from j on.
+// panel computes a panel, the columns of the tile from j on.
 func (w *work) panel(a block, j, k0, k1 int) {
 	t := w.tile
-	t.cols = min(w.path.width, w.n-j)
 	width := w.path.panelWidth(t.cols)
 	kernels := w.path.kernels(width)
 	t.bK = width * floatSize
