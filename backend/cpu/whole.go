@@ -26,11 +26,14 @@ func (e *executor) Step(gradient, update host.Runner, loss []float32) host.StepR
 	if len(u.calls) == 0 || u.calls[0].optimiser == nil || u.calls[0].optimiser.scale != nil {
 		return nil // scale depends on all gradients
 	}
-	o := u.calls[0].optimiser
+	o, more := u.calls[0].optimiser, u.calls[1:]
+	if reads(more, func(v *ir.Value) bool { return v.Kind == ir.Input }) {
+		return nil // an input may be overwritten by then
+	}
 	steps, first, taken := slices.Clone(g.each), -1, make([]bool, o.n)
 	for i, c := range g.calls {
 		k := o.takes(g.calls, i)
-		if k < 0 {
+		if k < 0 || reads(more, func(v *ir.Value) bool { return v.Kind == ir.Grad && v.Var == c.p.Values[c.ins.Out[0]].Var }) {
 			continue
 		}
 		if both := o.productStep(c, k); both != nil {
@@ -96,6 +99,13 @@ func (o *optimiser) takes(calls []*call, i int) int {
 		}
 	}
 	return k
+}
+
+// reads reports whether an input of the calls is such a value.
+func reads(calls []*call, such func(v *ir.Value) bool) bool {
+	return slices.ContainsFunc(calls, func(c *call) bool {
+		return slices.ContainsFunc(c.ins.In, func(s ir.Slot) bool { return such(owner(c.p, s)) })
+	})
 }
 
 // owner returns the value whose memory a slot shows.

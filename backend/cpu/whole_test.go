@@ -45,8 +45,9 @@ da = matmul x, %16 trans_a ; first
 // other variables for each parameter.
 type wholePrograms struct {
 	change *strings.Replacer
-	update string // the last line, without inputs and outputs
+	update string // without inputs and outputs
 	slots  int
+	tail   string // lines after the update, which then has no slots
 }
 
 var wholeShapes = [][]int{{20, 256}, {256, 160}, {160, 10}}
@@ -103,14 +104,17 @@ func (w wholePrograms) Update() (*ir.Program, error) {
 	for i, v := range w.Vars() {
 		out = append(out, value(ir.Value{Name: v.Name, Kind: ir.Variable, Shape: v.Shape, Var: i}))
 	}
+	if w.tail != "" {
+		out = out[:3]
+	}
 	var clip string
 	if strings.HasSuffix(w.update, " scale") {
 		clip = fmt.Sprintf("%%%d = clip_norm %s max=0.1 : f[1] ; optimizer\n", len(p.Values), strings.Join(grads, ", "))
 		in = append(in, fmt.Sprintf("%%%d", len(p.Values)))
 	}
 	name, attrs, _ := strings.Cut(w.update, " ")
-	return ir.Parse(fmt.Sprintf("%s%s%s = %s %s %s ; optimizer\n", p, clip, strings.Join(out, ", "), name,
-		strings.Join(append(in, grads...), ", "), attrs))
+	return ir.Parse(fmt.Sprintf("%s%s%s = %s %s %s ; optimizer\n%s", p, clip, strings.Join(out, ", "), name,
+		strings.Join(append(in, grads...), ", "), attrs, w.tail))
 }
 
 // wholeJob returns a job of 70 rows, 32 a batch.
@@ -195,23 +199,27 @@ func TestWhole(t *testing.T) {
 		update string
 		slots  int
 		whole  bool
+		tail   string
 	}{
-		{"sgd", nil, "sgd", 0, true},
-		{"decay and clipped values", nil, "sgd clip_value=0.01 weight_decay=0.1", 0, true},
-		{"momentum", nil, "sgd momentum=0.9 nesterov", 1, true},
-		{"adam", nil, adam, 2, true},
-		{"amsgrad", nil, adam + " amsgrad", 3, true},
-		{"rmsprop", nil, "rmsprop beta2=0.9 momentum=0.5 eps=1e-07 centered", 3, true},
-		{"adagrad", nil, "adagrad eps=1e-07", 1, true},
-		{"clipped norm", nil, adam + " scale", 2, false},
+		{"sgd", nil, "sgd", 0, true, ""},
+		{"decay and clipped values", nil, "sgd clip_value=0.01 weight_decay=0.1", 0, true, ""},
+		{"momentum", nil, "sgd momentum=0.9 nesterov", 1, true, ""},
+		{"adam", nil, adam, 2, true, ""},
+		{"amsgrad", nil, adam + " amsgrad", 3, true, ""},
+		{"rmsprop", nil, "rmsprop beta2=0.9 momentum=0.5 eps=1e-07 centered", 3, true, ""},
+		{"adagrad", nil, "adagrad eps=1e-07", 1, true, ""},
+		{"clipped norm", nil, adam + " scale", 2, false, ""},
 		{"weights read later", []string{"%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second\ndb = matmul %10, %15 trans_a ; second\n",
-			"db = matmul %10, %15 trans_a ; second\n%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second\n"}, adam, 2, false},
+			"db = matmul %10, %15 trans_a ; second\n%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second\n"}, adam, 2, false, ""},
 		{"gradient read", []string{"da = matmul x, %16 trans_a ; first\n",
-			"da = matmul x, %16 trans_a ; first\n%17 = bias_grad db : f[160] ; second\n"}, adam, 2, false},
-		{"activation of the gradient", []string{"db = matmul %10, %15 trans_a", "db = matmul %10, %15 trans_a act=tanh"}, adam, 2, false},
+			"da = matmul x, %16 trans_a ; first\n%17 = bias_grad db : f[160] ; second\n"}, adam, 2, false, ""},
+		{"activation of the gradient", []string{"db = matmul %10, %15 trans_a", "db = matmul %10, %15 trans_a act=tanh"}, adam, 2, false, ""},
+		{"averages after it", nil, "sgd", 1, true, "d = ema a momentum=0.9 ; optimizer\n"},
+		{"an average of the gradient", nil, "sgd", 1, false, "e = ema db momentum=0.9 ; optimizer\n"},
+		{"another optimiser", nil, "sgd", 1, false, "d, e, f = sgd rate, step, da, db, dc ; optimizer\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := wholePrograms{strings.NewReplacer(tc.change...), tc.update, tc.slots}
+			w := wholePrograms{strings.NewReplacer(tc.change...), tc.update, tc.slots, tc.tail}
 			want, err := train(t, wholeJob(w), plain{New(1)}, initial(w), 3)
 			if err != nil {
 				t.Fatal(err)
@@ -238,7 +246,7 @@ func TestWhole(t *testing.T) {
 // TestWholeNotFinite checks that a loss that is not finite is found before a variable
 // changes, and explained as it is otherwise.
 func TestWholeNotFinite(t *testing.T) {
-	w := wholePrograms{strings.NewReplacer(), "sgd", 0}
+	w := wholePrograms{strings.NewReplacer(), "sgd", 0, ""}
 	job := wholeJob(w)
 	job.Shuffle = false
 	for i := range 20 { // a row of the second step
@@ -264,7 +272,7 @@ func TestWholeNotFinite(t *testing.T) {
 
 // TestWholeAllocs checks that whole steps allocate nothing.
 func TestWholeAllocs(t *testing.T) {
-	w := wholePrograms{strings.NewReplacer(), "sgd momentum=0.9", 1}
+	w := wholePrograms{strings.NewReplacer(), "sgd momentum=0.9", 1, ""}
 	job := wholeJob(w)
 	s, err := host.Open(job, New(2))
 	if err != nil {

@@ -112,15 +112,15 @@ func (g *MatMul) shareChunk(_, chunk int) {
 	}
 }
 
-// copyStrips copies rows i0 ≤ i < i1 and k0 ≤ k < k1 of a transposed a to strips of
-// depth ks in dst, at their k from at on.
-func (g *MatMul) copyStrips(dst []float32, depth, at, i0, i1, k0, k1 int) {
+// copyStrips copies rows i0 ≤ i < i1 and k0 ≤ k < k1 of a transposed a to strips in dst
+// that are so deep, from their k = first on.
+func (g *MatMul) copyStrips(dst []float32, depth, first, i0, i1, k0, k1 int) {
 	if k0 == k1 {
 		return
 	}
 	for from, to := range g.path.tall.cover(i1 - i0) {
 		rows := to - from
-		g.path.packStrip(dst[from*depth+at*rows:], g.a[k0*g.m+i0+from:], g.m, k1-k0, rows)
+		g.path.packStrip(dst[from*depth+first*rows:], g.a[k0*g.m+i0+from:], g.m, k1-k0, rows)
 	}
 }
 

@@ -117,9 +117,10 @@ func (w *work) panel(a block, j, k0, k1 int) {
 	i := 0
 	for from, to := range tiles.cover(w.i1 - w.i0) {
 		switch {
+		case t.pack != nil: // asks for nothing
 		case w.use != nil:
 			take(t, w.streams[:])
-		case t.pack == nil:
+		default:
 			t.next, t.nextStep = next.line(i), next.step
 			i++
 		}
