@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/numtest"
 )
 
 // wholeText is the gradient of a perceptron 20-256-160-10 for any number of rows R. The
@@ -231,7 +231,7 @@ func TestWhole(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, v := range w.Vars() {
-					if !slices.Equal(got[i], want[i]) {
+					if !numtest.Close(t, got[i], want[i], numtest.Tol{Why: "the same bits"}) {
 						t.Errorf("%d threads: %s differs", threads, v.Name)
 					}
 				}
@@ -263,9 +263,7 @@ func TestWholeNotFinite(t *testing.T) {
 			want = got
 		}
 		for i := range got {
-			if !slices.Equal(got[i], want[i]) {
-				t.Errorf("variable %d differs", i)
-			}
+			numtest.Close(t, got[i], want[i], numtest.Tol{Why: "the same bits"})
 		}
 	}
 }
