@@ -11,7 +11,8 @@ import (
 )
 
 // profile prints the median time of each instruction of a work's programs, run in
-// order on memory of their own, in which all inputs are zero but the variables.
+// order on memory of their own, in which all inputs are zero but the variables, and of
+// a step as a whole, where the backend has one.
 func profile(works []*work, o *options) error {
 	for _, w := range works {
 		m, err := w.build()
@@ -25,34 +26,60 @@ func profile(works []*work, o *options) error {
 			programs = []func() (*ir.Program, error){
 				func() (*ir.Program, error) { return m.Forward(w.Batch, false) }}
 		}
-		for _, build := range programs {
-			p, err := build()
-			if err != nil {
-				return err
-			}
-			if err := profileProgram(w, p, vars, o); err != nil {
-				return err
-			}
+		if err := profileWork(w, programs, vars, o); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func profileProgram(w *work, p *ir.Program, vars [][]float32, o *options) error {
+func profileWork(w *work, programs []func() (*ir.Program, error), vars [][]float32, o *options) error {
 	ex := cpu.New(o.threads)
 	defer ex.Close()
-	r, err := ex.Compile(p, memory(p, vars))
-	if err != nil {
-		return err
+	var runners []host.Runner
+	var loss []float32
+	for _, build := range programs {
+		p, err := build()
+		if err != nil {
+			return err
+		}
+		slots := memory(p, vars)
+		r, err := ex.Compile(p, slots)
+		if err != nil {
+			return err
+		}
+		profileProgram(w, p, r, o)
+		runners = append(runners, r)
+		for i := range p.Values {
+			if p.Values[i].Name == ir.OutLoss {
+				loss = slots.F[i]
+			}
+		}
 	}
+	if len(runners) < 2 {
+		return nil
+	}
+	whole := ex.(host.Stepper).Step(runners[0], runners[1], loss)
+	if whole == nil {
+		return nil
+	}
+	times := o.timed(func() {
+		whole.Begin()
+		whole.Run()
+	})
+	fmt.Printf("%s, step as a whole, median µs on %d threads\n%9.1f\n", w.Name, o.threads, quantile(times, 0.5))
+	return nil
+}
+
+func profileProgram(w *work, p *ir.Program, r host.Runner, o *options) {
 	times := make([][]float64, len(p.Instrs))
-	for start := time.Now(); time.Since(start).Seconds()*1e3 < o.ms*float64(o.rounds); {
+	o.timed(func() {
 		for i := range p.Instrs {
 			begin := time.Now()
 			r.Exec(i)
 			times[i] = append(times[i], time.Since(begin).Seconds()*1e6)
 		}
-	}
+	})
 	sum := 0.
 	fmt.Printf("%s, %s, median µs on %d threads\n", w.Name, p.Name, o.threads)
 	for i, ins := range p.Instrs {
@@ -62,7 +89,19 @@ func profileProgram(w *work, p *ir.Program, vars [][]float32, o *options) error 
 		fmt.Printf("%9.1f  %-18s %v %s\n", t, ins.Op, p.Values[ins.Out[0]].Shape, ins.Layer)
 	}
 	fmt.Printf("%9.1f\n", sum)
-	return nil
+}
+
+// timed calls f again and again for all turns, and returns the microseconds of each call,
+// sorted.
+func (o *options) timed(f func()) []float64 {
+	var times []float64
+	for start := time.Now(); time.Since(start).Seconds()*1e3 < o.ms*float64(o.rounds); {
+		begin := time.Now()
+		f()
+		times = append(times, time.Since(begin).Seconds()*1e6)
+	}
+	slices.Sort(times)
+	return times
 }
 
 // memory lays out a program as a session does.
