@@ -13,6 +13,22 @@ import (
 // cache: the gradient is never written, and what the optimiser reads and writes comes from
 // memory while the product keeps the processor busy.
 
+const (
+	// smallB is the most elements of a right factor that stays in a second level cache of
+	// 1 MiB beside the rows and what is updated by them: all its panels pass each few rows.
+	smallB = 64 << 10
+	// coldVariables is from how many elements of variables on an update of its own finds
+	// few of them in the third level cache.
+	coldVariables = 4 << 20
+)
+
+// pays reports whether a product of so many columns and depth should be used row by row,
+// where the update changes so many elements. On a 2-core Zen 4 the step of an MLP of 12 M
+// elements takes 0.93 to 0.95 of the time, of one of 2 M with batches of 32 rows 0.96 to
+// 0.99, of 128 rows 0.99 to 1; one with a right factor of 128 Ki elements takes 1.03 to
+// 1.04 of it.
+func pays(n, depth, variables int) bool { return n*depth <= smallB || variables >= coldVariables }
+
 // A stepRunner runs the instructions before the first variable changes, and the others.
 type stepRunner struct {
 	o             *optimiser
@@ -127,11 +143,22 @@ func (o *optimiser) changes(k, variable int) bool {
 	return false
 }
 
+// elements returns how many elements the update changes.
+func (o *optimiser) elements() (n int) {
+	for k := range o.c.ins.Out {
+		n += len(o.c.out(k))
+	}
+	return n
+}
+
 // productStep returns the step of a product and the update of parameter k, or nil where
 // rows of the product are no good units.
 func (o *optimiser) productStep(c *call, k int) step {
 	at := &c.ins.Attrs
 	m, n, depth := c.productShape()
+	if !pays(n, depth, o.elements()) {
+		return nil
+	}
 	rows := c.kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
 	if rows == nil {
 		return nil

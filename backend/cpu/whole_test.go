@@ -243,6 +243,20 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestPays checks where a product is used row by row.
+func TestPays(t *testing.T) {
+	for _, tc := range []struct {
+		n, depth, variables int
+		want                bool
+	}{
+		{512, 128, 2 << 20, true}, {500, 256, 2 << 20, false}, {2000, 128, 12 << 20, true},
+	} {
+		if got := pays(tc.n, tc.depth, tc.variables); got != tc.want {
+			t.Errorf("%d columns, depth %d, %d elements: %v, want %v", tc.n, tc.depth, tc.variables, got, tc.want)
+		}
+	}
+}
+
 // TestWholeNotFinite checks that a loss that is not finite is found before a variable
 // changes, and explained as it is otherwise.
 func TestWholeNotFinite(t *testing.T) {
