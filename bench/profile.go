@@ -37,35 +37,29 @@ func profileWork(w *work, programs []func() (*ir.Program, error), vars [][]float
 	ex := cpu.New(o.threads)
 	defer ex.Close()
 	var runners []host.Runner
-	var loss []float32
 	for _, build := range programs {
 		p, err := build()
 		if err != nil {
 			return err
 		}
-		slots := memory(p, vars)
-		r, err := ex.Compile(p, slots)
+		r, err := ex.Compile(p, memory(p, vars))
 		if err != nil {
 			return err
 		}
 		profileProgram(w, p, r, o)
 		runners = append(runners, r)
-		for i := range p.Values {
-			if p.Values[i].Name == ir.OutLoss {
-				loss = slots.F[i]
-			}
-		}
 	}
 	if len(runners) < 2 {
 		return nil
 	}
-	whole := ex.(host.Stepper).Step(runners[0], runners[1], loss)
+	whole := ex.(host.Stepper).Step(runners[0], runners[1])
 	if whole == nil {
 		return nil
 	}
 	times := o.timed(func() {
 		whole.Begin()
-		whole.Run()
+		whole.ToLoss()
+		whole.Finish()
 	})
 	fmt.Printf("%s, step as a whole, median µs on %d threads\n%9.1f\n", w.Name, o.threads, quantile(times, 0.5))
 	return nil

@@ -28,7 +28,7 @@ func plan(kit gemm.Kit, job backend.Job, programs []*ir.Program) (string, error)
 			return "", err
 		}
 		if n := len(all); n > 0 && job.Accumulate <= 1 && job.Shards == 0 {
-			all[n-1].ex.Step(all[n-1].runner, next.runner, nil)
+			all[n-1].ex.Step(all[n-1].runner, next.runner)
 		}
 		all = append(all, next)
 	}

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"math"
 	"slices"
 
 	"github.com/gespann/gespann/backend/host"
@@ -29,15 +28,14 @@ const (
 // 1.04 of it.
 func pays(n, depth, variables int) bool { return n*depth <= smallB || variables >= coldVariables }
 
-// A stepRunner runs the instructions before the first variable changes, and the others.
+// A stepRunner has the steps before the first variable changes, and the others.
 type stepRunner struct {
 	o             *optimiser
-	loss          []float32
 	before, after []step
 }
 
 // Step implements host.Stepper.
-func (e *executor) Step(gradient, update host.Runner, loss []float32) host.StepRunner {
+func (e *executor) Step(gradient, update host.Runner) host.StepRunner {
 	g, u := gradient.(*runner), update.(*runner)
 	if len(u.calls) == 0 || u.calls[0].optimiser == nil || u.calls[0].optimiser.scale != nil {
 		return nil // scale depends on all gradients
@@ -47,7 +45,11 @@ func (e *executor) Step(gradient, update host.Runner, loss []float32) host.StepR
 		return nil // an input may be overwritten by then
 	}
 	steps, first, taken := slices.Clone(g.each), -1, make([]bool, o.n)
+	loss := slices.IndexFunc(g.calls, (*call).givesLoss)
 	for i, c := range g.calls {
+		if i <= loss {
+			continue
+		}
 		k := o.takes(g.calls, i)
 		if k < 0 || reads(more, func(v *ir.Value) bool { return v.Kind == ir.Grad && v.Var == c.p.Values[c.ins.Out[0]].Var }) {
 			continue
@@ -66,24 +68,31 @@ func (e *executor) Step(gradient, update host.Runner, loss []float32) host.StepR
 	rest := o.pass(func(k int) bool { return !taken[k] })
 	o.c.told.tell("%d of %d variables with their gradients", count(taken), o.n)
 	after := append(fuse(g.calls[first:], steps[first:]), rest)
-	return &stepRunner{o, loss, fuse(g.calls[:first], steps[:first]), append(after, u.each[1:]...)}
+	return &stepRunner{o, fuse(g.calls[:first], steps[:first]), append(after, u.each[1:]...)}
 }
 
 // Begin reads the rate and the number of the step.
 func (s *stepRunner) Begin() { s.o.begin() }
 
-// Run runs the step.
-func (s *stepRunner) Run() bool {
+// ToLoss runs the steps before the first variable changes.
+func (s *stepRunner) ToLoss() {
 	for _, step := range s.before {
 		step()
 	}
-	if loss := float64(s.loss[0]); math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return false
-	}
+}
+
+// Finish runs the others.
+func (s *stepRunner) Finish() {
 	for _, step := range s.after {
 		step()
 	}
-	return true
+}
+
+// givesLoss reports whether the loss is an output of the call.
+func (c *call) givesLoss() bool {
+	return slices.ContainsFunc(c.ins.Out, func(s ir.Slot) bool {
+		return s != ir.None && c.p.Values[s].Kind == ir.Output && c.p.Values[s].Name == ir.OutLoss
+	})
 }
 
 // takes returns the parameter that can be updated with call i of a gradient program, or
@@ -122,15 +131,6 @@ func reads(calls []*call, such func(v *ir.Value) bool) bool {
 	return slices.ContainsFunc(calls, func(c *call) bool {
 		return slices.ContainsFunc(c.ins.In, func(s ir.Slot) bool { return such(owner(c.p, s)) })
 	})
-}
-
-// owner returns the value whose memory a slot shows.
-func owner(p *ir.Program, s ir.Slot) *ir.Value {
-	v := &p.Values[s]
-	if v.Kind == ir.View {
-		v = &p.Values[v.Of]
-	}
-	return v
 }
 
 // changes reports whether the update of parameter k writes a variable.

@@ -41,18 +41,19 @@ type Arranger interface {
 // whole, to the same bits.
 type Stepper interface {
 	// Step returns a runner of a gradient program and an update program, as compiled
-	// before, or nil where there is nothing to gain. loss is the first one's.
-	Step(gradient, update Runner, loss []float32) StepRunner
+	// before, or nil where there is nothing to gain.
+	Step(gradient, update Runner) StepRunner
 }
 
-// A StepRunner runs an optimiser step. Neither method allocates.
+// A StepRunner runs an optimiser step, in three parts. None allocates.
 type StepRunner interface {
 	// Begin reads the inputs of the update. Those of the gradient are written after it,
 	// maybe to the same memory.
 	Begin()
-	// Run runs the gradient and the update. If the loss is not finite it returns false
-	// before a variable changes. Gradients are not written.
-	Run() bool
+	// ToLoss runs at least what the loss needs, and nothing that changes a variable.
+	ToLoss()
+	// Finish runs the rest, unless the step is given up. Not all gradients are written.
+	Finish()
 }
 
 // Slots is the memory of a program's values, by slot: F for Float, I for Int,

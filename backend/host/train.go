@@ -77,9 +77,11 @@ func (s *session) whole(at backend.StepAt, part backend.Part, up *program, rate 
 	up.set(at, rate)
 	both.Begin()
 	pr.fill(in)
-	if !both.Run() {
+	both.ToLoss()
+	if !finite(pr.loss[0]) {
 		return s.trace(pr, in, at.Done+1, pr.loss[0])
 	}
+	both.Finish()
 	pr.addTo(&s.sums, part.Rows)
 	return nil
 }
@@ -89,7 +91,7 @@ func (s *session) both(pr, up *program) StepRunner {
 	if pr.with != up {
 		pr.with, pr.both = up, nil
 		if e, ok := s.ex.(Stepper); ok && pr.loss != nil {
-			pr.both = e.Step(pr.Runner, up.Runner, pr.loss)
+			pr.both = e.Step(pr.Runner, up.Runner)
 		}
 	}
 	return pr.both

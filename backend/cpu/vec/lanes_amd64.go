@@ -8,10 +8,7 @@ import "golang.org/x/sys/cpu"
 var useAsm = cpu.X86.HasAVX2
 
 //go:noescape
-func askLines(x *byte, n int)
-
-// ask asks for the lines of n bytes.
-func ask(x *byte, n int) { askLines(x, n) }
+func ask(x *byte, n int)
 
 //go:noescape
 func sumLanes32(lanes *[width]float32, x *float32, n int)

@@ -2,8 +2,9 @@
 
 #include "textflag.h"
 
-// func askLines(x *byte, n int)
-TEXT ·askLines(SB), NOSPLIT, $0-16
+// func ask(x *byte, n int)
+// Asks for the lines of n bytes, n ≥ 1.
+TEXT ·ask(SB), NOSPLIT, $0-16
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
 	ADDQ SI, CX
