@@ -211,7 +211,7 @@ func goalSeconds(t *testing.T, yaml string) (seconds, accuracy float64) {
 		t.Fatal(err)
 	}
 	s.Train.Dir = t.TempDir()
-	set, err := source.Load(t.Context(), s.Data, source.Options{Loss: s.Loss.Kind, Seed: s.Train.Seed})
+	set, err := source.Load(t.Context(), s.Data, source.Options{Loss: s.Loss.Kind})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (r *runner) run(steps int) []byte {
 // try is run without its result.
 func (r *runner) try(steps int) error {
 	r.t.Helper()
-	set, err := source.Load(r.t.Context(), r.spec.Data, source.Options{Loss: r.spec.Loss.Kind, Seed: r.spec.Train.Seed})
+	set, err := source.Load(r.t.Context(), r.spec.Data, source.Options{Loss: r.spec.Loss.Kind})
 	if err != nil {
 		r.t.Fatal(err)
 	}

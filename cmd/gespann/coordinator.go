@@ -168,7 +168,7 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 	if begun != nil {
 		dir, err = train.Open(j.Dir)
 	} else {
-		dir, err = train.Create(s, &set.Prep)
+		dir, err = train.Create(s, set)
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,15 +14,18 @@ import (
 )
 
 func newEvaluate(t terminal) *cobra.Command {
-	var splitName, file string
+	var splitName string
+	var other otherData
 	c := &cobra.Command{
 		Use:   "evaluate RUN",
 		Short: "Measure a trained model on data with labels",
 		Long: `Evaluate prints loss and metrics of a trained model on the test rows of its data,
 and for classes the confusion matrix. RUN is a run directory, or a checkpoint in
-one.
+one. The rows are those that the run held out: when the data is not what it was, they
+are not there, and evaluate says so. --data evaluates all rows of other data.
 
-Flags override GESPANN_* environment variables, which override the run's settings.`,
+Flags override GESPANN_* environment variables, which override the run's settings of
+where its data is and what to run on; the others belong to the run.`,
 		Example: `  gespann evaluate runs/digits-mlp
   gespann evaluate runs/digits-mlp --split validation
   gespann evaluate runs/digits-mlp/checkpoints/best.safetensors
@@ -32,21 +36,24 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(args[0], spec.Options{Flags: c.Flags(), Env: true})
+			s, err := openSaved(t, args[0], c.Flags())
 			if err != nil {
 				return err
 			}
 			which := split.String() + " rows"
-			if file != "" {
-				if c.Flags().Changed("split") && s.spec.Data.Source == "csv" {
-					return usagef("--split: with --data, all rows of the file are evaluated")
+			if other.data != "" {
+				if c.Flags().Changed("split") {
+					return usagef("--split: with --data, all rows there are evaluated")
 				}
-				if split, err = useFile(&s.spec.Data, file, split); err != nil {
+				if split, err = other.use(&s.spec.Data); err != nil {
 					return err
 				}
-				if s.spec.Data.Source == "csv" {
+				if split == data.Train {
 					which = "rows" // all of the file
 				}
+				s.splits = nil
+			} else if other.labels != "" {
+				return usagef("--labels: only with --data")
 			}
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
 				return evaluate(ctx, t, s, split, which)
@@ -54,8 +61,9 @@ Flags override GESPANN_* environment variables, which override the run's setting
 		},
 	}
 	c.Flags().StringVar(&splitName, "split", "test", "rows to evaluate: test, validation or training")
-	c.Flags().StringVar(&file, "data", "", "evaluate this CSV file, or folder of IDX files, instead")
-	spec.AddFlags(c.Flags(), "backend", "threads", "batch-size", "set")
+	c.Flags().StringVar(&other.data, "data", "", "evaluate this instead: a CSV or NPY file, or the test files of a folder of IDX files")
+	c.Flags().StringVar(&other.labels, "labels", "", "NPY file with the targets of --data")
+	spec.AddFlags(c.Flags(), "backend", "threads", "batch-size", "data-dir", "set")
 	return c
 }
 
@@ -68,18 +76,57 @@ func parseSplit(name string) (data.Split, error) {
 	return 0, usagef("--split: got %q, want test, validation or training", name)
 }
 
-// useFile makes d read a file or folder instead, and returns the split to use.
-func useFile(d *spec.Data, file string, split data.Split) (data.Split, error) {
+// otherData is data to evaluate that is not the run's: a new test set.
+type otherData struct{ data, labels string }
+
+// use makes d read the other data, whole, and returns the split that it comes as.
+func (o *otherData) use(d *spec.Data) (data.Split, error) {
+	path, err := filepath.Abs(o.data)
+	if err != nil {
+		return 0, err
+	}
+	d.TestSplit, d.ValidationSplit = 0, 0
+	if o.labels != "" && d.Source != "npy" {
+		return 0, usagef("--labels: the run's data is %s, which has its labels beside the features", d.Source)
+	}
 	switch d.Source {
 	case "csv":
-		d.CSV.Path, d.CSV.TestPath = file, ""
-		d.TestSplit, d.ValidationSplit = 0, 0
+		d.CSV.Path, d.CSV.TestPath = path, ""
 		return data.Train, nil
+	case "npy":
+		if o.labels == "" {
+			return 0, usagef("--data: for arrays, --labels names the file of the targets")
+		}
+		labels, err := filepath.Abs(o.labels)
+		d.NPY = spec.NPY{X: path, Y: labels}
+		return data.Train, err
 	case "mnist", "fashion_mnist", "idx":
-		d.Dir = file
-		return split, nil
+		d.Dir = path
+		return data.Test, nil
 	}
-	return 0, usagef("--data: for source %s, use --set, such as --set data.npy.test_x=x.npy", d.Source)
+	return 0, usagef("--data: the run's data is the %s of the program", d.Source)
+}
+
+// checkRows refuses rows of a split that are not those of the run.
+func checkRows(t terminal, s *saved, set *data.Set, split data.Split) error {
+	if s.splits == nil {
+		return nil // other data
+	}
+	if !s.splits.Recorded() {
+		fmt.Fprintf(t.err, "%s is of an earlier version, which did not record its rows: "+
+			"that these are its %v rows cannot be checked\n", s.path, split)
+		return nil
+	}
+	err := set.Splits.Check(s.splits, split)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", set.Source, err)
+	if s.spec.Data.Source == "digits" {
+		return err
+	}
+	return fmt.Errorf("%w\nhint: --data evaluates all rows of other data, as a new test set; "+
+		"data.root and the other paths of data say where the run's own is", err)
 }
 
 // evaluate measures a split, and says which rows those were.
@@ -89,6 +136,9 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	}
 	set, err := loadData(ctx, s.spec, s.prep, t)
 	if err != nil {
+		return err
+	}
+	if err := checkRows(t, s, set, split); err != nil {
 		return err
 	}
 	m, err := s.model()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,18 @@ import (
 	"github.com/gespann/gespann/model/spec"
 )
 
-// loadSpec reads a configuration file, with flags and environment over it.
+// loadSpec reads a configuration file for this machine, with flags and environment over
+// it.
 func loadSpec(path string, flags *pflag.FlagSet) (*spec.Spec, error) {
+	s, err := readSpec(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Locate()
+}
+
+// readSpec is loadSpec for any machine: paths are as they are written.
+func readSpec(path string, flags *pflag.FlagSet) (*spec.Spec, error) {
 	s, err := spec.Load(path, spec.Options{Flags: flags, Env: true})
 	var file *fs.PathError
 	if errors.As(err, &file) {
@@ -44,7 +55,7 @@ func load(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data
 // loadData reads the data of a spec.
 func loadData(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, error) {
 	return source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Prep: prep,
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Prep: prep,
 		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
 	})
 }
@@ -81,12 +92,51 @@ type saved struct {
 	path    string
 	spec    *spec.Spec
 	prep    *data.Prep
+	splits  *data.Splits
 	members int // of an ensemble; 0: it is none
 	state   *checkpoint.State
 }
 
-// openSaved reads the trained weights of a run directory, or those in a file.
-func openSaved(path string, o spec.Options) (*saved, error) {
+// openSaved reads the trained weights of a run directory, or those in a file, to use
+// them with what flags and the environment say; what belongs to the run stays as it is.
+func openSaved(t terminal, path string, flags *pflag.FlagSet) (*saved, error) {
+	s, err := readSaved(path)
+	if err != nil {
+		return nil, err
+	}
+	was := s.spec
+	s.spec, err = train.ParseSpec(s.path, []byte(s.state.Meta["spec"]), spec.Options{
+		Flags: flags, Env: true, Unheeded: func(key string) bool { return !spec.ChangeOf(key).Saved },
+	})
+	if err != nil {
+		return nil, err
+	}
+	var bad spec.Errors
+	for _, d := range spec.Differences(was, s.spec) {
+		if !spec.ChangeOf(d.Key).Saved {
+			bad = append(bad, s.spec.Errorf(d.Key, "got %s, but this is a trained model, with %s", d.New, cmp.Or(d.Old, "nothing")))
+		}
+	}
+	if len(bad) > 0 {
+		return nil, bad
+	}
+	noteUnheeded(t, s.spec)
+	return s, nil
+}
+
+// noteUnheeded tells which variables of the environment say other than a run, where it
+// is for the run to say.
+func noteUnheeded(t terminal, s *spec.Spec) {
+	for _, u := range s.Unheeded() {
+		if spec.ChangeOf(u.Key).When == spec.Never && u.Key != "train.dir" {
+			fmt.Fprintf(t.err, "%s has no effect on a run that is there: its %s is %s\n",
+				u.Variable, u.Key, cmp.Or(s.Value(u.Key), "not set"))
+		}
+	}
+}
+
+// readSaved reads the trained weights of a run directory, or those in a file.
+func readSaved(path string) (*saved, error) {
 	file, err := weightsOf(path)
 	if err != nil {
 		return nil, err
@@ -106,7 +156,10 @@ func openSaved(path string, o spec.Options) (*saved, error) {
 	if s.members, err = train.Members(state); err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: err}
 	}
-	s.spec, err = spec.Parse(file, []byte(text), o)
+	if s.splits, err = train.SplitsOf(state); err != nil {
+		return nil, &checkpoint.FileError{Path: file, Err: err}
+	}
+	s.spec, err = train.ParseSpec(file, []byte(text), spec.Options{})
 	return s, err
 }
 
@@ -139,7 +192,7 @@ func (s *saved) model() (*model.Model, error) { return build(s.spec, s.prep, s.m
 
 // session opens the backend with the weights.
 func (s *saved) session(ctx context.Context, m *model.Model, set *data.Set) (backend.Session, error) {
-	values, err := s.state.Values(m.Vars())
+	values, err := s.state.Weights(m.Vars())
 	if err != nil {
 		return nil, &checkpoint.FileError{Path: s.path, Err: err}
 	}

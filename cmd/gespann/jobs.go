@@ -34,7 +34,7 @@ The coordinator reads the data: paths in the file are paths there.`,
 				}
 				b.Changed = true
 			}
-			s, err := loadSpec(args[0], c.Flags())
+			s, err := readSpec(args[0], c.Flags())
 			if err != nil {
 				return err
 			}

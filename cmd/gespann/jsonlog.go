@@ -26,6 +26,8 @@ func jsonEvent(e train.Event) object {
 			"epochs": e.Epochs, "epochs_done": e.Epoch,
 			"step": e.Step, "steps": e.StepsPerEpoch,
 		}
+	case train.Note:
+		return object{"event": "note", "text": e.Text}
 	case train.Progress:
 		return object{
 			"event": "progress", "epoch": e.Epoch, "epochs": e.Epochs, "step": e.Step, "steps": e.Steps,

@@ -36,6 +36,8 @@ func (l *liveLog) event(e train.Event) {
 	case train.EpochEnd:
 		l.line(l.fit(
 			l.paint(bold, "epoch "+count(e.Epoch, e.Epochs))+"  ", epochWords(e)) + "\n")
+	case train.Note:
+		l.line(noted(e))
 	case train.Bill:
 		l.line(bill(e.Account))
 	case *train.Result:

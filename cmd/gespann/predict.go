@@ -38,7 +38,7 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(args[0], spec.Options{Flags: c.Flags(), Env: true})
+			s, err := openSaved(t, args[0], c.Flags())
 			if err != nil {
 				return err
 			}

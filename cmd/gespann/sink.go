@@ -74,6 +74,8 @@ func (l *plainLog) event(e train.Event) {
 	case train.EpochEnd:
 		l.last = time.Now()
 		fmt.Fprintf(l.out, "epoch %s  %s\n", count(e.Epoch, e.Epochs), epochWords(e))
+	case train.Note:
+		fmt.Fprint(l.out, noted(e))
 	case train.Bill:
 		fmt.Fprint(l.out, bill(e.Account))
 	case *train.Result:
@@ -103,11 +105,16 @@ func started(e train.Started) string {
 	switch {
 	case e.Epoch >= e.Epochs:
 		fmt.Fprintf(&b, "complete already: %d epochs; --epochs with more trains on\n", e.Epoch)
+	case e.Stopped != "":
+		b.WriteString(e.Stopped + "\n")
 	case e.From != "":
 		fmt.Fprintf(&b, "continues from %s: epoch %d, step %d of %d\n", e.From, e.Epoch+1, e.Step, e.StepsPerEpoch)
 	}
 	return b.String()
 }
+
+// noted is a note on a run.
+func noted(e train.Note) string { return "note   " + e.Text + "\n" }
 
 // finished is the end of a run: what it reached, where it is, and what is next.
 func finished(r *train.Result) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -19,9 +20,9 @@ import (
 const latestRun = "latest"
 
 func newTrain(t terminal) *cobra.Command {
-	var resume, log string
+	var resume, from, log string
 	c := &cobra.Command{
-		Use:   "train CONFIG.yaml | --resume [RUN]",
+		Use:   "train CONFIG.yaml | --resume [RUN] | [CONFIG.yaml] --from RUN",
 		Short: "Train a model and save the run",
 		Long: `Train trains the model that a YAML file defines, and saves the run in a directory
 of its own: the spec, metrics.csv, checkpoints, the trained model and a plot.
@@ -29,16 +30,27 @@ of its own: the spec, metrics.csv, checkpoints, the trained model and a plot.
 Flags override GESPANN_* environment variables, which override the file.
 
 Interrupt a run with Ctrl-C: it finishes the step, saves, and says how to go on.
-A resumed run ends with the same bits as one that was never interrupted.`,
+A resumed run ends with the same bits as one that was never interrupted. What of it
+may be changed with --resume, configs/README.md lists; the rest is for a new run,
+which may begin with the weights of another: --from.`,
 		Example: `  gespann train configs/digits-mlp.yaml
   gespann train configs/mnist-cnn.yaml --epochs 4 --set optimizer.adam.learning_rate=0.002
   gespann train --resume                       # the latest run below runs/
-  gespann train --resume runs/digits-mlp --epochs 60`,
+  gespann train --resume runs/digits-mlp --epochs 60
+  gespann train --from runs/digits-mlp --set optimizer=sgd`,
 		Args: args(0, 1, "one configuration file, or --resume"),
 		RunE: func(c *cobra.Command, args []string) error {
 			sink, err := newSink(t, log)
 			if err != nil {
 				return err
+			}
+			if from != "" {
+				if c.Flags().Changed("resume") {
+					return usagef("--from: begins a new run, and --resume goes on with one")
+				}
+				return withSignals(c.Context(), t.err, func(ctx context.Context) error {
+					return trainFrom(ctx, t, from, args, c.Flags(), sink)
+				})
 			}
 			if !c.Flags().Changed("resume") {
 				if len(args) == 0 {
@@ -61,6 +73,7 @@ A resumed run ends with the same bits as one that was never interrupted.`,
 	}
 	c.Flags().StringVar(&resume, "resume", "", "continue the run in directory `RUN`")
 	c.Flags().Lookup("resume").NoOptDefVal = latestRun
+	c.Flags().StringVar(&from, "from", "", "begin a new run with the weights of `RUN`, or of a checkpoint")
 	c.Flags().StringVar(&log, "log", "auto", "how to show progress: auto, plain or json")
 	spec.AddFlags(c.Flags())
 	return c
@@ -72,6 +85,11 @@ func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet
 	if err != nil {
 		return err
 	}
+	return start(ctx, t, s, nil, sink)
+}
+
+// start starts the run of a spec, with the weights of another, if there is one.
+func start(ctx context.Context, t terminal, s *spec.Spec, from *ancestor, sink sink) error {
 	if err := place(ctx, t, s); err != nil {
 		return err
 	}
@@ -80,16 +98,25 @@ func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet
 		return err
 	}
 	defer stop()
-	set, m, err := load(ctx, s, nil, t)
+	o := train.Options{Spec: s, Backend: workers}
+	create := train.Create
+	if from == nil {
+		o.Data, o.Model, err = load(ctx, s, nil, t)
+	} else {
+		o.Data, o.Model, err = from.load(ctx, s, t)
+		o.Weights, o.From = from.state, from.path
+		if from.name != "" {
+			create = func(s *spec.Spec, set *data.Set) (*train.Dir, error) { return train.CreateAs(s, set, from.name) }
+		}
+	}
 	if err != nil {
 		return err
 	}
-	dir, err := train.Create(s, &set.Prep)
-	if err != nil {
+	if o.Dir, err = create(s, o.Data); err != nil {
 		return err
 	}
-	defer dir.Close()
-	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir, Backend: workers}, sink)
+	defer o.Dir.Close()
+	return run(ctx, t, o, sink)
 }
 
 // trainOn continues a run.
@@ -108,8 +135,14 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 		return err
 	}
 	defer dir.Close()
-	s, err := dir.Spec(spec.Options{Flags: flags, Env: true})
+	s, err := dir.Spec(spec.Options{
+		Flags: flags, Env: true, Unheeded: func(key string) bool { return spec.ChangeOf(key).When == spec.Never },
+	})
 	if err != nil {
+		return err
+	}
+	noteUnheeded(t, s)
+	if err := dir.CheckChanges(s); err != nil {
 		return err
 	}
 	if err := place(ctx, t, s); err != nil {

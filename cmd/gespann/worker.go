@@ -164,15 +164,19 @@ func (f *workerFlags) load(ctx context.Context, text []byte) (*data.Set, error) 
 	}
 	f.relocate(&s.Data)
 	return source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Seed: s.Train.Seed, Offline: true,
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true,
 	})
 }
 
 // relocate makes a job's paths those of this machine.
 func (f *workerFlags) relocate(d *spec.Data) {
 	if f.dataDir == "" {
+		if _, err := os.Stat(d.Root); err != nil {
+			d.Root = "" // of the machine that the job is from
+		}
 		return
 	}
+	d.Root = ""
 	switch d.Source {
 	case "mnist", "fashion_mnist", "idx":
 		d.Dir = f.dataDir

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gespann/gespann/backend/ir"
 )
@@ -45,11 +46,16 @@ func New(vars []ir.Var, values [][]float32, meta map[string]string) *State {
 // ErrOtherModel is the error of a state whose variables are not the model's.
 var ErrOtherModel = errors.New("from another model")
 
-// Values returns the state's tensors in the order of vars. Variables of the
-// optimiser that the state lacks are zero, so that a model that was saved without
-// them can be evaluated. Any other difference is an error that names the first
-// variable that differs, an ErrOtherModel.
-func (s *State) Values(vars []ir.Var) ([][]float32, error) {
+// Values returns the state's tensors in the order of vars, which must be all of them: a
+// difference is an error that names the first variable that differs, an ErrOtherModel.
+func (s *State) Values(vars []ir.Var) ([][]float32, error) { return s.values(vars, false) }
+
+// Weights is Values for a model that is not trained on, or from the start: variables of
+// the optimiser that the state lacks are zero, and those that only the state has are
+// left out.
+func (s *State) Weights(vars []ir.Var) ([][]float32, error) { return s.values(vars, true) }
+
+func (s *State) values(vars []ir.Var, weights bool) ([][]float32, error) {
 	byName := map[string]Tensor{}
 	for _, t := range s.Tensors {
 		byName[t.Name] = t
@@ -58,7 +64,7 @@ func (s *State) Values(vars []ir.Var) ([][]float32, error) {
 	for i, v := range vars {
 		t, ok := byName[v.Name]
 		switch {
-		case !ok && v.Role == ir.OptState:
+		case !ok && v.Role == ir.OptState && weights:
 			values[i] = make([]float32, ir.Size(v.Shape))
 			continue
 		case !ok:
@@ -72,10 +78,18 @@ func (s *State) Values(vars []ir.Var) ([][]float32, error) {
 		delete(byName, v.Name)
 	}
 	for _, t := range s.Tensors {
-		if _, left := byName[t.Name]; left {
+		if _, left := byName[t.Name]; left && !(weights && s.ofOptimizer(t.Name)) {
 			return nil, fmt.Errorf("%w: variable %s with shape %v is not in the model",
 				ErrOtherModel, t.Name, t.Shape)
 		}
 	}
 	return values, nil
+}
+
+// ofOptimizer reports whether a tensor is a variable of the optimiser, which is called
+// "optimizer.", what it is, "." and the variable that it is of.
+func (s *State) ofOptimizer(name string) bool {
+	rest, ok := strings.CutPrefix(name, "optimizer.")
+	_, of, ok2 := strings.Cut(rest, ".")
+	return ok && ok2 && slices.ContainsFunc(s.Tensors, func(t Tensor) bool { return t.Name == of })
 }

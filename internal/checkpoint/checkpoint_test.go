@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -144,7 +145,12 @@ func TestValues(t *testing.T) {
 		{Name: "b", Shape: []int{2}},
 		{Name: "optimizer.m.a", Shape: []int{1}, Role: ir.OptState},
 	}
-	got, err := s.Values(vars)
+	if _, err := s.Values(vars); !errors.Is(err, ErrOtherModel) {
+		t.Errorf("without the optimizer's variables: got %v, want %v", err, ErrOtherModel)
+	}
+	s.Tensors = append(s.Tensors, Tensor{"optimizer.v.b", []int{2}, []float32{5, 6}})
+	got, err := s.Weights(vars) // of a model with another optimizer
+	s.Tensors = s.Tensors[:2]
 	if want := [][]float32{{3}, {1, 2}, {0}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}

@@ -41,6 +41,7 @@ type Set struct {
 	Classes int     // number of classes of integer labels; 0 for other targets
 	Source  string  // what was read, in words, for the log
 	Prep    Prep    // how other data gets the same form
+	Splits  Splits  // which rows the parts have
 }
 
 // Only returns the set with the rows of one split and none of the others.

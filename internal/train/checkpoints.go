@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -131,6 +133,20 @@ func checkMembers(s *checkpoint.State, want int) error {
 	}
 	return fmt.Errorf("is of %s, but the run is to train %s\nhint: backend.kind, cluster.strategy and "+
 		"the number of members stay as they were", name(got), name(want))
+}
+
+// SplitsOf returns which rows the run has that a checkpoint or model file is from. Those
+// of earlier versions do not say: see data.Splits.Recorded.
+func SplitsOf(s *checkpoint.State) (*data.Splits, error) {
+	splits := new(data.Splits)
+	text, ok := s.Meta[metaSplits]
+	if !ok {
+		return splits, nil
+	}
+	if err := json.Unmarshal([]byte(text), splits); err != nil {
+		return nil, fmt.Errorf("metadata: %s: %w", metaSplits, err)
+	}
+	return splits, nil
 }
 
 // About returns the spec, in YAML, and the data.Prep, in JSON, of the run that a

@@ -22,6 +22,8 @@ import (
 const (
 	specFile       = "spec.yaml"
 	prepFile       = "prep.json"
+	splitsFile     = "splits.json"
+	resultsFile    = "results.json"
 	metricsFile    = "metrics.csv"
 	modelFile      = "model.safetensors"
 	lockName       = "lock"
@@ -32,6 +34,8 @@ const (
 //
 //	spec.yaml          the run, with all defaults
 //	prep.json          what was learnt from the training data to read other data
+//	splits.json        which rows it trains on, and which it has held out
+//	results.json       what came of it, and what it was made of
 //	metrics.csv        one line per epoch
 //	checkpoints/       the latest, and best.safetensors
 //	model.safetensors  the trained weights
@@ -46,16 +50,21 @@ type Dir struct {
 // Create makes the directory of a new run below s.Train.Dir, and takes its lock.
 // A name that the spec gives must be free; one that comes from the spec's file is
 // numbered from the second run on.
-func Create(s *spec.Spec, prep *data.Prep) (*Dir, error) {
+func Create(s *spec.Spec, set *data.Set) (*Dir, error) {
+	return CreateAs(s, set, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+}
+
+// CreateAs is Create with another name than that of the spec's file, to be numbered.
+func CreateAs(s *spec.Spec, set *data.Set, name string) (*Dir, error) {
 	if err := os.MkdirAll(s.Train.Dir, 0o777); err != nil {
 		return nil, runError(s.Train.Dir, err)
 	}
-	d, err := create(s)
+	d, err := create(s, name)
 	if err != nil {
 		return nil, err
 	}
 	d.new = true
-	if err := d.describe(s, prep); err != nil {
+	if err := d.describe(s, set); err != nil {
 		d.discard()
 		d.Close()
 		return nil, err
@@ -68,16 +77,16 @@ func (d *Dir) discard() {
 	if !d.new {
 		return
 	}
-	for _, name := range []string{specFile, prepFile, metricsFile, checkpointsDir, lockName, ""} {
+	for _, name := range []string{specFile, prepFile, splitsFile, resultsFile, metricsFile, checkpointsDir, lockName, ""} {
 		os.Remove(d.file(name)) // folders only when they are empty
 	}
 }
 
-func create(s *spec.Spec) (*Dir, error) {
+func create(s *spec.Spec, name string) (*Dir, error) {
 	if s.Train.Name != "" {
 		return createNamed(filepath.Join(s.Train.Dir, s.Train.Name))
 	}
-	base := filepath.Join(s.Train.Dir, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	base := filepath.Join(s.Train.Dir, name)
 	for path, n := base, 2; ; path, n = base+"-"+strconv.Itoa(n), n+1 {
 		err := os.Mkdir(path, 0o777)
 		if err == nil {
@@ -206,18 +215,27 @@ func (d *Dir) Close() error {
 
 // describe writes what the run is. The spec comes last: it makes the directory a
 // run.
-func (d *Dir) describe(s *spec.Spec, prep *data.Prep) error {
-	text, err := json.MarshalIndent(prep, "", "  ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", d.file(prepFile), err)
-	}
-	if err := checkpoint.WriteFile(d.file(prepFile), write(append(text, '\n'))); err != nil {
+func (d *Dir) describe(s *spec.Spec, set *data.Set) error {
+	if err := d.writeJSON(prepFile, &set.Prep); err != nil {
 		return err
 	}
-	if text, err = s.Marshal(); err != nil {
+	if err := d.writeJSON(splitsFile, &set.Splits); err != nil {
+		return err
+	}
+	text, err := s.Marshal()
+	if err != nil {
 		return err
 	}
 	return d.setSpec(text)
+}
+
+// writeJSON writes a file of the run.
+func (d *Dir) writeJSON(name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.file(name), err)
+	}
+	return checkpoint.WriteFile(d.file(name), write(append(text, '\n')))
 }
 
 // setSpec replaces the run's spec.
@@ -226,7 +244,47 @@ func (d *Dir) setSpec(text []byte) error {
 }
 
 // Spec reads the run's spec, with o layered over it.
-func (d *Dir) Spec(o spec.Options) (*spec.Spec, error) { return spec.Load(d.file(specFile), o) }
+func (d *Dir) Spec(o spec.Options) (*spec.Spec, error) {
+	text, err := os.ReadFile(d.file(specFile))
+	if err != nil {
+		return nil, err
+	}
+	return ParseSpec(d.file(specFile), text, o)
+}
+
+// ParseSpec parses the spec of a run, with o layered over it; file is its name for
+// messages. In runs of earlier versions train.seed also drew the rows that are held
+// out: there data.split_seed becomes what the run's train.seed was.
+func ParseSpec(file string, text []byte, o spec.Options) (*spec.Spec, error) {
+	s, err := spec.Parse(file, text, o)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Given("data.split_seed") {
+		plain, err := spec.Parse(file, text, spec.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s.Data.SplitSeed = plain.Train.Seed
+	}
+	return s, s.LocateGiven()
+}
+
+// Splits reads which rows the run has. Those of a run of an earlier version are not
+// recorded: see data.Splits.Recorded.
+func (d *Dir) Splits() (*data.Splits, error) {
+	text, err := os.ReadFile(d.file(splitsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return new(data.Splits), nil
+	} else if err != nil {
+		return nil, err
+	}
+	splits := new(data.Splits)
+	if err := json.Unmarshal(text, splits); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.file(splitsFile), err)
+	}
+	return splits, nil
+}
 
 // Prep reads how the run's data was prepared.
 func (d *Dir) Prep() (*data.Prep, error) {

@@ -32,7 +32,7 @@ func TestCreateNumbers(t *testing.T) {
 	s := mustParse(t, "adam")
 	s.Train.Dir = filepath.Join(t.TempDir(), "a", "runs")
 	for _, want := range []string{"mlp", "mlp-2", "mlp-3"} {
-		d, err := Create(s, &testSet().Prep)
+		d, err := Create(s, testSet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestCreateNumbers(t *testing.T) {
 func TestSecondRun(t *testing.T) {
 	s := mustParse(t, "adam")
 	s.Train.Dir, s.Train.Name = t.TempDir(), "mine"
-	first, err := Create(s, &testSet().Prep)
+	first, err := Create(s, testSet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +67,14 @@ func TestSecondRun(t *testing.T) {
 	if _, err := Open(path); err == nil || err.Error() != want {
 		t.Errorf("Open: got %v, want %s", err, want)
 	}
-	if _, err := Create(s, &testSet().Prep); err == nil || err.Error() != want {
+	if _, err := Create(s, testSet()); err == nil || err.Error() != want {
 		t.Errorf("Create: got %v, want %s", err, want)
 	}
 	if _, err := View(path); err != nil {
 		t.Errorf("View: %v", err)
 	}
 	first.Close()
-	if _, err := Create(s, &testSet().Prep); err == nil || !strings.Contains(err.Error(), "has a run already") {
+	if _, err := Create(s, testSet()); err == nil || !strings.Contains(err.Error(), "has a run already") {
 		t.Errorf("Create after the first has ended: got %v, want has a run already", err)
 	}
 	d, err := Open(path)
@@ -91,7 +91,7 @@ func TestNoDirectory(t *testing.T) {
 	if err := os.WriteFile(s.Train.Dir, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Create(s, &testSet().Prep)
+	_, err := Create(s, testSet())
 	if want := "run directory " + s.Train.Dir + ": not a directory"; err == nil || err.Error() != want {
 		t.Errorf("Create: got %v, want %s", err, want)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/gespann/gespann/backend"
 )
 
-// An Event is what a run tells while it goes: one of Started, Progress, EpochEnd,
+// An Event is what a run tells while it goes: one of Started, Note, Progress, EpochEnd,
 // Saved, Bill and *Result.
 type Event any
 
@@ -19,7 +19,12 @@ type Started struct {
 	Epoch, Step   int    // where it starts: epochs finished, steps of the next
 	Epochs        int
 	StepsPerEpoch int
+	// Stopped is why early stopping leaves nothing to do, in a sentence; "": it does not.
+	Stopped string
 }
+
+// Note tells, after Started, what a person may not expect of the run.
+type Note struct{ Text string }
 
 // Progress tells how far the current epoch is, some ten times a second.
 type Progress struct {

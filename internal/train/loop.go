@@ -23,6 +23,10 @@ type loop struct {
 	specText []byte
 	saved    string   // the latest checkpoint, or ""
 	savedAt  position // where the run was at the latest numbered one
+	was      position // that of the checkpoint, as it was saved
+	began    time.Time
+	notes    []string // to tell when the run has started
+	results  results
 }
 
 // run trains until the last epoch, early stopping, or the end of ctx.

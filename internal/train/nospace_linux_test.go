@@ -55,7 +55,7 @@ func TestNoSpace(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	s := mustParse(t, "adam")
 	s.Train.Dir = tmpfs(t, "ro")
-	_, err := Create(s, &testSet().Prep)
+	_, err := Create(s, testSet())
 	if want := "run directory " + s.Train.Dir + "/mlp: read-only file system"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

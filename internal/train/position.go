@@ -15,6 +15,7 @@ const (
 	metaVersion  = "version"  // of the program that wrote it
 	metaSpec     = "spec"     // canonical YAML
 	metaPrep     = "prep"     // data.Prep in JSON
+	metaSplits   = "splits"   // data.Splits in JSON
 	metaMembers  = "members"  // of an ensemble; absent in others
 	metaPosition = "position" // position in JSON; absent in a model file
 )

@@ -57,6 +57,9 @@ type testRun struct {
 	spec *spec.Spec
 	path string
 	on   backend.Backend // nil: the one of spec
+
+	splits  data.Splits
+	weights *checkpoint.State // to begin with; nil: from the seed
 }
 
 // newTestRun returns a run of the given YAML, with the data above, that has not
@@ -89,13 +92,14 @@ func memoryDir(t *testing.T) string {
 func (r *testRun) run(ctx context.Context, refresh time.Duration, events func(Event)) (*Result, error) {
 	r.t.Helper()
 	set := testSet()
+	set.Splits = r.splits
 	m, err := model.Build(r.spec, model.Input{Shape: set.Prep.Shape, Classes: set.Classes})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var dir *Dir
 	if r.path == "" {
-		dir, err = Create(r.spec, &set.Prep)
+		dir, err = Create(r.spec, set)
 	} else {
 		dir, err = Open(r.path)
 	}
@@ -104,7 +108,12 @@ func (r *testRun) run(ctx context.Context, refresh time.Duration, events func(Ev
 	}
 	defer dir.Close()
 	r.path = dir.Path
+	from := ""
+	if r.weights != nil {
+		from = "other"
+	}
 	return Run(ctx, Options{
+		Weights: r.weights, From: from,
 		Spec: r.spec, Model: m, Data: set, Dir: dir, Backend: r.on, Refresh: refresh, Events: events,
 	})
 }

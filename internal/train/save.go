@@ -92,11 +92,16 @@ func (l *loop) meta() map[string]string {
 	if err != nil {
 		panic("train: invariant: prep: " + err.Error())
 	}
+	splits, err := json.Marshal(l.Data.Splits)
+	if err != nil {
+		panic("train: invariant: splits: " + err.Error())
+	}
 	meta := map[string]string{
 		metaFormat:  format,
 		metaVersion: l.Version,
 		metaSpec:    string(l.specText),
 		metaPrep:    string(prep),
+		metaSplits:  string(splits),
 	}
 	if n := l.Model.Members(); n > 0 {
 		meta[metaMembers] = strconv.Itoa(n)

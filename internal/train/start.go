@@ -3,10 +3,12 @@ package train
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model"
@@ -26,6 +28,7 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		every:   t.CheckpointInterval(),
 		pace:    pace{refresh: cmp.Or(o.Refresh, time.Second/10)},
 		at:      position{Factor: 1, Rows: rows, PerStep: perStep},
+		began:   time.Now(),
 	}
 	l.plateau, _ = t.Schedule.Params.(*spec.ReduceOnPlateau)
 	l.rates = model.NewSchedule(o.Spec, l.steps).Rate
@@ -36,13 +39,17 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	if err := l.checkMonitors(names); err != nil {
 		return nil, err
 	}
+	values, err := l.resume()
+	if err != nil {
+		return nil, err
+	}
 	if l.session, err = open(ctx, o); err != nil {
 		return nil, err
 	}
 	if g, ok := l.session.(backend.Granular); ok {
 		l.pace.granule = g.Granule()
 	}
-	if err = l.restore(ctx); err == nil {
+	if err = l.restore(ctx, values); err == nil {
 		l.log, err = openMetrics(o.Dir.file(metricsFile), names, l.at.Epoch)
 	}
 	if err != nil {
@@ -50,13 +57,33 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		return nil, err
 	}
 	// Not before: a spec that does not fit the run must not stay with it.
-	if err = o.Dir.setSpec(l.specText); err != nil {
+	if err = l.begin(ctx); err != nil {
 		l.log.Close()
 		l.session.Close()
 		return nil, err
 	}
-	l.started()
 	return l, nil
+}
+
+// begin writes what the run is from now on, and tells that it goes on.
+func (l *loop) begin(ctx context.Context) error {
+	if err := l.Dir.setSpec(l.specText); err != nil {
+		return err
+	}
+	if err := l.Dir.writeJSON(splitsFile, &l.Data.Splits); err != nil {
+		return err
+	}
+	if err := l.startResults(); err != nil {
+		return err
+	}
+	l.started()
+	for _, text := range l.notes {
+		l.Events(Note{text})
+	}
+	if l.saved == "" && l.Weights != nil { // which a resumed run could not find
+		return l.save(ctx)
+	}
+	return nil
 }
 
 // open opens the session of a run.
@@ -78,33 +105,114 @@ func open(ctx context.Context, o Options) (backend.Session, error) {
 	return b.Open(ctx, job)
 }
 
-// restore continues from the latest checkpoint, or begins.
-func (l *loop) restore(ctx context.Context) error {
+// resume looks at where the run is, and refuses what it may not become there. It
+// returns the variables to go on from; nil: the run begins.
+func (l *loop) resume() (values [][]float32, err error) {
+	if l.Dir.new {
+		l.at.Best.follow(l.Spec.Train.EarlyStopping.Monitor)
+		if l.plateau != nil {
+			l.at.Plateau.follow(l.plateau.Monitor)
+		}
+		return nil, nil
+	}
+	splits, err := l.Dir.Splits()
+	if err != nil {
+		return nil, err
+	}
+	old, err := l.Dir.Spec(spec.Options{})
+	if err != nil {
+		return nil, err
+	}
 	path, state, err := l.Dir.Latest()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if path == "" {
-		return l.session.Restore(ctx, l.Model.Initial(l.Spec.Train.Seed))
+	var other error // than the model of the checkpoint
+	if path != "" {
+		if err = checkMembers(state, l.Model.Members()); err == nil {
+			old, splits, err = l.resumeAt(path, state, splits)
+		}
+		if err != nil {
+			return nil, &checkpoint.FileError{Path: path, Err: err}
+		}
+		if values, err = state.Values(l.Model.Vars()); err != nil {
+			other = &checkpoint.FileError{Path: path, Err: err}
+		}
 	}
-	if err := checkMembers(state, l.Model.Members()); err != nil {
-		return &checkpoint.FileError{Path: path, Err: err}
+	if other != nil && old.Value("model") != l.Spec.Value("model") {
+		return nil, other
 	}
-	values, err := state.Values(l.Model.Vars())
-	if err != nil {
-		return &checkpoint.FileError{Path: path, Err: err}
+	if err := l.checkChanges(old); err != nil {
+		return nil, err
 	}
+	if other != nil {
+		return nil, other
+	}
+	if err := l.Data.Splits.Check(splits, data.Train, data.Validation, data.Test); err != nil {
+		return nil, fmt.Errorf("run directory %s: %w\nhint: a run goes on with the rows that it began with; "+
+			"a new one may begin with its weights: train --from %[1]s", l.Dir.Path, err)
+	}
+	if !splits.Recorded() && l.Data.Splits.Recorded() {
+		l.note("This run is of an earlier version, which did not record its rows: that these are the same cannot be checked.")
+	}
+	if path != "" {
+		if err := l.was.check(l.at.Rows, l.at.PerStep); err != nil {
+			return nil, &checkpoint.FileError{Path: path, Err: err}
+		}
+	}
+	l.followMonitors(old)
+	l.followPlateau(old)
+	l.noteCosine(old)
+	return values, nil
+}
+
+// resumeAt puts the run where a checkpoint left it, and returns the spec and the rows
+// that it had then.
+func (l *loop) resumeAt(path string, state *checkpoint.State, recorded *data.Splits) (
+	old *spec.Spec, splits *data.Splits, err error,
+) {
 	at, err := parsePosition(state.Meta[metaPosition])
-	if err == nil {
-		err = at.check(l.at.Rows, l.at.PerStep)
-	}
 	if err != nil {
-		return &checkpoint.FileError{Path: path, Err: err}
+		return nil, nil, err
 	}
+	if splits, err = SplitsOf(state); err != nil {
+		return nil, nil, err
+	}
+	if !splits.Recorded() {
+		splits = recorded
+	}
+	if old, err = ParseSpec(path, []byte(state.Meta[metaSpec]), spec.Options{}); err != nil {
+		return nil, nil, err
+	}
+	l.was = at
 	at.Rows, at.PerStep, l.at = l.at.Rows, l.at.PerStep, at
 	l.saved = path
 	if path != l.Dir.bestPath() {
 		l.savedAt = l.at
+	}
+	return old, splits, nil
+}
+
+// restore gives the session the variables to go on from, or to begin with.
+func (l *loop) restore(ctx context.Context, values [][]float32) error {
+	if values != nil {
+		return l.session.Restore(ctx, values)
+	}
+	values = l.Model.Initial(l.Spec.Train.Seed)
+	if l.Weights != nil {
+		err := checkMembers(l.Weights, l.Model.Members())
+		var weights [][]float32
+		if err == nil {
+			weights, err = l.Weights.Weights(l.Model.Vars())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.From, err)
+		}
+		for i, v := range l.Model.Vars() {
+			if v.Role != ir.OptState {
+				values[i] = weights[i]
+			}
+		}
 	}
 	return l.session.Restore(ctx, values)
 }
@@ -137,6 +245,12 @@ func (l *loop) started() {
 	e := Started{
 		Dir: l.Dir.Path, From: l.saved, Parameters: parameters(l.Model.Vars()),
 		Epoch: l.at.Epoch, Step: l.at.Step, Epochs: l.Spec.Train.Epochs, StepsPerEpoch: l.steps,
+	}
+	if l.stopped() && l.at.Epoch < l.Spec.Train.Epochs {
+		stop := l.Spec.Train.EarlyStopping
+		e.Stopped = fmt.Sprintf("stopped early already: %s was best in epoch %d, %d epochs before the last; "+
+			"--set train.early_stopping.patience with more than %[3]d trains on",
+			stop.Monitor, l.at.Best.Epoch, l.at.Best.Wait)
 	}
 	for i := range e.Rows {
 		e.Rows[i] = l.Data.Parts[i].Rows

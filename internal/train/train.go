@@ -15,6 +15,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
@@ -28,6 +29,10 @@ type Options struct {
 	Dir     *Dir            // locked: from Create, or Open to continue its run
 	Backend backend.Backend // nil: the one that Spec names
 	Version string
+	// Weights are those of another run, to begin with; From says of which. A run that
+	// has begun goes on from its own.
+	Weights *checkpoint.State
+	From    string
 	Events  func(Event)   // called in order, by the goroutine of Run
 	Refresh time.Duration // between Progress events; 0: a tenth of a second
 }
@@ -102,8 +107,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		err = l.interrupted(ctx)
 	}
 	if stopped := (*InterruptedError)(nil); errors.As(err, &stopped) {
-		return nil, err
+		return nil, errors.Join(err, l.writeResults(statusInterrupted, nil))
 	}
+	l.results.Reason = err.Error()
+	l.writeResults(statusFailed, nil) // as far as that is possible after err
 	return nil, &StoppedError{
 		Err: err, Dir: o.Dir.Path, Checkpoint: l.saved,
 		RateKey: "optimizer." + o.Spec.Optimizer.Kind + ".learning_rate",
@@ -129,7 +136,9 @@ func (l *loop) interrupted(ctx context.Context) error {
 // bill tells what the workers cost, where there are several.
 func (l *loop) bill() {
 	if a, ok := l.session.(backend.Accountant); ok {
-		l.Events(Bill{a.Account()})
+		account := a.Account()
+		l.results.Sessions[len(l.results.Sessions)-1].Bill = &account
+		l.Events(Bill{account})
 	}
 }
 
@@ -160,6 +169,13 @@ func (l *loop) finish(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	l.bill()
+	status := statusComplete
+	if r.Stopped {
+		status = statusStopped
+	}
+	if err := l.writeResults(status, r); err != nil {
+		return nil, err
+	}
 	l.Events(r)
 	return r, nil
 }

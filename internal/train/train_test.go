@@ -171,7 +171,7 @@ func TestOtherBatches(t *testing.T) {
 	r.until(3)
 	r.spec.Data.BatchSize = 6
 	_, err := r.run(context.Background(), 0, nil)
-	if want := "is inside an epoch of 47 rows, 4 per step; they are 47 and 6 now"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "data.batch_size: got 6, but the run has 4, and keeps it until the epoch ends: "; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want ... %s ...", err, want)
 	}
 	if kept, err := (&Dir{Path: r.path}).Spec(spec.Options{}); err != nil || kept.Data.BatchSize != 4 {

@@ -9,10 +9,11 @@ import (
 
 // A watch follows one value over the epochs.
 type watch struct {
-	Seen  bool   `json:"seen"` // Best is there
-	Best  number `json:"best"`
-	Epoch int    `json:"epoch"` // of Best, counted from 1
-	Wait  int    `json:"wait"`  // epochs since the last improvement
+	Monitor string `json:"monitor,omitempty"` // name of the value; "": not in checkpoints of earlier versions
+	Seen    bool   `json:"seen"`              // Best is there
+	Best    number `json:"best"`
+	Epoch   int    `json:"epoch"` // of Best, counted from 1
+	Wait    int    `json:"wait"`  // epochs since the last improvement
 }
 
 // see takes the value of an epoch and reports whether it improves on the best
@@ -26,8 +27,19 @@ func (w *watch) see(v number, epoch int, rising bool, minDelta float64) bool {
 		w.Wait++
 		return false
 	}
-	*w = watch{Seen: true, Best: v, Epoch: epoch}
+	*w = watch{Monitor: w.Monitor, Seen: true, Best: v, Epoch: epoch}
 	return true
+}
+
+// follow makes the watch one of that value: values of another, which was followed until
+// now, are not compared with its. It reports whether what was seen is forgotten.
+func (w *watch) follow(monitor string) (forgotten bool) {
+	if w.Monitor == monitor {
+		return false
+	}
+	forgotten = w.Seen
+	*w = watch{Monitor: monitor}
+	return forgotten
 }
 
 // rising reports whether more is better.

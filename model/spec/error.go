@@ -91,6 +91,12 @@ func (s *Spec) Errorf(path, format string, args ...any) *Error {
 	return &Error{File: pos.File, Line: pos.Line, Col: pos.Col, Path: path, Msg: fmt.Sprintf(format, args...)}
 }
 
+// Given reports whether the file, a flag or the environment gives a setting.
+func (s *Spec) Given(path string) bool {
+	_, given := s.places[path]
+	return given
+}
+
 // at returns where a path, or the nearest section around it, was given.
 func (s *Spec) at(path string) Pos {
 	for p := path; p != ""; p = parent(p) {

@@ -75,6 +75,8 @@ type layers struct {
 	v      *viper.Viper
 	known  map[string]setting
 	origin map[string]string // by key: the flag or variable that overrides it
+
+	unheeded []Unheeded
 }
 
 // newLayers fills the layers. The errors are about overrides of settings that
@@ -102,13 +104,14 @@ func newLayers(file string, root *yaml.Node, o Options) (*layers, Errors) {
 	}
 	var errs Errors
 	if o.Env {
-		errs = l.bindEnv(os.Environ())
+		errs = l.bindEnv(os.Environ(), o.Unheeded)
 	}
 	return l, append(errs, l.bindFlags(o.overrides())...)
 }
 
-// bindEnv binds the variables of the environment.
-func (l *layers) bindEnv(environ []string) Errors {
+// bindEnv binds the variables of the environment, except for those that are not to be
+// heeded.
+func (l *layers) bindEnv(environ []string, unheeded func(key string) bool) Errors {
 	var errs Errors
 	byName := map[string]string{}
 	for key, s := range l.known {
@@ -123,6 +126,8 @@ func (l *layers) bindEnv(environ []string) Errors {
 			errs = append(errs, &Error{File: name, Msg: "no such setting", Hint: variableHint(name, byName)})
 		case !utf8.ValidString(text):
 			errs = append(errs, &Error{File: name, Path: key, Msg: "not UTF-8 text"})
+		case unheeded != nil && unheeded(key):
+			l.unheeded = append(l.unheeded, Unheeded{name, key, text})
 		default:
 			l.v.MustBindEnv(key, name)
 			l.origin[key] = name

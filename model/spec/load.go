@@ -18,6 +18,8 @@ type Options struct {
 	// Env lets GESPANN_* variables of the environment override the file:
 	// GESPANN_TRAIN_EPOCHS is train.epochs. An empty one counts as not set.
 	Env bool
+	// Unheeded says which settings the environment does not override; nil: none.
+	Unheeded func(key string) bool
 }
 
 // An Override is a new value for one scalar setting.
@@ -50,6 +52,7 @@ func Parse(file string, text []byte, o Options) (*Spec, error) {
 		return nil, errs
 	}
 	l, errs := newLayers(file, root, o)
+	s.unheeded = l.unheeded
 	d := newDecoder(s, l, errs)
 	d.document(root)
 	d.check()

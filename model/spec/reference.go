@@ -38,6 +38,7 @@ func Reference() []byte {
 		"flags":    refFlags,
 		"sections": func() []refSection { return refSections(reflect.TypeFor[Spec](), "") },
 		"groups":   refGroups,
+		"changes":  changeRules,
 		"cell":     func(s string) string { return strings.ReplaceAll(s, "|", `\|`) },
 	}).Parse(referenceText))
 	var b bytes.Buffer

@@ -25,7 +25,8 @@ type Spec struct {
 	Cluster   Cluster  `yaml:"cluster" doc:"How several workers train together, where backend.kind is cluster."`
 	File      string   `yaml:"-"`
 
-	places map[string]Pos // by path, where settings were given, for messages
+	places   map[string]Pos // by path, where settings were given, for messages
+	unheeded []Unheeded     // variables of the environment
 }
 
 // A Pos is a place in a file. Line and Col count from 1; 0 is unknown.
@@ -58,11 +59,13 @@ type Layer struct {
 type Data struct {
 	Source          string  `yaml:"source" doc:"Where rows come from." enum:"digits,mnist,fashion_mnist,idx,csv,npy" req:"true"`
 	Dir             string  `yaml:"dir" doc:"Folder with the files of mnist, fashion_mnist or idx. Default for mnist and fashion_mnist: download into the cache directory."`
+	Root            string  `yaml:"root" doc:"Folder that the relative paths of data are in. Default: that of the file."`
 	CSV             CSV     `yaml:"csv" doc:"Files and columns, with source csv."`
 	NPY             NPY     `yaml:"npy" doc:"Files, with source npy."`
 	BatchSize       int     `yaml:"batch_size" doc:"Rows per gradient." default:"32" min:"1" max:"1048576"`
 	ValidationSplit float64 `yaml:"validation_split" doc:"Fraction of the training rows set aside for validation." default:"0" min:"0" lt:"1"`
 	TestSplit       float64 `yaml:"test_split" doc:"Fraction of all rows set aside for the test, where the source has no test part." default:"0" min:"0" lt:"1"`
+	SplitSeed       uint64  `yaml:"split_seed" doc:"Seed of the rows that validation_split and test_split set aside. train.seed does not move them, so that runs of several seeds are compared on the same rows." default:"1"`
 	Normalize       string  `yaml:"normalize" doc:"scale maps features to 0..1: bytes by the largest that the source can hold, other columns by the least and greatest value of the training rows. standard maps each column to mean 0 and deviation 1 over the training rows." default:"none" enum:"none,scale,standard"`
 	OneHot          bool    `yaml:"one_hot" doc:"Turn class labels into one-hot rows, for categorical_crossentropy and regression losses." default:"false"`
 	Shuffle         bool    `yaml:"shuffle" doc:"Visit the training rows of each epoch in a new order." default:"true"`
@@ -92,7 +95,7 @@ type NPY struct {
 // Train says how long to train and what to keep.
 type Train struct {
 	Epochs          int           `yaml:"epochs" doc:"Passes over the training rows." default:"10" min:"1"`
-	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout." default:"1"`
+	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout. The rows that are held out follow data.split_seed instead." default:"1"`
 	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step." default:"1" min:"1"`
 	Deterministic   bool          `yaml:"deterministic" doc:"Get the same bits from cpu and from any number of cluster workers: the rows of each step are cut into at least 8 shards, whose gradients are added in a fixed order. Costs some speed where batches are small; batch_normalization sees one shard at a time. For cpu, ref and cluster." default:"false"`
 	Schedule        Choice        `yaml:"schedule" doc:"How the learning rate changes over the steps." default:"constant"`

@@ -56,7 +56,7 @@ func TestNormalizeFitsTrainingRows(t *testing.T) {
 		Source: "npy", Normalize: "standard", ValidationSplit: 0.25, TestSplit: 0.2,
 		NPY: spec.NPY{X: dir + "/x.npy", Y: dir + "/y.npy"},
 	}
-	set := load(t, d, Options{Seed: 5})
+	set := load(t, d, Options{})
 	train := &set.Parts[data.Train].X
 	var sum, squares float64
 	for i := range train.Rows() {
@@ -82,9 +82,11 @@ func TestNormalizeIDs(t *testing.T) {
 }
 
 func TestSplit(t *testing.T) {
-	d := spec.Data{Source: "digits", TestSplit: 0.2, ValidationSplit: 0.125}
+	d := spec.Data{Source: "digits", TestSplit: 0.2, ValidationSplit: 0.125, SplitSeed: 1}
 	whole := load(t, spec.Data{Source: "digits"}, Options{}).Parts[data.Train]
-	first, again, other := load(t, d, Options{Seed: 1}), load(t, d, Options{Seed: 1}), load(t, d, Options{Seed: 2})
+	first, again := load(t, d, Options{}), load(t, d, Options{})
+	d.SplitSeed = 2
+	other := load(t, d, Options{})
 	key := func(p *data.Part, i int) string {
 		return string(p.X.U8[i*64:(i+1)*64]) + string(rune('0'+p.Y.I32[i]))
 	}

@@ -23,7 +23,6 @@ type Options struct {
 	// "" takes them as they are.
 	Loss        string
 	IntFeatures bool       // the model starts with an embedding
-	Seed        uint64     // of the splits
 	Prep        *data.Prep // read in this form, instead of learning it
 	// CacheDir is the folder for downloads; "" is gespann in the user's cache
 	// directory.
@@ -52,6 +51,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 	if opt.Log == nil {
 		opt.Log = func(string, ...any) {}
 	}
+	d = d.Located()
 	r, err := read(ctx, d, opt)
 	if err != nil {
 		return nil, err
@@ -68,16 +68,17 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 	} else if err := learnTargets(r, d, opt, &prep); err != nil {
 		return nil, fmt.Errorf("%s: %w", cmp.Or(r.targets, r.source), err)
 	}
-	if err := split(r, d, opt.Seed); err != nil {
+	if err := split(r, d); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.source, err)
 	}
+	splits := data.NewSplits(d.SplitSeed, d.ValidationSplit, d.TestSplit, &r.parts)
 	if opt.Prep == nil {
 		if err := learnScale(r, d, opt, &prep); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.source, err)
 		}
 	}
 	set := &data.Set{
-		Parts: r.parts, Classes: prep.Classes, Source: r.source, Prep: prep,
+		Parts: r.parts, Classes: prep.Classes, Source: r.source, Prep: prep, Splits: splits,
 	}
 	for i := range set.Parts {
 		if err := finish(&set.Parts[i], &prep); err != nil {

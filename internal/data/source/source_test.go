@@ -11,8 +11,8 @@ import (
 
 func TestDigits(t *testing.T) {
 	set, err := Load(context.Background(), spec.Data{
-		Source: "digits", TestSplit: 0.2, ValidationSplit: 0.1, Normalize: "scale",
-	}, Options{Seed: 1})
+		Source: "digits", TestSplit: 0.2, ValidationSplit: 0.1, Normalize: "scale", SplitSeed: 1,
+	}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +42,8 @@ func TestMNISTFolder(t *testing.T) {
 		t.Skip("GESPANN_TEST_MNIST is not set")
 	}
 	set, err := Load(context.Background(), spec.Data{
-		Source: "mnist", Dir: dir, ValidationSplit: 1.0 / 12, Normalize: "scale",
-	}, Options{Seed: 1})
+		Source: "mnist", Dir: dir, ValidationSplit: 1.0 / 12, Normalize: "scale", SplitSeed: 1,
+	}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,22 +18,22 @@ const (
 
 // split sets rows aside: a fraction of all for the test, where the source has no
 // test part, then a fraction of the rest for validation. Which rows depends on
-// the seed and the number of rows only; they stay in the order of the file.
-func split(r *raw, d spec.Data, seed uint64) error {
+// d.SplitSeed and the number of rows only; they stay in the order of the file.
+func split(r *raw, d spec.Data) error {
 	train := &r.parts[data.Train]
 	if d.TestSplit > 0 {
 		if r.parts[data.Test].Rows > 0 {
 			return fmt.Errorf("data.test_split: got %v, but the source has its own test part of %d rows",
 				d.TestSplit, r.parts[data.Test].Rows)
 		}
-		held, err := heldOut(train.Rows, d.TestSplit, seed, testOrder)
+		held, err := heldOut(train.Rows, d.TestSplit, d.SplitSeed, testOrder)
 		if err != nil {
 			return fmt.Errorf("data.test_split: %w", err)
 		}
 		r.parts[data.Test] = setAside(train, held)
 	}
 	if d.ValidationSplit > 0 {
-		held, err := heldOut(train.Rows, d.ValidationSplit, seed, validationOrder)
+		held, err := heldOut(train.Rows, d.ValidationSplit, d.SplitSeed, validationOrder)
 		if err != nil {
 			return fmt.Errorf("data.validation_split: %w", err)
 		}

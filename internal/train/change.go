@@ -1,0 +1,144 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// note keeps a sentence to tell when the run has started.
+func (l *loop) note(format string, args ...any) {
+	l.notes = append(l.notes, fmt.Sprintf(format, args...))
+}
+
+// checkChanges refuses settings that are other than the run has had them until now, and
+// may not be, or not inside an epoch: spec.ChangeOf has the rules. Where its directory is
+// the caller knows.
+func (l *loop) checkChanges(old *spec.Spec) error {
+	inside := 0
+	if l.at.Step > 0 {
+		inside = l.at.Epoch + 1
+	}
+	return checkChanges(old, l.Spec, l.Dir.Path, inside)
+}
+
+// CheckChanges refuses settings that are other than in the run and may never be. Run
+// does that too, and more; but data that is read as another run would may end in an
+// error about the data.
+func (d *Dir) CheckChanges(s *spec.Spec) error {
+	old, err := d.Spec(spec.Options{})
+	if err != nil {
+		return err
+	}
+	return checkChanges(old, s, d.Path, 0)
+}
+
+// checkChanges compares the specs of a run in a directory, which is inside an epoch,
+// counted from 1; 0: between two.
+func checkChanges(old, now *spec.Spec, path string, inside int) error {
+	var bad spec.Errors
+	for _, d := range spec.Differences(old, now) {
+		rule := spec.ChangeOf(d.Key)
+		if d.Key == "train.dir" || d.Key == "train.name" || rule.When == spec.Anytime ||
+			rule.When == spec.BetweenEpochs && inside == 0 {
+			continue
+		}
+		keeps := "keeps it"
+		if rule.When == spec.BetweenEpochs {
+			keeps = "keeps it until the epoch ends"
+		}
+		e := now.Errorf(d.Key, "%s, and %s: %s", differs(d), keeps, rule.Why)
+		e.Hint = fmt.Sprintf("a new run may begin with the weights of this one: train --from %s", path)
+		if rule.When == spec.BetweenEpochs {
+			e.Hint = fmt.Sprintf("the run is inside epoch %d: --epochs %[1]d finishes that first", inside)
+		}
+		bad = append(bad, e)
+	}
+	if len(bad) > 0 {
+		bad.Sort()
+		return bad
+	}
+	return nil
+}
+
+// differs says what the two sides of a difference are, in one line.
+func differs(d spec.Difference) string {
+	if strings.Contains(d.Old+d.New, "\n") {
+		return "not what the run has"
+	}
+	word := func(v string) string {
+		if v == "" {
+			return "nothing"
+		}
+		return v
+	}
+	return fmt.Sprintf("got %s, but the run has %s", word(d.New), word(d.Old))
+}
+
+// followMonitors lets the watches follow what they are to: what they saw of another value
+// is forgotten.
+func (l *loop) followMonitors(old *spec.Spec) {
+	stop := l.Spec.Train.EarlyStopping
+	if l.at.Best.Monitor == "" {
+		l.at.Best.Monitor = old.Train.EarlyStopping.Monitor
+	}
+	if was := l.at.Best; l.at.Best.follow(stop.Monitor) && stop.Patience > 0 {
+		l.note("Early stopping followed %s, whose best was %v in epoch %d; from now on it looks for the best %s.",
+			was.Monitor, float64(was.Best), was.Epoch, stop.Monitor)
+	}
+	if l.plateau == nil {
+		return
+	}
+	if p, ok := old.Train.Schedule.Params.(*spec.ReduceOnPlateau); ok && l.at.Plateau.Monitor == "" {
+		l.at.Plateau.Monitor = p.Monitor
+	}
+	if was := l.at.Plateau; l.at.Plateau.follow(l.plateau.Monitor) {
+		l.note("The schedule followed %s, whose best was %v in epoch %d; from now on it looks for the best %s.",
+			was.Monitor, float64(was.Best), was.Epoch, l.plateau.Monitor)
+	}
+}
+
+// followPlateau tells of the factor by which reduce_on_plateau has lowered the rate, where
+// that is not what the settings say, and takes it back with the schedule.
+func (l *loop) followPlateau(old *spec.Spec) {
+	switch {
+	case l.at.Factor == 1:
+	case l.plateau == nil:
+		l.note("reduce_on_plateau had multiplied the learning rate by %.3g; with another schedule that no longer holds.", float64(l.at.Factor))
+		l.at.Factor = 1
+	case old.LearningRate() != l.Spec.LearningRate():
+		l.note("reduce_on_plateau has multiplied the learning rate by %.3g so far: it goes on with %s.",
+			float64(l.at.Factor), rateWords(l.rates(l.at.Steps, float64(l.at.Factor))))
+	}
+}
+
+// noteCosine tells of a cosine that ends with the run, when that has become longer or
+// shorter: the rate jumps.
+func (l *loop) noteCosine(old *spec.Spec) {
+	was, ok := old.Train.Schedule.Params.(*spec.Cosine)
+	now, still := l.Spec.Train.Schedule.Params.(*spec.Cosine)
+	if !ok || !still || was.DecaySteps != 0 || now.DecaySteps != 0 || l.was.PerStep == 0 {
+		return
+	}
+	steps := (l.was.Rows + l.was.PerStep - 1) / l.was.PerStep // per epoch
+	before, after := old.Train.Epochs*steps, l.Spec.Train.Epochs*l.steps
+	if before == after {
+		return
+	}
+	at, factor := l.at.Steps, float64(l.at.Factor)
+	from, to := model.NewSchedule(old, steps).Rate(at, factor), l.rates(at, factor)
+	l.note("The cosine ends with the run, which has become %d steps in place of %d: the learning rate goes on with %s "+
+		"in place of %s. train.schedule.cosine.decay_steps sets its length.",
+		after, before, rateWords(to), rateWords(from))
+}
+
+// rateWords writes a learning rate in three digits.
+func rateWords(rate float32) string {
+	if rate == 0 || math.IsNaN(float64(rate)) {
+		return fmt.Sprint(rate)
+	}
+	return fmt.Sprintf("%.3g", rate)
+}

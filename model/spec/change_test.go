@@ -1,0 +1,100 @@
+package spec
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestChangeOfEverySetting compares the rules for all settings, key by key, with those
+// that are written down: a new setting must be thought of.
+func TestChangeOfEverySetting(t *testing.T) {
+	var b strings.Builder
+	used := map[string]bool{}
+	for _, key := range append(settingKeys(), "model") {
+		r := ChangeOf(key)
+		used[r.Keys] = true
+		fmt.Fprintf(&b, "%-50s %-15s %v\n", key, r.When, r.Saved)
+	}
+	golden(t, filepath.Join("testdata", "changes.txt"), []byte(b.String()))
+	for _, r := range changeRules() {
+		if !used[r.Keys] {
+			t.Errorf("rule %s holds for no setting", r.Keys)
+		}
+	}
+}
+
+func settingKeys() []string {
+	var out []string
+	for _, s := range settings() {
+		out = append(out, s.key)
+	}
+	return out
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, key string
+		want         bool
+	}{
+		{"loss", "loss", true},
+		{"loss", "loss.huber.delta", false},
+		{"loss.*", "loss.huber.delta", true},
+		{"loss.*", "loss", false},
+		{"optimizer.*.epsilon", "optimizer.adam.epsilon", true},
+		{"optimizer.*.epsilon", "optimizer.adam.rho", false},
+		{"optimizer.*.epsilon", "optimizer.adam", false},
+	} {
+		if got := matches(c.pattern, c.key); got != c.want {
+			t.Errorf("matches(%s, %s) = %v, want %v", c.pattern, c.key, got, c.want)
+		}
+	}
+}
+
+func parse(t *testing.T, text string, o Options) *Spec {
+	t.Helper()
+	s, err := Parse(filepath.Join("folder", "x.yaml"), []byte(text), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const changeBase = "data: {source: digits}\nmodel: [flatten]\nloss: huber\n"
+
+func TestDifferences(t *testing.T) {
+	old := parse(t, changeBase, Options{})
+	if got := Differences(old, parse(t, changeBase+"optimizer: {adam: {beta_1: 0.9}}\n", Options{})); got != nil {
+		t.Errorf("with a default spelled out: got %v, want none", got)
+	}
+	now := parse(t, strings.Replace(changeBase, "flatten", "{flatten: {}, name: f}", 1)+
+		"optimizer: {sgd: {learning_rate: 0.5}}\nmetrics: [accuracy]\ntrain: {epochs: 3, seed: 4}\n", Options{})
+	got := Differences(old, now)
+	var keys []string
+	for _, d := range got {
+		keys = append(keys, d.Key)
+	}
+	want := []string{"optimizer", "metrics", "train.epochs", "train.seed", "model"}
+	if !reflect.DeepEqual(keys, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got[0] != (Difference{"optimizer", "adam", "sgd"}) || got[3] != (Difference{"train.seed", "1", "4"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestUnheeded checks that the environment does not reach what it is not to.
+func TestUnheeded(t *testing.T) {
+	t.Setenv("GESPANN_TRAIN_SEED", "7")
+	t.Setenv("GESPANN_TRAIN_EPOCHS", "3")
+	t.Setenv("GESPANN_DATA_SPLIT_SEED", "1") // as it is
+	s := parse(t, changeBase, Options{Env: true, Unheeded: func(key string) bool { return key != "train.epochs" }})
+	if s.Train.Seed != 1 || s.Train.Epochs != 3 {
+		t.Errorf("seed %d, epochs %d, want 1 and 3", s.Train.Seed, s.Train.Epochs)
+	}
+	if got, want := s.Unheeded(), []Unheeded{{"GESPANN_TRAIN_SEED", "train.seed", "7"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
