@@ -102,7 +102,7 @@ func (r *runner) try(steps int) error {
 	}
 	var dir *train.Dir
 	if r.dir == "" {
-		dir, err = train.Create(r.spec, &set.Prep)
+		dir, err = train.Create(r.spec, set)
 	} else {
 		dir, err = train.Open(r.dir)
 	}
