@@ -42,7 +42,6 @@ type attachment struct {
 	members   int                    // of an ensemble; 0: it is none
 	rows      *rows.Store
 	curve     *jobs.Curve // so far
-	epochs    int
 	submitted bool
 }
 
@@ -179,12 +178,6 @@ func (s *Server) recall(a *attachment) error {
 		if curve, err := s.book.Curve(r.ID); err == nil {
 			a.curve = curve
 		}
-		a.epochs = r.Epochs
-	}
-	if a.epochs == 0 && s.o.Check != nil {
-		if plan, err := s.o.Check(a.Job.Spec); err == nil {
-			a.epochs = plan.Epochs
-		}
 	}
 	return nil
 }
@@ -229,7 +222,7 @@ func newJob(a *attachment) *job {
 	return &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
 		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
-		track: newTrack(a.curve, a.epochs), state: wire.JobWaiting,
+		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting,
 	}
 }
 
