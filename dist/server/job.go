@@ -240,7 +240,7 @@ func (c *core) fromDriver(in incoming) {
 	case *wire.Train:
 		j.track.train(c.now, m)
 	case *wire.Test:
-		j.track.testing = m.Split
+		j.track.test(c.now, m.Split)
 	case *wire.Detach:
 		j.ending, j.reason = wire.JobDone, m.Err
 		if m.Err != "" {
@@ -261,6 +261,7 @@ func (c *core) driverGone(j *job) {
 		j.rows.Close(errDriverGone)
 	}
 	j.set(wire.JobWaiting, "its driver is gone")
+	c.record(j, false)
 	c.step(coord.DriverGone{Job: j.id})
 }
 
@@ -271,8 +272,10 @@ func (c *core) follow(j *job, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Queued:
 		j.set(wire.JobWaiting, m.Reason)
+		c.record(j, false) // at once: the time until then is not the job's
 	case *wire.Attached:
 		j.set(wire.JobRunning, "")
+		c.record(j, false)
 	case *wire.Progress:
 		j.track.progress(c.now, m.At, false)
 	case *wire.Trained:
@@ -280,7 +283,7 @@ func (c *core) follow(j *job, m wire.Message) {
 		c.charge(j)
 		j.track.progress(c.now, m.At, true)
 	case *wire.Tested:
-		j.track.tested(m.Stats)
+		j.track.tested(c.now, m.Stats)
 	case *wire.Billed:
 		j.account = &m.Account
 	case *wire.Fault:

@@ -40,6 +40,9 @@ func TestTrain(t *testing.T) {
 
 func checkDone(t *testing.T, j *JobView) {
 	t.Helper()
+	if j.Workers < 1 {
+		t.Errorf("got %d workers, want those that took part", j.Workers)
+	}
 	if j.Epoch != 2 || j.Epochs != 2 || j.Step != 20 || j.Steps != 20 || j.Done != 40 {
 		t.Errorf("got %+v, want 2 epochs of 20 steps", j.JobStatus)
 	}

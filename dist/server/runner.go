@@ -80,11 +80,6 @@ func (s *Server) runJob(r jobs.Record) {
 // attempt runs the training loop once.
 func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	s.setState(r.ID, wire.JobStarting, "")
-	s.book.Update(r.ID, func(r *jobs.Record) {
-		if r.Started.IsZero() {
-			r.Started = s.o.Now()
-		}
-	})
 	spec, err := s.book.Spec(r.ID)
 	if err != nil {
 		return err
@@ -185,7 +180,7 @@ func (s *Server) setState(id, state, reason string) {
 	s.book.Update(id, func(r *jobs.Record) {
 		r.State, r.Reason = state, reason
 		if !wire.Ended(state) { // nobody works on it now
-			r.Workers, r.RowsPerSecond = 0, 0
+			r.Workers = 0
 		}
 	})
 	s.book.Flush(true) // what does not fit is tried again, and Err tells it

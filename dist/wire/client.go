@@ -45,12 +45,18 @@ type JobStatus struct {
 	Steps  int   `json:"steps"`
 	Done   int64 `json:"done"` // optimiser steps
 	// Progress is the share of the work that is done, 0 to 1.
-	Progress      float64          `json:"progress"`
-	RowsPerSecond float64          `json:"rows_per_second"`
-	Latest        map[string]Value `json:"latest,omitempty"` // "loss", "accuracy", "val_loss", ...
-	Created       time.Time        `json:"created"`
-	Started       time.Time        `json:"started,omitzero"`
-	Ended         time.Time        `json:"ended,omitzero"`
+	Progress      float64 `json:"progress"`
+	RowsPerSecond float64 `json:"rows_per_second"`
+	// Left is a guess of the seconds until the end, as the run itself makes it; 0:
+	// not known.
+	Left float64 `json:"left_seconds,omitempty"`
+	// Took is how many seconds the job has been running: not those in the queue, or
+	// waiting for workers.
+	Took    float64          `json:"took_seconds"`
+	Latest  map[string]Value `json:"latest,omitempty"` // "loss", "accuracy", "val_loss", ...
+	Created time.Time        `json:"created"`
+	Started time.Time        `json:"started,omitzero"` // when it was first running
+	Ended   time.Time        `json:"ended,omitzero"`
 }
 
 // Ended reports whether a job in that state never runs again.
