@@ -158,6 +158,12 @@ func TestSilence(t *testing.T) {
 	if v := s.View(); v.Workers[0].ID != "w02" || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
 		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
 	}
+	lost := s.View().Lost
+	if len(lost) != 1 || lost[0].ID != "w01" || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
+		t.Fatalf("lost: got %+v, want w01 with when and why", lost)
+	}
+	hire(t, s, 1) // w01 is back
+	eventually(t, "nobody is lost", func() bool { return len(s.View().Workers) == 2 && len(s.View().Lost) == 0 })
 }
 
 // TestWatch checks that a change is told, and the end as well.

@@ -145,6 +145,10 @@ func runningView(share float64) *server.View {
 		j.Latest["val_loss"], j.Latest["val_accuracy"] = j.Curve.Validation[n-1].Values["loss"], j.Curve.Validation[n-1].Values["accuracy"]
 	}
 	j.Account = someAccount(v.Workers, took*share)
+	v.Lost = []server.LostWorker{{
+		ID: "id-emil", Name: "emil", Address: "10.0.0.15:50110", Backend: "cpu", Job: j.ID,
+		Time: noon.Add(-3 * time.Minute), Why: "silent for 3.2 s",
+	}}
 	queued := someJob("digits-resnet-77ab01", "digits-resnet", wire.JobQueued)
 	queued.Position, queued.Created = 1, noon.Add(-4*time.Minute)
 	v.Jobs = append([]server.JobView{j, queued}, endedJobs()...)
@@ -275,6 +279,7 @@ func hostileView() *server.View {
 	}
 	j.Curve.Train[0].Values[nasty] = -1e308
 	j.Account.Workers[0].Name = nasty
+	v.Lost[0].Name, v.Lost[0].Why, v.Lost[0].Job = nasty, nasty, nasty
 	v.Jobs[1].Name, v.Jobs[2].Reason, v.Jobs[2].Name = nasty, nasty, nasty
 	return v
 }
