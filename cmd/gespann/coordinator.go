@@ -174,7 +174,7 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		return err
 	}
 	defer dir.Close()
-	log := &plainLog{out: told.out}
+	log := &plainLog{out: told.out, job: j.ID}
 	_, err = train.Run(ctx, train.Options{
 		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
 		Backend: cluster.New(cluster.Options{

@@ -102,6 +102,40 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
+// TestFetchNothing checks that a job without files says how it is, in place of an
+// empty folder.
+func TestFetchNothing(t *testing.T) {
+	g := newStage("a")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
+	c := visitor(t, s)
+	var ids []string
+	for _, name := range []string{"a", "b"} {
+		job, err := c.Submit(name, []byte("spec"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, job.Job)
+	}
+	eventually(t, "a has begun", func() bool { return g.began() == "a" })
+	refused := func(id, want string) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "fetched")
+		_, err := c.Fetch(id, dir, nil)
+		var no *client.RefusedError
+		if !errors.As(err, &no) || no.Reason != "job "+id+": "+want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Error("there is a folder")
+		}
+	}
+	refused(ids[0], "starting: nothing has been saved yet")
+	refused(ids[1], "queued, place 1: nothing has been saved yet")
+	g.ends["a"] <- errors.New("no luck")
+	eventually(t, "a has failed", func() bool { return stateOf(s, ids[0]) == wire.JobFailed })
+	refused(ids[0], "failed: nothing has been saved: no luck")
+}
+
 // A stage lets a test decide when its jobs end, and how.
 type stage struct {
 	mu   sync.Mutex

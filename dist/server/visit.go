@@ -246,7 +246,26 @@ func (v *visit) fetch(m *wire.FetchFiles) error {
 	if err != nil {
 		return err
 	}
+	if end.Files == 0 {
+		return nothingOf(r)
+	}
 	return v.tell(end, nil)
+}
+
+// nothingOf says why a job has no files.
+func nothingOf(r jobs.Record) error {
+	text := fmt.Sprintf("job %s: %s", r.ID, r.State)
+	if r.Position > 0 {
+		text += fmt.Sprintf(", place %d", r.Position)
+	}
+	text += ": nothing has been saved"
+	if !wire.Ended(r.State) {
+		text += " yet"
+	}
+	if r.Reason != "" {
+		text += ": " + r.Reason
+	}
+	return errors.New(text)
 }
 
 // file sends one file.

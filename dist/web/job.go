@@ -18,6 +18,7 @@ type jobModel struct {
 	*server.JobView
 	View  *server.View
 	Whole bool // its own page
+	Join  string
 
 	Spec, Log       string // "": there is none
 	SpecCut, LogCut bool
