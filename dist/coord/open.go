@@ -95,7 +95,11 @@ func (j *job) attach() {
 		return
 	}
 	if ready < want && !(j.again && late && ready > 0) {
-		j.wait(fmt.Sprintf("waiting for workers: %d of %d are ready", ready, want))
+		text := fmt.Sprintf("waiting for workers: %d of %d are ready", ready, want)
+		if late && j.lacks() {
+			text += ", and no more are connected; jobs that want fewer go first"
+		}
+		j.wait(text)
 		return
 	}
 	j.state = attached
