@@ -141,7 +141,7 @@ func checkSubmitted(text []byte) (server.Plan, error) {
 	if err != nil {
 		return server.Plan{}, err
 	}
-	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs}, nil
+	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers}, nil
 }
 
 // runSubmitted runs the training loop of a submitted job.

@@ -66,7 +66,11 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 			return err
 		}
 		fmt.Fprintf(t.out, "%s\n", m.Job)
-		fmt.Fprintf(t.err, "queued at place %d\nnext   %s logs -f %s%s\n", m.Position, self(), shellWord(m.Job), f.words())
+		fmt.Fprintf(t.err, "queued at place %d\n", m.Position)
+		if m.Note != "" {
+			fmt.Fprintf(t.err, "%s\nhint: gespann worker adds one, and --workers asks for fewer\n", m.Note)
+		}
+		fmt.Fprintf(t.err, "next   %s logs -f %s%s\n", self(), shellWord(m.Job), f.words())
 		return nil
 	})
 }

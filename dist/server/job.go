@@ -22,6 +22,7 @@ type job struct {
 	id        string
 	strategy  string
 	workers   int // that have it open, as in the book
+	wants     int // to begin with
 	submitted bool
 	driver    *peer
 	rows      *rows.Store
@@ -222,6 +223,7 @@ func newJob(a *attachment) *job {
 	return &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
 		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
+		wants: a.Job.Workers,
 		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting,
 	}
 }
@@ -369,6 +371,7 @@ func (c *core) record(j *job, final bool) {
 		if !final || workers > 0 {
 			r.Workers = workers
 		}
+		r.Wants = j.wants
 		t.write(&r.JobStatus)
 	})
 	t.changed, j.written, j.workers = false, true, workers

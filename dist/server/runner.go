@@ -19,27 +19,6 @@ var errCancelled = errors.New("cancelled")
 // room is what must be free on a disk before a job is tried again.
 const room = 1 << 20
 
-// runJobs runs submitted jobs, one after the other, until the server closes.
-func (s *Server) runJobs() {
-	if s.o.RunJob == nil {
-		return
-	}
-	for {
-		changed := s.book.Changed()
-		if r, ok := s.book.Next(); ok {
-			s.runJob(r)
-		} else {
-			select {
-			case <-changed:
-			case <-s.runner.Done():
-			}
-		}
-		if s.runner.Err() != nil {
-			return
-		}
-	}
-}
-
 // runJob runs one job to its end, however often the disk is full meanwhile.
 func (s *Server) runJob(r jobs.Record) {
 	ctx, cancel := context.WithCancelCause(s.runner)
@@ -213,9 +192,10 @@ func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
 	if name == "" {
 		name = plan.Name
 	}
-	r, err := s.book.Submit(name, spec, plan.Epochs)
+	r, err := s.book.Submit(name, spec, plan.Epochs, plan.Workers)
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)
+		s.explain(&r.JobStatus)
 	}
 	return r.JobStatus, err
 }

@@ -343,3 +343,50 @@ func TestLeave(t *testing.T) {
 		return len(s.peers) == 1
 	})
 }
+
+// TestPass submits a job that wants more workers than there are, and a small one behind
+// it: the small one goes first, and both say why, wherever one looks.
+func TestPass(t *testing.T) {
+	g := newStage("large", "small", "next")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run, Pass: 50 * time.Millisecond,
+		Check: func(spec []byte) (Plan, error) {
+			return Plan{Epochs: 1, Workers: map[string]int{"large": 3, "small": 1}[string(spec)]}, nil
+		}})
+	hire(t, s, 1)
+	eventually(t, "the worker is there", func() bool { return len(s.View().Workers) == 1 })
+	c := visitor(t, s)
+	large, err := c.Submit("large", []byte("large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "waiting for workers: it wants 3, and 1 is connected; jobs that want fewer go first"
+	if large.Note != why {
+		t.Errorf("submit: got %q, want %q", large.Note, why)
+	}
+	small, err := c.Submit("small", []byte("small"))
+	if err != nil || small.Note != "" {
+		t.Fatalf("submit: got %+v, %v", small, err)
+	}
+	eventually(t, "the small one runs", func() bool { return g.began() == "small" })
+	eventually(t, "the page says why", func() bool {
+		j := s.View().Job(large.Job)
+		return j != nil && j.Reason == why
+	})
+	if j, err := c.Show(large.Job); err != nil || j.Reason != why || j.Position != 1 || j.Wants != 3 {
+		t.Errorf("show: got %+v, %v", j, err)
+	}
+	var log bytes.Buffer
+	if err := c.Logs(large.Job, false, &log); err != nil || !strings.Contains(log.String(), why) {
+		t.Errorf("log: got %q, %v", &log, err)
+	}
+	hire(t, s, 3)
+	if _, err := c.Submit("next", []byte("small")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are there", func() bool { return len(s.View().Workers) == 3 })
+	g.ends["small"] <- nil
+	eventually(t, "the large one is next", func() bool { return g.began() == "small large" })
+	g.ends["large"] <- nil
+	g.ends["next"] <- nil
+	eventually(t, "all are done", func() bool { return s.View().Totals.JobsDone == 3 })
+}

@@ -165,6 +165,7 @@ func (c *core) publish() {
 	records := c.book.All()
 	v.Jobs = make([]JobView, len(records))
 	for i, r := range records {
+		c.explain(&r.JobStatus)
 		v.Jobs[i] = JobView{JobStatus: r.JobStatus, Account: r.Account, Curve: c.book.Recent(r.ID)}
 	}
 	c.view.Store(v)

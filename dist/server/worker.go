@@ -75,7 +75,7 @@ func (c *core) workerJoined(p *peer, h wire.Hello) {
 	c.lost = slices.DeleteFunc(slices.Clone(c.lost), func(w LostWorker) bool { return w.ID == h.ID })
 	c.workers[h.ID] = &worker{peer: p, hello: h, heard: c.now}
 	c.totals.WorkersJoined++
-	c.changed = true
+	c.counted()
 	c.step(coord.WorkerJoined{Hello: h})
 }
 
@@ -98,7 +98,17 @@ func (c *core) left(w *worker) {
 		delete(c.workers, w.hello.ID)
 	}
 	c.totals.WorkersLost++
+	c.counted()
+}
+
+// counted tells those who wait for workers that there are more, or fewer.
+func (c *core) counted() {
 	c.changed = true
+	c.crew.Store(int32(len(c.workers)))
+	select {
+	case c.crewing <- struct{}{}:
+	default:
+	}
 }
 
 func (c *core) fromWorker(in incoming) {

@@ -37,7 +37,8 @@ type JobStatus struct {
 	// Position in the queue, from 1; 0: it does not wait in the queue.
 	Position int    `json:"position,omitempty"`
 	Strategy string `json:"strategy,omitempty"`
-	Workers  int    `json:"workers"` // that take part now, or did at the end
+	Workers  int    `json:"workers"`         // that take part now, or did at the end
+	Wants    int    `json:"wants,omitempty"` // workers that must be there before it begins
 	// Epoch counts from 1; Epochs is 0 when it is not known.
 	Epoch  int   `json:"epoch"`
 	Epochs int   `json:"epochs"`
@@ -135,7 +136,8 @@ type (
 	// Submitted answers Submit.
 	Submitted struct {
 		Job      string `json:"job"`
-		Position int    `json:"position"` // in the queue, from 1
+		Position int    `json:"position"`       // in the queue, from 1
+		Note     string `json:"note,omitempty"` // what it waits for besides its turn
 	}
 	// Listed is a part of the answer to List: jobs that run, then the queue, then
 	// what has ended, the latest first.

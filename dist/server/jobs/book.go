@@ -157,20 +157,10 @@ func (b *Book) withPosition(e *entry) Record {
 	return r
 }
 
-// Next returns the first job of the queue.
-func (b *Book) Next() (Record, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var first *entry
-	for _, e := range b.entries {
-		if e.State == wire.JobQueued && (first == nil || e.Order < first.Order) {
-			first = e
-		}
-	}
-	if first == nil {
-		return Record{}, false
-	}
-	return first.Record, true
+// Queue returns the jobs that wait for their turn, in order.
+func (b *Book) Queue() []Record {
+	all := b.All()
+	return slices.DeleteFunc(all, func(r Record) bool { return r.State != wire.JobQueued })
 }
 
 // Update lets change write to the job, and reports whether there is one. Maps

@@ -36,7 +36,7 @@ func open(t testing.TB, folder string) *Book {
 
 func submit(t testing.TB, b *Book, name string) string {
 	t.Helper()
-	r, err := b.Submit(name, []byte("spec of "+name), 3)
+	r, err := b.Submit(name, []byte("spec of "+name), 3, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,11 @@ func TestRestart(t *testing.T) {
 	if err := b.Flush(false); err != nil {
 		t.Fatal(err)
 	}
-	next, _ := b.Next()
+	queue := b.Queue()
+	if len(queue) != 4 {
+		t.Fatalf("queue: got %d jobs, want 4", len(queue))
+	}
+	next := queue[0]
 	if next.ID != ids["running"] || next.Epochs != 3 {
 		t.Errorf("next: got %+v, want %s with 3 epochs", next, ids["running"])
 	}
@@ -175,7 +179,7 @@ func TestNames(t *testing.T) {
 // TestBounds fills the queue, and sends a spec that is too long.
 func TestBounds(t *testing.T) {
 	b := open(t, t.TempDir())
-	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0); err == nil ||
+	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0, 0); err == nil ||
 		err.Error() != "spec: has 524289 bytes, want at most 524288" {
 		t.Errorf("a long spec: got %v", err)
 	}
@@ -183,10 +187,10 @@ func TestBounds(t *testing.T) {
 		id := fmt.Sprint("j", i)
 		b.entries[id] = &entry{Record: Record{JobStatus: wire.JobStatus{ID: id, State: wire.JobQueued}}}
 	}
-	if _, err := b.Submit("x", nil, 0); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
+	if _, err := b.Submit("x", nil, 0, 0); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
 		t.Errorf("a full queue: got %v", err)
 	}
-	if _, err := open(t, "").Submit("x", nil, 0); err != ErrNoFolder {
+	if _, err := open(t, "").Submit("x", nil, 0, 0); err != ErrNoFolder {
 		t.Errorf("no folder: got %v, want %v", err, ErrNoFolder)
 	}
 }
