@@ -33,7 +33,8 @@ type WorkerAccount struct {
 	Comm     float64 `json:"comm"`
 	Sent     int64   `json:"sent"` // bytes of tensors
 	Received int64   `json:"received"`
-	Lost     bool    `json:"lost"` // was a member, and is no more
+	Lost     bool    `json:"lost"`          // was a member, and is no more
+	Why      string  `json:"why,omitempty"` // it was lost
 }
 
 // RowsPerSecond returns the speed of all workers together.

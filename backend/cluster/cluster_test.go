@@ -259,6 +259,27 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestLeaveTheQueue ends the context of a session that waits for its turn, and checks
+// that the coordinator is told.
+func TestLeaveTheQueue(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	b := backendOn(t, ref(t), func(m wire.Message) fault {
+		if m.Kind() == "attach" {
+			cancel()
+			return silent
+		}
+		return none
+	})
+	if _, err := b.Open(ctx, job(t)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want canceled", err)
+	}
+	b.last.mu.Lock()
+	defer b.last.mu.Unlock()
+	if d := b.last.detach; d == nil || d.Err != "interrupted" {
+		t.Errorf("the coordinator heard %+v, want that the driver was interrupted", d)
+	}
+}
+
 // TestAbandon ends the context of an evaluation that gets no answer, and goes on
 // when the answer comes.
 func TestAbandon(t *testing.T) {

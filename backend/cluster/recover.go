@@ -190,6 +190,10 @@ func (s *session) tryAttach(ctx context.Context) error {
 		attach.At = &at // else repeated spans say where they begin
 	}
 	f, err := s.exchange(ctx, wire.Frame{Message: attach}, nil)
+	if err != nil && ctx.Err() != nil {
+		s.leave(errInterrupted) // a job that still waits would keep others waiting
+		return err
+	}
 	if err != nil {
 		s.hangUp()
 		return err
@@ -207,6 +211,19 @@ type goneError struct{ err error }
 func (e *goneError) Error() string        { return e.err.Error() }
 func (e *goneError) Unwrap() error        { return e.err }
 func (e *goneError) Is(target error) bool { return target == errGone }
+
+// leave says good-bye to the coordinator, and why when the job is not complete, and
+// ends the connection.
+func (s *session) leave(why error) {
+	bye := new(wire.Detach)
+	if why != nil {
+		bye.Err = why.Error()
+	}
+	if s.line.conn.Send(wire.Frame{Message: bye}) == nil {
+		s.line.wait(goodbye)
+	}
+	s.hangUp()
+}
 
 // hangUp ends the connection.
 func (s *session) hangUp() {

@@ -300,14 +300,7 @@ func (s *session) takeHome(ctx context.Context) error {
 func (s *session) Close() error {
 	var errs []error
 	if s.line != nil {
-		bye := new(wire.Detach)
-		if s.fault != nil {
-			bye.Err = s.fault.Error()
-		}
-		if s.line.conn.Send(wire.Frame{Message: bye}) == nil {
-			s.line.wait(goodbye)
-		}
-		s.hangUp()
+		s.leave(s.fault)
 	}
 	if s.local != nil {
 		errs = append(errs, s.local.Close())

@@ -33,6 +33,11 @@ func bill(a backend.Account) string {
 			seconds(x.Compute), seconds(x.Wait), seconds(x.Comm), size(x.Sent), size(x.Received))
 	}
 	w.Flush()
+	for _, x := range a.Workers {
+		if x.Lost && x.Why != "" {
+			fmt.Fprintf(&b, "%s was lost: %s\n", x.Name, firstWords(x.Why))
+		}
+	}
 	fmt.Fprintf(&b, "%s: %s rows in %s, %s", a.Strategy, grouped(int(a.Rows)), seconds(a.Seconds), speed(a.RowsPerSecond()))
 	if s := a.SpeedUp(); s > 0 {
 		fmt.Fprintf(&b, "; %.2f times one worker (%s), efficiency %.0f %%", s, speed(a.OneWorker), 100*efficiency(a))
@@ -42,6 +47,12 @@ func bill(a backend.Account) string {
 		b.WriteString(v + "\n")
 	}
 	return b.String()
+}
+
+// firstWords is the first line of a reason.
+func firstWords(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	return text
 }
 
 // present returns how many workers took part to the end.
@@ -127,7 +138,7 @@ func jsonBill(a backend.Account) object {
 	workers := make([]object, len(a.Workers))
 	for i, w := range a.Workers {
 		workers[i] = object{
-			"name": w.Name, "backend": w.Backend, "rows": w.Rows, "lost": w.Lost,
+			"name": w.Name, "backend": w.Backend, "rows": w.Rows, "lost": w.Lost, "why": w.Why,
 			"compute_seconds": w.Compute, "wait_seconds": w.Wait, "communication_seconds": w.Comm,
 			"sent_bytes": w.Sent, "received_bytes": w.Received,
 		}

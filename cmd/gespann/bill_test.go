@@ -22,11 +22,12 @@ func account(speedUp, wait, comm float64, same bool) backend.Account {
 
 func TestBill(t *testing.T) {
 	a := account(1.9, 0.1, 0.25, false)
-	a.Workers = append(a.Workers, backend.WorkerAccount{Name: "c", Backend: "gpu", Lost: true})
+	a.Workers = append(a.Workers, backend.WorkerAccount{Name: "c", Backend: "gpu", Lost: true, Why: "silent for 3.1 s"})
 	want := `worker    backend  rows    compute  wait    communication  sent     received
 a         cpu      50,000  9.7 s    100 ms  250 ms         12.3 MB  999 B
 b         cpu      50,000  9.7 s    100 ms  250 ms         12.3 MB  999 B
 c (lost)  gpu      0       0 ms     0 ms    0 ms           0 B      0 B
+c was lost: silent for 3.1 s
 sync: 100,000 rows in 10.0 s, 10k rows/s; 1.90 times one worker (5.26k rows/s), efficiency 95 %
 The cluster paid: 2 workers did the work of 1.9.
 `

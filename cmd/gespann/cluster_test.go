@@ -338,7 +338,12 @@ func TestStandingCluster(t *testing.T) {
 	contains(t, "train", out, "epoch 2/2", "a       cpu", "b       cpu", "test   loss ")
 
 	id := strings.TrimSpace(must(t, "submit", config, "--coordinator", at, "--epochs", "2"))
-	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "epoch 1/2", "epoch 2/2", "test   loss ")
+	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "epoch 1/2", "epoch 2/2", "test   loss ",
+		"next   gespann fetch "+id)
+	for _, command := range [][]string{{"logs", id}, {"jobs"}} {
+		_, _, words := gespann(t, "", append(command, "--coordinator", at)...)
+		contains(t, "what is next", words, " fetch "+id+" --coordinator "+at)
+	}
 	contains(t, "jobs", must(t, "jobs", "--coordinator", at), id, "done", "2/2", "100 %")
 	fetched := filepath.Join(dir, "fetched")
 	contains(t, "fetch", must(t, "fetch", "tiny", "-o", fetched, "--coordinator", at), "saved  "+fetched)
@@ -352,7 +357,18 @@ func TestStandingCluster(t *testing.T) {
 	waitFor(t, "its end", func() bool {
 		return strings.Contains(must(t, "jobs", "--coordinator", at), "cancelled")
 	})
-	code, _, words := gespann(t, "", "logs", "nobody", "--coordinator", at)
+	code, out, words := gespann(t, "", "fetch", endless, "-o", filepath.Join(dir, "half"), "--coordinator", at)
+	if code != exitOK || !strings.Contains(words, "job "+endless+" is not done: cancelled in epoch ") {
+		t.Errorf("fetch of a cancelled job: exit code %d\n%s%s", code, out, words)
+	}
+	bad := strings.TrimSpace(must(t, "submit", config, "--coordinator", at, "--set", "optimizer.adam.learning_rate=1e30"))
+	gespann(t, "", "logs", "-f", bad, "--coordinator", at)
+	code, out, words = gespann(t, "", "fetch", bad, "-o", filepath.Join(dir, "bad"), "--coordinator", at)
+	if code != exitRun || out != "" || !strings.Contains(words, "is not done: failed in epoch 1") ||
+		!strings.Contains(words, "no weights have been saved") {
+		t.Errorf("fetch of a failed job: exit code %d\n%s%s", code, out, words)
+	}
+	code, _, words = gespann(t, "", "logs", "nobody", "--coordinator", at)
 	if code != exitRun || !strings.Contains(words, "nobody") {
 		t.Errorf("logs of no job: exit code %d\n%s", code, words)
 	}

@@ -141,7 +141,7 @@ func checkSubmitted(text []byte) (server.Plan, error) {
 	if err != nil {
 		return server.Plan{}, err
 	}
-	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs}, nil
+	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers}, nil
 }
 
 // runSubmitted runs the training loop of a submitted job.
@@ -174,7 +174,7 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		return err
 	}
 	defer dir.Close()
-	log := &plainLog{out: told.out}
+	log := &plainLog{out: told.out, job: j.ID}
 	_, err = train.Run(ctx, train.Options{
 		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
 		Backend: cluster.New(cluster.Options{

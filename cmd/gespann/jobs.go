@@ -66,9 +66,24 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 			return err
 		}
 		fmt.Fprintf(t.out, "%s\n", m.Job)
-		fmt.Fprintf(t.err, "queued at place %d\nnext   %s logs -f %s%s\n", m.Position, self(), shellWord(m.Job), f.words())
+		fmt.Fprintf(t.err, "queued at place %d\n", m.Position)
+		if m.Note != "" {
+			fmt.Fprintf(t.err, "%s\nhint: gespann worker adds one, and --workers asks for fewer\n", m.Note)
+		}
+		fmt.Fprintf(t.err, "next   %s logs -f %s%s\n", self(), shellWord(m.Job), f.words())
 		return nil
 	})
+}
+
+// after says how a job stands that has not run, and how to get one that has ended.
+func (f *clientFlags) after(j *wire.JobStatus) string {
+	switch {
+	case j.State == wire.JobDone && j.Submitted:
+		return fmt.Sprintf("next   %s fetch %s%s\n", self(), shellWord(j.ID), f.words())
+	case wire.Ended(j.State) || j.State == wire.JobRunning:
+		return ""
+	}
+	return fmt.Sprintf("job %s is %s\n", j.ID, stateWords(j))
 }
 
 // words are the flags that find the same coordinator, for commands to copy.
@@ -115,7 +130,16 @@ With --prune, it first removes the oldest jobs that have ended, with their runs.
 				if err != nil {
 					return err
 				}
-				return listJobs(t, jobs)
+				if err := listJobs(t, jobs); err != nil {
+					return err
+				}
+				for _, j := range jobs { // the latest first
+					if j.Submitted && j.State == wire.JobDone {
+						fmt.Fprint(t.err, f.after(&j))
+						break
+					}
+				}
+				return nil
 			})
 		},
 	}
@@ -158,7 +182,15 @@ func newLogs(t terminal) *cobra.Command {
 		Args: args(1, 1, "one job"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.visit(c.Context(), t, func(c *client.Client) error {
-				return c.Logs(args[0], follow, t.out)
+				if err := c.Logs(args[0], follow, t.out); err != nil {
+					return err
+				}
+				job, err := c.Show(args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprint(t.err, f.after(job))
+				return nil
 			})
 		},
 	}
@@ -186,43 +218,6 @@ JOB is its ID, or how that begins.`,
 			})
 		},
 	}
-	f.add(c)
-	return c
-}
-
-func newFetch(t terminal) *cobra.Command {
-	var f clientFlags
-	var output string
-	c := &cobra.Command{
-		Use:   "fetch JOB",
-		Short: "Get the run directory of a job",
-		Long: `Fetch copies the run directory of a submitted job from its coordinator: spec,
-metrics, checkpoints, and once the job is done the trained model. JOB is its ID, or
-how that begins.`,
-		Example: `  gespann fetch mnist-cnn
-  gespann fetch mnist-cnn-3f9a -o runs/cnn && gespann evaluate runs/cnn`,
-		Args: args(1, 1, "one job"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return f.visit(c.Context(), t, func(c *client.Client) error {
-				job, err := c.Show(args[0])
-				if err != nil {
-					return err
-				}
-				dir := cmp.Or(output, filepath.Join("runs", job.ID))
-				if output == "" && !filepath.IsLocal(job.ID) {
-					return fmt.Errorf("job %q: no name for a folder\nhint: use --output", job.ID)
-				}
-				end, err := c.Fetch(job.ID, dir, nil)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(t.out, "saved  %s: %d files, %s\nnext   %s evaluate %s\n",
-					dir, end.Files, size(end.Bytes), self(), shellWord(dir))
-				return nil
-			})
-		},
-	}
-	c.Flags().StringVarP(&output, "output", "o", "", "`folder` to write to (default runs/ and the job's ID)")
 	f.add(c)
 	return c
 }

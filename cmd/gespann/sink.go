@@ -54,6 +54,7 @@ func terminalWidth(w io.Writer) int {
 // A plainLog writes one line per epoch, and some in between when epochs are long.
 type plainLog struct {
 	out  io.Writer
+	job  string // that was submitted, and whose log this is; "": none
 	last time.Time
 }
 
@@ -79,8 +80,16 @@ func (l *plainLog) event(e train.Event) {
 	case train.Bill:
 		fmt.Fprint(l.out, bill(e.Account))
 	case *train.Result:
-		fmt.Fprint(l.out, finished(e))
+		fmt.Fprint(l.out, l.finished(e))
 	}
+}
+
+// finished is the end of a run, or of a job: who reads that has to fetch it.
+func (l *plainLog) finished(r *train.Result) string {
+	if l.job == "" {
+		return finished(r)
+	}
+	return results(r) + fmt.Sprintf("next   gespann fetch %s\n", l.job)
 }
 
 // progressWords are step, values, speed and time left, as far as they are known.
@@ -119,6 +128,19 @@ func noted(e train.Note) string { return "note   " + e.Text + "\n" }
 // finished is the end of a run: what it reached, where it is, and what is next.
 func finished(r *train.Result) string {
 	var b strings.Builder
+	b.WriteString(results(r))
+	fmt.Fprintf(&b, "saved  %s\n", r.Dir)
+	fmt.Fprintf(&b, "next   %s evaluate %s", self(), shellWord(r.Dir))
+	if len(r.Test) == 0 {
+		b.WriteString(" --split training")
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// results are what a run has reached.
+func results(r *train.Result) string {
+	var b strings.Builder
 	if r.Stopped {
 		fmt.Fprintf(&b, "stopped early after epoch %d\n", r.Epochs)
 	}
@@ -128,11 +150,5 @@ func finished(r *train.Result) string {
 	if len(r.Test) > 0 {
 		fmt.Fprintf(&b, "test   %s\n", valueWords(r.Test))
 	}
-	fmt.Fprintf(&b, "saved  %s\n", r.Dir)
-	fmt.Fprintf(&b, "next   %s evaluate %s", self(), shellWord(r.Dir))
-	if len(r.Test) == 0 {
-		b.WriteString(" --split training")
-	}
-	b.WriteByte('\n')
 	return b.String()
 }

@@ -22,6 +22,7 @@ type entry struct {
 	order int
 	hello wire.Hello
 	lost  bool
+	why   string    // it was lost
 	past  wire.Cost // of its earlier connections
 	now   *worker   // nil: it is not connected
 }
@@ -35,14 +36,14 @@ func (b *bill) joins(w *worker) {
 		e = &entry{order: len(b.workers)}
 		b.workers[w.hello.ID] = e
 	}
-	e.hello, e.lost, e.now = w.hello, false, w
+	e.hello, e.lost, e.why, e.now = w.hello, false, "", w
 }
 
 // loses notes that a worker is no more. One that connects again counts on when it
 // still has the job open, or from zero.
-func (b *bill) loses(w *worker) {
+func (b *bill) loses(w *worker, why string) {
 	if e := b.workers[w.hello.ID]; e != nil && e.now == w {
-		e.past, e.lost, e.now = e.cost(), true, nil
+		e.past, e.lost, e.why, e.now = e.cost(), true, why, nil
 	}
 }
 
@@ -78,7 +79,7 @@ func (j *job) account() backend.Account {
 	for _, e := range entries {
 		c := e.cost()
 		a.Workers = append(a.Workers, backend.WorkerAccount{
-			Name: name(e.hello), Backend: e.hello.Backend, Rows: c.Rows, Lost: e.lost,
+			Name: name(e.hello), Backend: e.hello.Backend, Rows: c.Rows, Lost: e.lost, Why: e.why,
 			Compute: c.Compute, Wait: c.Wait, Comm: c.Comm, Sent: c.Sent, Received: c.Received,
 		})
 		a.SameMachine = a.SameMachine && e.hello.Host == entries[0].hello.Host

@@ -132,7 +132,7 @@ func (m *Machine) advance() {
 		}
 		j := m.active
 		j.advance()
-		if m.active == j {
+		if m.active == j && !m.pass() {
 			m.queueUp()
 			return
 		}

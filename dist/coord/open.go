@@ -39,7 +39,7 @@ func (j *job) hasOpened(w *worker, o *wire.Opened) error {
 // exclude keeps a worker out of the job, until it connects again.
 func (j *job) exclude(w *worker, why string) {
 	was := w.stage
-	j.lost(w)
+	j.lost(w, why)
 	w.seat = seat{stage: out, why: why}
 	j.m.note(j, w, "%s cannot take part in %s: %s", w, j, why)
 	if was == open {
@@ -48,8 +48,8 @@ func (j *job) exclude(w *worker, why string) {
 }
 
 // lost takes back what a worker was doing.
-func (j *job) lost(w *worker) {
-	j.bill.loses(w)
+func (j *job) lost(w *worker, why string) {
+	j.bill.loses(w, why)
 	j.heal(w)
 	if w.lease != 0 && j.leases != nil && j.leases.back(w) > maxLost {
 		j.doom = fmt.Sprintf("%d workers were lost with the same steps; the latest was %s", maxLost+1, w)
@@ -95,7 +95,11 @@ func (j *job) attach() {
 		return
 	}
 	if ready < want && !(j.again && late && ready > 0) {
-		j.wait(fmt.Sprintf("waiting for workers: %d of %d are ready", ready, want))
+		text := fmt.Sprintf("waiting for workers: %d of %d are ready", ready, want)
+		if late && j.lacks() {
+			text += ", and no more are connected; jobs that want fewer go first"
+		}
+		j.wait(text)
 		return
 	}
 	j.state = attached

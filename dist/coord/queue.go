@@ -21,8 +21,6 @@ type job struct {
 	driver  bool          // is connected
 	left    time.Duration // when it went
 	told    string        // the latest reason to wait
-	place   int           // in the queue, as it was told
-	behind  *job          // which had its turn then
 	begun   time.Duration // when its turn came
 
 	request wire.Message  // what the driver waits for; nil: nothing
@@ -150,38 +148,6 @@ func (m *Machine) cancel(id, reason string) {
 	}
 }
 
-// begin gives the turn to the first job whose driver is there, and tells the
-// others how long the queue is. It reports whether there is such a job.
-func (m *Machine) begin() bool {
-	for _, j := range m.jobs {
-		if !j.driver {
-			continue
-		}
-		m.active = j
-		j.state, j.begun, j.updated = starting, m.now, m.now
-		m.note(j, nil, "it is the turn of %s", j)
-		for _, w := range m.workers {
-			j.open(w)
-		}
-		return true
-	}
-	return false
-}
-
-// queueUp tells the drivers of waiting jobs where they are in the queue.
-func (m *Machine) queueUp() {
-	place := 0
-	for _, j := range m.jobs {
-		if j.state != queued {
-			continue
-		}
-		if place++; j.place != place || j.behind != m.active || j.told == "" {
-			j.place, j.behind = place, m.active
-			j.wait(fmt.Sprintf("place %d in the queue; %s has its turn", place, m.active))
-		}
-	}
-}
-
 // wait tells the driver why it has to, once.
 func (j *job) wait(reason string) {
 	if j.told != reason {
@@ -217,13 +183,7 @@ func (j *job) end(reason string) {
 	m := j.m
 	m.note(j, nil, "job %s has ended: %s", j, reason)
 	if m.active == j {
-		for _, w := range m.workers {
-			if w.stage == opening || w.stage == open {
-				m.tell(w, &wire.Close{Job: j.spec.ID}, Nothing)
-			}
-			w.seat = seat{}
-		}
-		m.active = nil
+		j.vacate()
 	}
 	j.state = ended
 	m.jobs = slices.DeleteFunc(m.jobs, func(o *job) bool { return o == j })

@@ -98,7 +98,7 @@ func (m *Machine) snapshot() []*worker { return slices.Clone(m.workers) }
 func (m *Machine) workerJoined(h wire.Hello) {
 	if old := m.worker(h.ID); old != nil {
 		m.note(m.active, old, "%s has connected again", old)
-		m.gone(old)
+		m.gone(old, "it has connected again")
 	}
 	w := &worker{hello: h, joined: m.now, heard: m.now, since: m.now}
 	switch {
@@ -130,14 +130,14 @@ func (m *Machine) workerGone(id, reason string) {
 		return
 	}
 	m.note(m.active, w, "%s is gone: %s%s", w, reason, m.rest(w))
-	m.gone(w)
+	m.gone(w, reason)
 }
 
 // drop ends a worker's membership.
 func (m *Machine) drop(w *worker, reason string, retry bool) {
 	m.note(m.active, w, "%s dropped: %s%s", w, reason, m.rest(w))
 	m.do(Drop{ID: w.hello.ID, Reason: reason, Retry: retry})
-	m.gone(w)
+	m.gone(w, reason)
 }
 
 // rest says who goes on when a member is lost.
@@ -156,10 +156,10 @@ func (m *Machine) rest(lost *worker) string {
 }
 
 // gone forgets a worker, and what it was doing is for others.
-func (m *Machine) gone(w *worker) {
+func (m *Machine) gone(w *worker, why string) {
 	m.workers = slices.DeleteFunc(m.workers, func(o *worker) bool { return o == w })
 	if j := m.active; j != nil {
-		j.lost(w)
+		j.lost(w, why)
 	}
 	w.seat = seat{}
 }

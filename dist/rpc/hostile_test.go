@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,7 +54,7 @@ func request(stream uint32, more ...[]byte) []byte {
 	return h2(frameHeaders, flagEndHeaders, stream, block)
 }
 
-var known = header(keyProtocol, "1")
+var known = header(keyProtocol, strconv.Itoa(wire.Protocol))
 
 // message is a gRPC message that says it is n bytes long.
 func message(n uint32, b []byte) []byte {

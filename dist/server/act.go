@@ -23,7 +23,7 @@ func (c *core) do(a coord.Action) {
 	case coord.Drop:
 		if w := c.workers[a.ID]; w != nil {
 			w.finish(&wire.Dismiss{Reason: a.Reason, Retry: a.Retry})
-			c.left(w)
+			c.loses(w, a.Reason)
 		}
 	case coord.SendRows:
 		c.sendRows(a)

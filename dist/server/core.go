@@ -17,6 +17,7 @@ type core struct {
 	ticks   int
 	workers map[string]*worker
 	jobs    map[string]*job
+	lost    []LostWorker // the latest first
 	totals  Totals
 	changed bool // worth telling those who watch
 

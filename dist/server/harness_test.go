@@ -124,7 +124,7 @@ func hear[M wire.Message](p party) (M, wire.Frame) {
 func testJob(id, strategy string) wire.Job {
 	return wire.Job{
 		ID: id, Name: id, Spec: []byte("spec"), BatchSize: 4, Accumulate: 1, Strategy: strategy,
-		Workers: 1, Rows: [3]int{80, 20, 0},
+		Workers: 1, Rows: [3]int{80, 20, 0}, Epochs: 2,
 		Vars: []wire.Var{
 			{Name: "w", Shape: []int{4, 2}, Role: "param"},
 			{Name: "m", Shape: []int{3}, Role: "optimizer"},

@@ -22,6 +22,7 @@ type job struct {
 	id        string
 	strategy  string
 	workers   int // that have it open, as in the book
+	wants     int // to begin with
 	submitted bool
 	driver    *peer
 	rows      *rows.Store
@@ -42,7 +43,6 @@ type attachment struct {
 	members   int                    // of an ensemble; 0: it is none
 	rows      *rows.Store
 	curve     *jobs.Curve // so far
-	epochs    int
 	submitted bool
 }
 
@@ -179,12 +179,6 @@ func (s *Server) recall(a *attachment) error {
 		if curve, err := s.book.Curve(r.ID); err == nil {
 			a.curve = curve
 		}
-		a.epochs = r.Epochs
-	}
-	if a.epochs == 0 && s.o.Check != nil {
-		if plan, err := s.o.Check(a.Job.Spec); err == nil {
-			a.epochs = plan.Epochs
-		}
 	}
 	return nil
 }
@@ -229,7 +223,8 @@ func newJob(a *attachment) *job {
 	return &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
 		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
-		track: newTrack(a.curve, a.epochs), state: wire.JobWaiting,
+		wants: a.Job.Workers,
+		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting,
 	}
 }
 
@@ -247,7 +242,7 @@ func (c *core) fromDriver(in incoming) {
 	case *wire.Train:
 		j.track.train(c.now, m)
 	case *wire.Test:
-		j.track.testing = m.Split
+		j.track.test(c.now, m.Split)
 	case *wire.Detach:
 		j.ending, j.reason = wire.JobDone, m.Err
 		if m.Err != "" {
@@ -268,6 +263,7 @@ func (c *core) driverGone(j *job) {
 		j.rows.Close(errDriverGone)
 	}
 	j.set(wire.JobWaiting, "its driver is gone")
+	c.record(j, false)
 	c.step(coord.DriverGone{Job: j.id})
 }
 
@@ -278,8 +274,10 @@ func (c *core) follow(j *job, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Queued:
 		j.set(wire.JobWaiting, m.Reason)
+		c.record(j, false) // at once: the time until then is not the job's
 	case *wire.Attached:
 		j.set(wire.JobRunning, "")
+		c.record(j, false)
 	case *wire.Progress:
 		j.track.progress(c.now, m.At, false)
 	case *wire.Trained:
@@ -287,7 +285,7 @@ func (c *core) follow(j *job, m wire.Message) {
 		c.charge(j)
 		j.track.progress(c.now, m.At, true)
 	case *wire.Tested:
-		j.track.tested(m.Stats)
+		j.track.tested(c.now, m.Stats)
 	case *wire.Billed:
 		j.account = &m.Account
 	case *wire.Fault:
@@ -373,6 +371,7 @@ func (c *core) record(j *job, final bool) {
 		if !final || workers > 0 {
 			r.Workers = workers
 		}
+		r.Wants = j.wants
 		t.write(&r.JobStatus)
 	})
 	t.changed, j.written, j.workers = false, true, workers

@@ -18,7 +18,7 @@ func TestTrain(t *testing.T) {
 		workers  int
 	}{{"sync", 1}, {"downpour", 1}, {"downpour", 3}, {"downpour", 64}, {"single", 2}} {
 		t.Run(fmt.Sprint(c.strategy, "-", c.workers), func(t *testing.T) {
-			s := start(t, Options{Check: func([]byte) (Plan, error) { return Plan{Epochs: 2}, nil }})
+			s := start(t, Options{}) // what a run on this machine starts: it checks no specs
 			hire(t, s, c.workers)
 			job := testJob("run-1", c.strategy)
 			job.Workers = c.workers
@@ -40,6 +40,9 @@ func TestTrain(t *testing.T) {
 
 func checkDone(t *testing.T, j *JobView) {
 	t.Helper()
+	if j.Workers < 1 {
+		t.Errorf("got %d workers, want those that took part", j.Workers)
+	}
 	if j.Epoch != 2 || j.Epochs != 2 || j.Step != 20 || j.Steps != 20 || j.Done != 40 {
 		t.Errorf("got %+v, want 2 epochs of 20 steps", j.JobStatus)
 	}
@@ -67,7 +70,7 @@ func TestRefuse(t *testing.T) {
 		change func(a *wire.Attach)
 		want   string
 	}{
-		"protocol": {func(a *wire.Attach) { a.Protocol = 99 }, "the driver speaks protocol 99, this coordinator 1\n" +
+		"protocol": {func(a *wire.Attach) { a.Protocol = 99 }, "the driver speaks protocol 99, this coordinator " + fmt.Sprint(wire.Protocol) + "\n" +
 			"hint: use the same version of gespann everywhere"},
 		"id":       {func(a *wire.Attach) { a.Job.ID = "../x" }, `job ID "../x": want 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit`},
 		"strategy": {func(a *wire.Attach) { a.Job.Strategy = "hope" }, `strategy: got "hope", want one of sync, local_sgd, diloco, averaging, single, ensemble, downpour, adag, dynsgd, aeasgd, eamsgd`},
@@ -155,6 +158,12 @@ func TestSilence(t *testing.T) {
 	if v := s.View(); v.Workers[0].ID != "w02" || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
 		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
 	}
+	lost := s.View().Lost
+	if len(lost) != 1 || lost[0].ID != "w01" || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
+		t.Fatalf("lost: got %+v, want w01 with when and why", lost)
+	}
+	hire(t, s, 1) // w01 is back
+	eventually(t, "nobody is lost", func() bool { return len(s.View().Workers) == 2 && len(s.View().Lost) == 0 })
 }
 
 // TestWatch checks that a change is told, and the end as well.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -174,8 +175,8 @@ func (p *peer) why(err error) string {
 	if p.reason != "" {
 		return p.reason
 	}
-	if err == nil {
-		err = errors.New("the connection has ended")
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errors.New("its connection has ended")
 	}
 	return err.Error()
 }

@@ -19,27 +19,6 @@ var errCancelled = errors.New("cancelled")
 // room is what must be free on a disk before a job is tried again.
 const room = 1 << 20
 
-// runJobs runs submitted jobs, one after the other, until the server closes.
-func (s *Server) runJobs() {
-	if s.o.RunJob == nil {
-		return
-	}
-	for {
-		changed := s.book.Changed()
-		if r, ok := s.book.Next(); ok {
-			s.runJob(r)
-		} else {
-			select {
-			case <-changed:
-			case <-s.runner.Done():
-			}
-		}
-		if s.runner.Err() != nil {
-			return
-		}
-	}
-}
-
 // runJob runs one job to its end, however often the disk is full meanwhile.
 func (s *Server) runJob(r jobs.Record) {
 	ctx, cancel := context.WithCancelCause(s.runner)
@@ -80,11 +59,6 @@ func (s *Server) runJob(r jobs.Record) {
 // attempt runs the training loop once.
 func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	s.setState(r.ID, wire.JobStarting, "")
-	s.book.Update(r.ID, func(r *jobs.Record) {
-		if r.Started.IsZero() {
-			r.Started = s.o.Now()
-		}
-	})
 	spec, err := s.book.Spec(r.ID)
 	if err != nil {
 		return err
@@ -185,7 +159,7 @@ func (s *Server) setState(id, state, reason string) {
 	s.book.Update(id, func(r *jobs.Record) {
 		r.State, r.Reason = state, reason
 		if !wire.Ended(state) { // nobody works on it now
-			r.Workers, r.RowsPerSecond = 0, 0
+			r.Workers = 0
 		}
 	})
 	s.book.Flush(true) // what does not fit is tried again, and Err tells it
@@ -218,9 +192,10 @@ func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
 	if name == "" {
 		name = plan.Name
 	}
-	r, err := s.book.Submit(name, spec, plan.Epochs)
+	r, err := s.book.Submit(name, spec, plan.Epochs, plan.Workers)
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)
+		s.explain(&r.JobStatus)
 	}
 	return r.JobStatus, err
 }

@@ -102,6 +102,40 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
+// TestFetchNothing checks that a job without files says how it is, in place of an
+// empty folder.
+func TestFetchNothing(t *testing.T) {
+	g := newStage("a")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
+	c := visitor(t, s)
+	var ids []string
+	for _, name := range []string{"a", "b"} {
+		job, err := c.Submit(name, []byte("spec"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, job.Job)
+	}
+	eventually(t, "a has begun", func() bool { return g.began() == "a" })
+	refused := func(id, want string) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "fetched")
+		_, err := c.Fetch(id, dir, nil)
+		var no *client.RefusedError
+		if !errors.As(err, &no) || no.Reason != "job "+id+": "+want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Error("there is a folder")
+		}
+	}
+	refused(ids[0], "starting: nothing has been saved yet")
+	refused(ids[1], "queued, place 1: nothing has been saved yet")
+	g.ends["a"] <- errors.New("no luck")
+	eventually(t, "a has failed", func() bool { return stateOf(s, ids[0]) == wire.JobFailed })
+	refused(ids[0], "failed: nothing has been saved: no luck")
+}
+
 // A stage lets a test decide when its jobs end, and how.
 type stage struct {
 	mu   sync.Mutex
@@ -308,4 +342,51 @@ func TestLeave(t *testing.T) {
 		defer s.mu.Unlock()
 		return len(s.peers) == 1
 	})
+}
+
+// TestPass submits a job that wants more workers than there are, and a small one behind
+// it: the small one goes first, and both say why, wherever one looks.
+func TestPass(t *testing.T) {
+	g := newStage("large", "small", "next")
+	s := start(t, Options{State: t.TempDir(), RunJob: g.run, Pass: 50 * time.Millisecond,
+		Check: func(spec []byte) (Plan, error) {
+			return Plan{Epochs: 1, Workers: map[string]int{"large": 3, "small": 1}[string(spec)]}, nil
+		}})
+	hire(t, s, 1)
+	eventually(t, "the worker is there", func() bool { return len(s.View().Workers) == 1 })
+	c := visitor(t, s)
+	large, err := c.Submit("large", []byte("large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "waiting for workers: it wants 3, and 1 is connected; jobs that want fewer go first"
+	if large.Note != why {
+		t.Errorf("submit: got %q, want %q", large.Note, why)
+	}
+	small, err := c.Submit("small", []byte("small"))
+	if err != nil || small.Note != "" {
+		t.Fatalf("submit: got %+v, %v", small, err)
+	}
+	eventually(t, "the small one runs", func() bool { return g.began() == "small" })
+	eventually(t, "the page says why", func() bool {
+		j := s.View().Job(large.Job)
+		return j != nil && j.Reason == why
+	})
+	if j, err := c.Show(large.Job); err != nil || j.Reason != why || j.Position != 1 || j.Wants != 3 {
+		t.Errorf("show: got %+v, %v", j, err)
+	}
+	var log bytes.Buffer
+	if err := c.Logs(large.Job, false, &log); err != nil || !strings.Contains(log.String(), why) {
+		t.Errorf("log: got %q, %v", &log, err)
+	}
+	hire(t, s, 3)
+	if _, err := c.Submit("next", []byte("small")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are there", func() bool { return len(s.View().Workers) == 3 })
+	g.ends["small"] <- nil
+	eventually(t, "the large one is next", func() bool { return g.began() == "small large" })
+	g.ends["large"] <- nil
+	g.ends["next"] <- nil
+	eventually(t, "all are done", func() bool { return s.View().Totals.JobsDone == 3 })
 }

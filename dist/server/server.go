@@ -58,14 +58,18 @@ type Options struct {
 	RetryDisk time.Duration
 	// Grace is how long a cancelled job may take to save. 0: 20 s.
 	Grace time.Duration
+	// Pass is how long the first job of the queue may lack workers before others that
+	// have enough go first. 0: 5 s.
+	Pass time.Duration
 
 	machine machine // nil: coord's
 }
 
 // A Plan is what a spec says about its job.
 type Plan struct {
-	Name   string // "": that of the file
-	Epochs int    // 0: not known
+	Name    string // "": that of the file
+	Epochs  int    // 0: not known
+	Workers int    // that must be there before it begins; 0: not known
 }
 
 // A Submission is a submitted job whose turn it is.
@@ -115,6 +119,9 @@ type Server struct {
 	peers    map[*peer]bool
 	watchers map[chan struct{}]bool
 	running  map[string]context.CancelCauseFunc // submitted jobs under way
+
+	crew    atomic.Int32  // workers that are connected
+	crewing chan struct{} // gets something when crew changes
 }
 
 // New starts a coordinator. When State has jobs that have not ended, they go on.
@@ -130,7 +137,7 @@ func New(o Options) (*Server, error) {
 		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), book: book,
 		events: make(chan incoming), quit: make(chan struct{}), over: make(chan struct{}),
 		closed: make(chan struct{}), peers: map[*peer]bool{}, watchers: map[chan struct{}]bool{},
-		running: map[string]context.CancelCauseFunc{},
+		running: map[string]context.CancelCauseFunc{}, crewing: make(chan struct{}, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.runner, s.stop = context.WithCancel(context.Background())
@@ -159,6 +166,7 @@ func (o *Options) complete() {
 	o.MaxPeers = cmp.Or(o.MaxPeers, 5000)
 	o.RetryDisk = cmp.Or(o.RetryDisk, 15*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)
+	o.Pass = cmp.Or(o.Pass, 5*time.Second)
 }
 
 // Close ends the coordinator: the submitted job under way saves and goes on when

@@ -7,6 +7,7 @@ import (
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/pace"
 )
 
 // pointTime is the least time between two points of a curve.
@@ -26,10 +27,14 @@ type track struct {
 	latest        map[string]wire.Value
 	testing       data.Split
 
-	from     wire.Stats // the epoch's sums at the latest point
-	pointAt  time.Duration
-	began    time.Duration // the span
-	spanRows int64
+	pace      pace.Meter
+	seen      time.Duration // when steps were last known to be done
+	asked     time.Duration // for the latest evaluation
+	validated bool          // the epoch has been
+	from      wire.Stats    // the epoch's sums at the latest point
+	pointAt   time.Duration
+	began     time.Duration // the span
+	spanRows  int64
 }
 
 func newTrack(curve *jobs.Curve, epochs int) *track {
@@ -53,14 +58,19 @@ func (t *track) train(now time.Duration, m *wire.Train) {
 	}
 	t.epoch, t.steps, t.step, t.done = m.Span.Epoch+1, m.Steps, m.Span.First, m.Span.Done
 	t.began, t.spanRows, t.changed = now, m.Sums.Rows, true
+	t.seen, t.validated = now, false
 }
+
+// test begins an evaluation.
+func (t *track) test(now time.Duration, split data.Split) { t.asked, t.testing = now, split }
 
 // progress notes how far the span is; last: it is complete.
 func (t *track) progress(now time.Duration, at wire.Position, last bool) {
 	if at.Epoch+1 != t.epoch {
 		return // nothing of this epoch yet
 	}
-	t.step, t.done, t.changed = at.Index, at.Done, true
+	t.pace.Took(int(at.Done-t.done), now-t.seen)
+	t.step, t.done, t.seen, t.changed = at.Index, at.Done, now, true
 	if d := (now - t.began).Seconds(); last && d > 0 && at.Sums.Rows > t.spanRows {
 		speed := float64(at.Sums.Rows-t.spanRows) / d
 		if t.speed == 0 {
@@ -80,11 +90,13 @@ func (t *track) progress(now time.Duration, at wire.Position, last bool) {
 }
 
 // tested notes the values of a split.
-func (t *track) tested(s wire.Stats) {
+func (t *track) tested(now time.Duration, s wire.Stats) {
 	if s.Rows == 0 {
 		return
 	}
 	if t.testing == data.Validation {
+		t.pace.Evaluated(now - t.asked)
+		t.validated = true
 		t.values("val_", s)
 		t.curve.AddValidation(jobs.Point{
 			Step: t.done, Epoch: t.place(), Values: means(s, wire.Stats{}), Rows: s.Rows,
@@ -143,5 +155,16 @@ func (t *track) write(s *wire.JobStatus) {
 	if t.epochs > 0 {
 		s.Epochs = t.epochs
 		s.Progress = math.Min(t.place()/float64(t.epochs), 1)
+		s.Left = t.left().Seconds()
 	}
+}
+
+// left guesses the time until the last epoch ends, as the training loop does.
+func (t *track) left() time.Duration {
+	steps, epochs := int64(t.epochs)*int64(t.steps), t.epochs-t.epoch
+	steps -= int64(t.epoch-1)*int64(t.steps) + int64(t.step)
+	if !t.validated {
+		epochs++
+	}
+	return t.pace.Left(max(steps, 0), max(epochs, 0))
 }

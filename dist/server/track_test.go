@@ -6,6 +6,7 @@ import (
 
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/numtest"
 )
 
@@ -51,4 +52,30 @@ func TestTrack(t *testing.T) {
 	}
 	numtest.Close(t, []float64{float64(s.Latest["loss"]), s.Progress, s.RowsPerSecond},
 		[]float64{1.5, 0.75, 20.0 / 3}, numtest.Tol{Rel: 1e-12, Why: "one division"})
+}
+
+// TestLeft checks that the guess of the time left is that of the training loop: so
+// much per step that is left, and per validation.
+func TestLeft(t *testing.T) {
+	k := newTrack(&jobs.Curve{}, 3)
+	check := func(what string, want float64) {
+		t.Helper()
+		var s wire.JobStatus
+		k.write(&s)
+		numtest.Close(t, []float64{s.Left}, []float64{want}, numtest.Tol{Abs: 1e-6, Why: what + ": nanoseconds"})
+	}
+	at := func(index int, rows int64) wire.Position {
+		return wire.Position{Index: index, Done: int64(index), Sums: sums(rows, 1)}
+	}
+	k.train(10*time.Second, &wire.Train{Span: wire.Span{Last: 10}, Steps: 10})
+	check("nothing seen", 0)
+	k.progress(12*time.Second, at(4, 40), false)
+	check("after 4 of 30 steps of half a second", 13)
+	k.progress(15*time.Second, at(10, 100), true)
+	check("after 10 of 30", 10)
+	k.test(15*time.Second, data.Validation)
+	k.tested(17*time.Second, sums(20, 1))
+	check("two epochs with a validation of two seconds each", 14)
+	k.train(17*time.Second, &wire.Train{Span: wire.Span{Epoch: 1, Last: 10, Done: 10}, Steps: 10})
+	check("the next epoch begins", 14)
 }

@@ -23,7 +23,27 @@ type View struct {
 	Workers     []WorkerView `json:"workers"`           // by name, then ID
 	Jobs        []JobView    `json:"jobs"`              // running, then queued in order, then ended, latest first
 	Totals      Totals       `json:"totals"`
+	// Lost are workers whose connection has ended, the latest first. The API has them
+	// beside those that are there.
+	Lost []LostWorker `json:"-"`
 }
+
+// A LostWorker is one that was connected, and has not come back.
+type LostWorker struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	Backend string    `json:"backend"`
+	Job     string    `json:"job,omitempty"` // that it had open
+	Time    time.Time `json:"time"`          // when it was lost
+	Why     string    `json:"why"`
+}
+
+// Bounds of what is remembered of lost workers.
+const (
+	maxLost  = 10
+	lostTime = 24 * time.Hour
+)
 
 // A WorkerView is a worker that is connected.
 type WorkerView struct {
@@ -134,12 +154,18 @@ func (c *core) publish() {
 	for _, w := range c.workers {
 		v.Workers = append(v.Workers, c.viewOf(w))
 	}
+	for _, w := range c.lost {
+		if now.Sub(w.Time) < lostTime {
+			v.Lost = append(v.Lost, w)
+		}
+	}
 	slices.SortFunc(v.Workers, func(a, b WorkerView) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	records := c.book.All()
 	v.Jobs = make([]JobView, len(records))
 	for i, r := range records {
+		c.explain(&r.JobStatus)
 		v.Jobs[i] = JobView{JobStatus: r.JobStatus, Account: r.Account, Curve: c.book.Recent(r.ID)}
 	}
 	c.view.Store(v)

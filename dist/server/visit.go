@@ -125,7 +125,7 @@ func (v *visit) do(f wire.Frame) error {
 		if err != nil {
 			return err
 		}
-		return v.tell(&wire.Submitted{Job: job.ID, Position: job.Position}, nil)
+		return v.tell(&wire.Submitted{Job: job.ID, Position: job.Position, Note: job.Reason}, nil)
 	case *wire.List:
 		return v.list()
 	case *wire.Show:
@@ -133,6 +133,7 @@ func (v *visit) do(f wire.Frame) error {
 		if err != nil {
 			return err
 		}
+		v.explain(&r.JobStatus)
 		return v.tell(&wire.Shown{Job: r.JobStatus}, nil)
 	case *wire.Logs:
 		return v.logs(m)
@@ -160,6 +161,7 @@ func (v *visit) list() error {
 		n := min(len(all), listPart)
 		part := &wire.Listed{Jobs: make([]wire.JobStatus, n), Last: n == len(all)}
 		for i, r := range all[:n] {
+			v.explain(&r.JobStatus)
 			part.Jobs[i] = r.JobStatus
 		}
 		if err := v.tell(part, nil); err != nil {
@@ -246,7 +248,27 @@ func (v *visit) fetch(m *wire.FetchFiles) error {
 	if err != nil {
 		return err
 	}
+	if end.Files == 0 {
+		v.explain(&r.JobStatus)
+		return nothingOf(r)
+	}
 	return v.tell(end, nil)
+}
+
+// nothingOf says why a job has no files.
+func nothingOf(r jobs.Record) error {
+	text := fmt.Sprintf("job %s: %s", r.ID, r.State)
+	if r.Position > 0 {
+		text += fmt.Sprintf(", place %d", r.Position)
+	}
+	text += ": nothing has been saved"
+	if !wire.Ended(r.State) {
+		text += " yet"
+	}
+	if r.Reason != "" {
+		text += ": " + r.Reason
+	}
+	return errors.New(text)
 }
 
 // file sends one file.

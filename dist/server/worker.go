@@ -72,13 +72,24 @@ func (c *core) workerJoined(p *peer, h wire.Hello) {
 		old.finish(nil) // without a word: it is the same worker, and is to stay
 		c.left(old)
 	}
+	c.lost = slices.DeleteFunc(slices.Clone(c.lost), func(w LostWorker) bool { return w.ID == h.ID })
 	c.workers[h.ID] = &worker{peer: p, hello: h, heard: c.now}
 	c.totals.WorkersJoined++
-	c.changed = true
+	c.counted()
 	c.step(coord.WorkerJoined{Hello: h})
 }
 
-// left notes that a worker is no longer here.
+// loses notes that a worker is no longer here, and why.
+func (c *core) loses(w *worker, why string) {
+	c.left(w)
+	h := w.hello
+	gone := LostWorker{
+		ID: h.ID, Name: h.Name, Address: w.conn.Remote(), Backend: h.Backend, Job: w.open, Time: c.o.Now(), Why: why,
+	}
+	c.lost = append([]LostWorker{gone}, c.lost[:min(len(c.lost), maxLost-1)]...)
+}
+
+// left forgets a worker's connection.
 func (c *core) left(w *worker) {
 	if j := c.jobs[w.open]; j != nil {
 		j.forget(w.hello.ID)
@@ -87,7 +98,17 @@ func (c *core) left(w *worker) {
 		delete(c.workers, w.hello.ID)
 	}
 	c.totals.WorkersLost++
+	c.counted()
+}
+
+// counted tells those who wait for workers that there are more, or fewer.
+func (c *core) counted() {
 	c.changed = true
+	c.crew.Store(int32(len(c.workers)))
+	select {
+	case c.crewing <- struct{}{}:
+	default:
+	}
 }
 
 func (c *core) fromWorker(in incoming) {
@@ -97,8 +118,9 @@ func (c *core) fromWorker(in incoming) {
 		return // it has been dropped
 	}
 	if in.gone != nil {
-		c.left(w)
-		c.step(coord.WorkerGone{ID: id, Reason: in.from.why(in.gone)})
+		why := in.from.why(in.gone)
+		c.loses(w, why)
+		c.step(coord.WorkerGone{ID: id, Reason: why})
 		return
 	}
 	c.totals.Messages++
@@ -107,7 +129,7 @@ func (c *core) fromWorker(in incoming) {
 	c.observe(w, in.frame.Message)
 	if err := c.take(w.open, in.frame); err != nil {
 		w.finish(&wire.Dismiss{Reason: err.Error()})
-		c.left(w)
+		c.loses(w, err.Error())
 		c.step(coord.WorkerGone{ID: id, Reason: err.Error()})
 		return
 	}

@@ -46,7 +46,7 @@ func (s *site) apiWorkers(w http.ResponseWriter, _ *http.Request) {
 		}
 		out[i] = one
 	}
-	s.json(w, http.StatusOK, map[string]any{"workers": out})
+	s.json(w, http.StatusOK, map[string]any{"workers": out, "lost": append([]server.LostWorker{}, v.Lost...)})
 }
 
 // apiJobs lists jobs without their curves and accounts.

@@ -46,7 +46,8 @@ func (c chart) LabelX() int { return c.Left - 6 }
 // LabelY is below the axis.
 func (c chart) LabelY() int { return c.Low + 15 }
 
-type dot struct{ X, Y, Title string }
+// A dot is a point that is marked: of the series train or val.
+type dot struct{ Series, X, Y, Title string }
 
 type tick struct{ At, Text string }
 
@@ -100,6 +101,9 @@ func compareNames(a, b string) int {
 // A place is a point of a series; V may be anything.
 type place struct{ x, v float64 }
 
+// finite reports whether the point can be drawn.
+func (p place) finite() bool { return finite(p.v) && finite(p.x) }
+
 func series(points []jobs.Point, name string) []place {
 	var out []place
 	for _, p := range points {
@@ -117,7 +121,7 @@ func newChart(c *jobs.Curve, name string) (chart, bool) {
 	var values []float64
 	right := 0.0
 	for _, p := range append(slices.Clone(train), val...) {
-		if finite(p.v) && finite(p.x) {
+		if p.finite() {
 			values = append(values, p.v)
 			right = math.Max(right, p.x)
 		}
@@ -133,15 +137,26 @@ func newChart(c *jobs.Curve, name string) (chart, bool) {
 		Train: lines(train, x, y), Validation: lines(val, x, y), X: x.ticks(6), Y: y.ticks(5),
 		LastTrain: last(train), LastVal: last(val),
 	}
-	if len(val) <= maxDots {
-		for _, p := range val {
-			if finite(p.v) && finite(p.x) {
-				out.Dots = append(out.Dots, dot{x.text(p.x), y.text(p.v),
-					fmt.Sprintf("validation after %.3g epochs: %.4g", p.x, p.v)})
-			}
+	mark := func(series, what string, p place) {
+		out.Dots = append(out.Dots, dot{series, x.text(p.x), y.text(p.v),
+			fmt.Sprintf("%s after %.3g epochs: %.4g", what, p.x, p.v)})
+	}
+	for i, p := range train {
+		if alone(train, i) { // a line of one point is not to be seen
+			mark("train", "training", p)
+		}
+	}
+	for i, p := range val {
+		if p.finite() && (len(val) <= maxDots || alone(val, i)) {
+			mark("val", "validation", p)
 		}
 	}
 	return out, true
+}
+
+// alone reports whether a point that can be drawn has no neighbour to draw a line to.
+func alone(s []place, i int) bool {
+	return s[i].finite() && (i == 0 || !s[i-1].finite()) && (i == len(s)-1 || !s[i+1].finite())
 }
 
 func last(s []place) string {
@@ -156,7 +171,7 @@ func lines(s []place, x, y axis) []string {
 	var out []string
 	var line strings.Builder
 	for _, p := range append(slices.Clone(s), place{v: math.NaN()}) {
-		if finite(p.v) && finite(p.x) {
+		if p.finite() {
 			line.WriteString(x.text(p.x) + "," + y.text(p.v) + " ")
 		} else if line.Len() > 0 {
 			out = append(out, strings.TrimSuffix(line.String(), " "))

@@ -29,7 +29,7 @@ func (s *site) followJob(w http.ResponseWriter, r *http.Request) {
 		s.nothing(w, r)
 		return
 	}
-	s.follow(w, r, func() (page, bool, error) { return s.jobPage(id) })
+	s.follow(w, r, func() (page, bool, error) { return s.jobPage(id, r.Host) })
 }
 
 // follow sends the parts of a page as server-sent events: all of them, then those

@@ -128,6 +128,10 @@ func runningView(share float64) *server.View {
 	v.Workers[3].Heard = 2.25
 	j := someJob("mnist-cnn-3fa1c0", "mnist-cnn", wire.JobRunning)
 	j.Started = noon.Add(-time.Duration(took * share * float64(time.Second)))
+	j.Took = took * share
+	if share > 0 {
+		j.Left = took * (1 - share)
+	}
 	epochs := share * 10
 	j.Epoch, j.Epochs, j.Steps = int(epochs)+1, 10, 422
 	j.Step, j.Done = int(422*(epochs-math.Floor(epochs))), int64(422*epochs)
@@ -141,6 +145,10 @@ func runningView(share float64) *server.View {
 		j.Latest["val_loss"], j.Latest["val_accuracy"] = j.Curve.Validation[n-1].Values["loss"], j.Curve.Validation[n-1].Values["accuracy"]
 	}
 	j.Account = someAccount(v.Workers, took*share)
+	v.Lost = []server.LostWorker{{
+		ID: "id-emil", Name: "emil", Address: "10.0.0.15:50110", Backend: "cpu", Job: j.ID,
+		Time: noon.Add(-3 * time.Minute), Why: "silent for 3.2 s",
+	}}
 	queued := someJob("digits-resnet-77ab01", "digits-resnet", wire.JobQueued)
 	queued.Position, queued.Created = 1, noon.Add(-4*time.Minute)
 	v.Jobs = append([]server.JobView{j, queued}, endedJobs()...)
@@ -171,6 +179,7 @@ func endedJobs() []server.JobView {
 	failed := someJob("digits-mlp-0b9e44", "digits-mlp", wire.JobFailed)
 	failed.Reason = "epoch 3, step 12: the loss is NaN, in layers[2] (dense)\nhint: a smaller optimizer.learning_rate"
 	failed.Started, failed.Ended, failed.Epoch, failed.Epochs = noon.Add(-50*time.Minute), noon.Add(-49*time.Minute), 3, 80
+	failed.Took = 41 // it waited for workers before
 	failed.Progress, failed.Step, failed.Steps, failed.Done, failed.Strategy = 0.03, 12, 20, 52, "adag"
 	failed.Latest = map[string]wire.Value{"loss": wire.Value(math.NaN())}
 	failed.Curve = &jobs.Curve{}
@@ -180,9 +189,11 @@ func endedJobs() []server.JobView {
 	}
 	done := someJob("mnist-mlp-5512fe", "mnist-mlp", wire.JobDone)
 	done.Started, done.Ended, done.Epoch, done.Epochs, done.Progress = noon.Add(-2*time.Hour), noon.Add(-115*time.Minute), 5, 5, 1
+	done.Took, done.Workers = 300, 4
 	done.Latest = map[string]wire.Value{"loss": 0.021, "val_loss": 0.065, "test_loss": 0.0602, "test_accuracy": 0.9821}
 	cancelled := someJob("mnist-cnn-aa01d2", "mnist-cnn, wide", wire.JobCancelled)
 	cancelled.Started, cancelled.Ended, cancelled.Epoch = noon.Add(-3*time.Hour), noon.Add(-170*time.Minute), 2
+	cancelled.Took, cancelled.Workers = 600, 2
 	cancelled.Latest = map[string]wire.Value{"loss": 0.31, "val_loss": 0.29, "val_accuracy": 0.9134}
 	return []server.JobView{failed, done, cancelled}
 }
@@ -268,6 +279,7 @@ func hostileView() *server.View {
 	}
 	j.Curve.Train[0].Values[nasty] = -1e308
 	j.Account.Workers[0].Name = nasty
+	v.Lost[0].Name, v.Lost[0].Why, v.Lost[0].Job = nasty, nasty, nasty
 	v.Jobs[1].Name, v.Jobs[2].Reason, v.Jobs[2].Name = nasty, nasty, nasty
 	return v
 }

@@ -19,7 +19,7 @@ const none = "–"
 // functions are those of the templates.
 var functions = template.FuncMap{
 	"count": func(n any) string { return count(reflect.ValueOf(n).Int()) }, "speed": speed, "bytes": bytesOf, "span": span, "percent": percent,
-	"value": value, "stamp": stamp, "state": stateWord, "short": short, "about": about, "line": line,
+	"value": value, "stamp": stamp, "moment": moment, "state": stateWord, "short": short, "about": about, "line": line,
 	"times": func(v float64) float64 { return v * 100 },
 	"add":   func(a, b float64) float64 { return a + b },
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -120,6 +120,9 @@ func stamp(t time.Time) string {
 	}
 	return t.UTC().Format("2 Jan 15:04 UTC")
 }
+
+// moment formats a moment of the last day, to the second.
+func moment(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // about formats seconds that nobody knows to the second.
 func about(seconds float64) string {

@@ -18,6 +18,7 @@ type jobModel struct {
 	*server.JobView
 	View  *server.View
 	Whole bool // its own page
+	Join  string
 
 	Spec, Log       string // "": there is none
 	SpecCut, LogCut bool
@@ -31,37 +32,12 @@ func (m *jobModel) Curve() *jobs.Curve { return cmp.Or(m.JobView.Curve, m.curve)
 // Charts returns the panels of the curve.
 func (m *jobModel) Charts() []chart { return charts(m.Curve()) }
 
-// Running reports whether the job has started and not ended.
+// Running reports whether the job has begun to train and not ended.
 func (m *jobModel) Running() bool { return !m.Started.IsZero() && !wire.Ended(m.State) }
-
-// Took returns the seconds from the job's start to its end, or until now; -1
-// before it.
-func (m *jobModel) Took() float64 {
-	if m.Started.IsZero() {
-		return -1
-	}
-	end := m.View.Time
-	if !m.Ended.IsZero() {
-		end = m.Ended
-	}
-	return math.Max(end.Sub(m.Started).Seconds(), 0)
-}
 
 // Waited returns the seconds since the job was made.
 func (m *jobModel) Waited() float64 {
 	return math.Max(m.View.Time.Sub(m.Created).Seconds(), 0)
-}
-
-// leftFrom is the share of a job that must be done before the time left is told.
-const leftFrom = 0.01
-
-// Left estimates the seconds to the end, as if all of it went as so far; -1 when
-// that is not known.
-func (m *jobModel) Left() float64 {
-	if m.State != wire.JobRunning || !(m.Progress >= leftFrom) {
-		return -1
-	}
-	return m.Took() * math.Max(1-m.Progress, 0) / m.Progress
 }
 
 // Share returns the job's progress within its bounds.

@@ -160,6 +160,8 @@ func (e *exposition) jobs(all []server.JobView) {
 	}
 	each("gespann_job_progress_ratio", "gauge", "Share of a job that is done, 0 to 1.",
 		func(j server.JobView) float64 { return j.Progress })
+	each("gespann_job_left_seconds", "gauge", "Guess of the time until a job ends, as its log has it; 0: not known.",
+		func(j server.JobView) float64 { return j.Left })
 	each("gespann_job_epoch", "gauge", "Epoch of a job, counted from 1.",
 		func(j server.JobView) float64 { return float64(j.Epoch) })
 	each("gespann_job_steps_total", "counter", "Optimiser steps of a job.",

@@ -103,14 +103,14 @@ func joinAt(join, host string) string {
 	return net.JoinHostPort(strings.Trim(host, "[]"), port)
 }
 
-// jobPage renders the page of a job; false: there is none.
-func (s *site) jobPage(id string) (page, bool, error) {
+// jobPage renders the page of a job, as asked for at a host; false: there is none.
+func (s *site) jobPage(id, host string) (page, bool, error) {
 	v := s.src.View()
 	j := v.Job(id)
 	if j == nil {
 		return page{}, false, nil
 	}
-	m := &jobModel{JobView: j, View: v, Whole: true}
+	m := &jobModel{JobView: j, View: v, Whole: true, Join: joinAt(s.Join, host)}
 	if m.Curve() == nil {
 		if curve, err := s.src.Curve(id); err == nil {
 			m.curve = curve
@@ -164,7 +164,7 @@ func (s *site) showOverview(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) showJob(w http.ResponseWriter, r *http.Request) {
-	p, ok, err := s.jobPage(r.PathValue("id"))
+	p, ok, err := s.jobPage(r.PathValue("id"), r.Host)
 	if !ok {
 		s.nothing(w, r)
 		return

@@ -242,6 +242,15 @@ func TestChart(t *testing.T) {
 				t.Errorf("%s: got line %s", c.name, line)
 			}
 		}
+		points := 0
+		for _, n := range got {
+			if n == 1 {
+				points++
+			}
+		}
+		if len(all[0].Dots) != points {
+			t.Errorf("%s: got dots %v, want one for each of %d points without a neighbour", c.name, all[0].Dots, points)
+		}
 		if !slices.Equal(got, c.lines) || all[0].Log != c.log {
 			t.Errorf("%s: got lines of %v points, log %v, want %v, %v", c.name, got, all[0].Log, c.lines, c.log)
 		}

@@ -37,7 +37,8 @@ type JobStatus struct {
 	// Position in the queue, from 1; 0: it does not wait in the queue.
 	Position int    `json:"position,omitempty"`
 	Strategy string `json:"strategy,omitempty"`
-	Workers  int    `json:"workers"` // that take part now, or did at the end
+	Workers  int    `json:"workers"`         // that take part now, or did at the end
+	Wants    int    `json:"wants,omitempty"` // workers that must be there before it begins
 	// Epoch counts from 1; Epochs is 0 when it is not known.
 	Epoch  int   `json:"epoch"`
 	Epochs int   `json:"epochs"`
@@ -45,12 +46,18 @@ type JobStatus struct {
 	Steps  int   `json:"steps"`
 	Done   int64 `json:"done"` // optimiser steps
 	// Progress is the share of the work that is done, 0 to 1.
-	Progress      float64          `json:"progress"`
-	RowsPerSecond float64          `json:"rows_per_second"`
-	Latest        map[string]Value `json:"latest,omitempty"` // "loss", "accuracy", "val_loss", ...
-	Created       time.Time        `json:"created"`
-	Started       time.Time        `json:"started,omitzero"`
-	Ended         time.Time        `json:"ended,omitzero"`
+	Progress      float64 `json:"progress"`
+	RowsPerSecond float64 `json:"rows_per_second"`
+	// Left is a guess of the seconds until the end, as the run itself makes it; 0:
+	// not known.
+	Left float64 `json:"left_seconds,omitempty"`
+	// Took is how many seconds the job has been running: not those in the queue, or
+	// waiting for workers.
+	Took    float64          `json:"took_seconds"`
+	Latest  map[string]Value `json:"latest,omitempty"` // "loss", "accuracy", "val_loss", ...
+	Created time.Time        `json:"created"`
+	Started time.Time        `json:"started,omitzero"` // when it was first running
+	Ended   time.Time        `json:"ended,omitzero"`
 }
 
 // Ended reports whether a job in that state never runs again.
@@ -129,7 +136,8 @@ type (
 	// Submitted answers Submit.
 	Submitted struct {
 		Job      string `json:"job"`
-		Position int    `json:"position"` // in the queue, from 1
+		Position int    `json:"position"`       // in the queue, from 1
+		Note     string `json:"note,omitempty"` // what it waits for besides its turn
 	}
 	// Listed is a part of the answer to List: jobs that run, then the queue, then
 	// what has ended, the latest first.

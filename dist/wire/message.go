@@ -19,7 +19,7 @@ import (
 
 // Protocol is the version of these messages. Programs of another version are
 // refused with a sentence.
-const Protocol = 1
+const Protocol = 2
 
 // A Message is a pointer to one of the structs of this package that say so.
 type Message interface{ Kind() string }
@@ -68,6 +68,8 @@ type Job struct {
 	Vars []Var `json:"vars"`
 	// Rate0 is the learning rate that elastic averaging scales with.
 	Rate0 float64 `json:"rate0"`
+	// Epochs of the whole run, for those who watch; 0: not known.
+	Epochs int `json:"epochs,omitempty"`
 }
 
 // A Var is the size and role of a variable.

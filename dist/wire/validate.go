@@ -116,6 +116,7 @@ func (j *Job) validate() error {
 		between("batch_size", j.BatchSize, 1, MaxBatch), between("accumulate", j.Accumulate, 1, MaxBatch),
 		between("batch_size × accumulate", int64(j.BatchSize)*int64(j.Accumulate), 1, MaxRows),
 		between("shards", j.Shards, 0, MaxBatch), between("workers", j.Workers, 0, MaxWorkers),
+		between("epochs", j.Epochs, 0, math.MaxInt32),
 		name("strategy", j.Strategy, false), between("params", len(j.Params), 0, MaxName),
 		name("digest", j.Digest, true), oneOf("wire", j.Wire, "", "fp32", "bf16"),
 		oneOf("data", j.DataFrom, "", "auto", "local", "stream"),

@@ -19,7 +19,7 @@ type loop struct {
 	steps    int                   // per epoch
 	every    spec.Interval         // between checkpoints
 	plateau  *spec.ReduceOnPlateau // nil: none
-	pace     pace
+	pace     stride
 	specText []byte
 	saved    string   // the latest checkpoint, or ""
 	savedAt  position // where the run was at the latest numbered one
@@ -119,7 +119,7 @@ func (l *loop) watch() *spanWatch {
 // see moves the run to where it is after so many steps of the span.
 func (w *spanWatch) see(stats backend.Stats, steps int) {
 	now := time.Now()
-	w.pace.took(steps-w.steps, now.Sub(w.seen))
+	w.pace.Took(steps-w.steps, now.Sub(w.seen))
 	w.steps, w.seen = steps, now
 	w.at.Step = w.from.Step + steps
 	w.at.Steps = w.from.Steps + int64(steps)
@@ -157,8 +157,8 @@ func (l *loop) validate(ctx context.Context) ([]Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.pace.perEval = time.Since(begin).Seconds()
-	l.at.Seconds += number(l.pace.perEval)
+	l.pace.Evaluated(time.Since(begin))
+	l.at.Seconds += number(l.pace.PerEval)
 	return values(stats, l.Model.Metrics(), valPrefix), nil
 }
 
@@ -204,5 +204,5 @@ func (l *loop) values() []Value {
 // left guesses the time until the last epoch ends.
 func (l *loop) left() time.Duration {
 	epochs := l.Spec.Train.Epochs - l.at.Epoch
-	return l.pace.left(epochs*l.steps-l.at.Step, epochs)
+	return l.pace.Left(int64(epochs)*int64(l.steps)-int64(l.at.Step), epochs)
 }

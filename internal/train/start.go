@@ -26,7 +26,7 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		Options: o,
 		steps:   (rows + perStep - 1) / perStep,
 		every:   t.CheckpointInterval(),
-		pace:    pace{refresh: cmp.Or(o.Refresh, time.Second/10)},
+		pace:    stride{refresh: cmp.Or(o.Refresh, time.Second/10)},
 		at:      position{Factor: 1, Rows: rows, PerStep: perStep},
 		began:   time.Now(),
 	}

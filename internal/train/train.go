@@ -262,7 +262,7 @@ func NewJob(s *spec.Spec, m *model.Model, set *data.Set) (backend.Job, error) {
 func cluster(s *spec.Spec) *backend.Cluster {
 	c := &s.Cluster
 	return &backend.Cluster{
-		Name: s.Train.Name, Rate: s.LearningRate(),
+		Name: s.Train.Name, Rate: s.LearningRate(), Epochs: s.Train.Epochs,
 		Coordinator: c.Coordinator, Workers: c.Workers,
 		Strategy: c.Strategy.Kind, Params: c.StrategyParams(),
 		Wire: c.Wire, Data: c.Data, Probe: c.Probe,

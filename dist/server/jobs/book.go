@@ -45,13 +45,14 @@ type Book struct {
 // An entry is a job in memory.
 type entry struct {
 	Record
-	curve                  *Curve // does not change; nil: on disk
-	spec                   []byte // of a job that was not submitted; nil: not kept
-	created                bool   // has a folder
-	dirty, urgent, curving bool   // differs from what is on disk
-	log                    []byte // not on disk yet
-	logging                bool   // what was in log is being written
-	dropped                int    // lines of the log, for which there was no room
+	runs                   time.Time // since when it is running; zero: it is not
+	curve                  *Curve    // does not change; nil: on disk
+	spec                   []byte    // of a job that was not submitted; nil: not kept
+	created                bool      // has a folder
+	dirty, urgent, curving bool      // differs from what is on disk
+	log                    []byte    // not on disk yet
+	logging                bool      // what was in log is being written
+	dropped                int       // lines of the log, for which there was no room
 }
 
 // Folder returns where the book is, or "".
@@ -80,9 +81,9 @@ func (b *Book) All() []Record {
 }
 
 func (b *Book) all() []Record {
-	out := make([]Record, 0, len(b.entries))
+	out, now := make([]Record, 0, len(b.entries)), b.now()
 	for _, e := range b.entries {
-		out = append(out, e.Record)
+		out = append(out, e.at(now))
 	}
 	slices.SortFunc(out, compare)
 	position := 0
@@ -144,7 +145,7 @@ func (b *Book) Find(id string) (Record, error) {
 }
 
 func (b *Book) withPosition(e *entry) Record {
-	r := e.Record
+	r := e.at(b.now())
 	if r.State == wire.JobQueued {
 		r.Position = 1
 		for _, other := range b.entries {
@@ -156,20 +157,10 @@ func (b *Book) withPosition(e *entry) Record {
 	return r
 }
 
-// Next returns the first job of the queue.
-func (b *Book) Next() (Record, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var first *entry
-	for _, e := range b.entries {
-		if e.State == wire.JobQueued && (first == nil || e.Order < first.Order) {
-			first = e
-		}
-	}
-	if first == nil {
-		return Record{}, false
-	}
-	return first.Record, true
+// Queue returns the jobs that wait for their turn, in order.
+func (b *Book) Queue() []Record {
+	all := b.All()
+	return slices.DeleteFunc(all, func(r Record) bool { return r.State != wire.JobQueued })
 }
 
 // Update lets change write to the job, and reports whether there is one. Maps
@@ -186,14 +177,43 @@ func (b *Book) Update(id string, change func(*Record)) bool {
 	e.dirty = true
 	if e.State != state {
 		e.urgent = true
-		if wire.Ended(e.State) {
-			e.Ended = b.now()
-			e.Position, e.RowsPerSecond = 0, 0
-			b.forget()
-		}
+		b.turned(e)
 	}
 	b.notify()
 	return true
+}
+
+// turned notes that a job's state has changed.
+func (b *Book) turned(e *entry) {
+	now := b.now()
+	switch {
+	case e.State == wire.JobRunning:
+		e.runs = now
+		if e.Started.IsZero() {
+			e.Started = now
+		}
+	case !e.runs.IsZero():
+		e.Record, e.runs = e.at(now), time.Time{}
+	}
+	if e.State != wire.JobRunning {
+		e.RowsPerSecond, e.Left = 0, 0
+	}
+	if e.State == wire.JobDone && e.Epochs > 0 {
+		e.Progress = 1 // also when it stopped early
+	}
+	if wire.Ended(e.State) {
+		e.Ended, e.Position = now, 0
+		b.forget()
+	}
+}
+
+// at returns the record at a moment, with the time that it has been running until then.
+func (e *entry) at(now time.Time) Record {
+	r := e.Record
+	if !e.runs.IsZero() {
+		r.Took += max(now.Sub(e.runs).Seconds(), 0)
+	}
+	return r
 }
 
 // Attach begins a job whose driver is elsewhere, or takes it up again.
@@ -207,10 +227,8 @@ func (b *Book) Attach(id, name string) {
 		e.ID, e.Created = id, b.now()
 		b.entries[id] = e
 	}
-	if e.Started.IsZero() {
-		e.Started = b.now()
-	}
 	e.Name, e.State, e.Reason, e.Ended = cutName(name), wire.JobWaiting, "", time.Time{}
+	b.turned(e)
 	e.dirty, e.urgent = true, true
 	b.notify()
 }

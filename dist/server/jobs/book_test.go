@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ func open(t testing.TB, folder string) *Book {
 
 func submit(t testing.TB, b *Book, name string) string {
 	t.Helper()
-	r, err := b.Submit(name, []byte("spec of "+name), 3)
+	r, err := b.Submit(name, []byte("spec of "+name), 3, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,11 @@ func TestRestart(t *testing.T) {
 	if err := b.Flush(false); err != nil {
 		t.Fatal(err)
 	}
-	next, _ := b.Next()
+	queue := b.Queue()
+	if len(queue) != 4 {
+		t.Fatalf("queue: got %d jobs, want 4", len(queue))
+	}
+	next := queue[0]
 	if next.ID != ids["running"] || next.Epochs != 3 {
 		t.Errorf("next: got %+v, want %s with 3 epochs", next, ids["running"])
 	}
@@ -174,7 +179,7 @@ func TestNames(t *testing.T) {
 // TestBounds fills the queue, and sends a spec that is too long.
 func TestBounds(t *testing.T) {
 	b := open(t, t.TempDir())
-	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0); err == nil ||
+	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0, 0); err == nil ||
 		err.Error() != "spec: has 524289 bytes, want at most 524288" {
 		t.Errorf("a long spec: got %v", err)
 	}
@@ -182,10 +187,10 @@ func TestBounds(t *testing.T) {
 		id := fmt.Sprint("j", i)
 		b.entries[id] = &entry{Record: Record{JobStatus: wire.JobStatus{ID: id, State: wire.JobQueued}}}
 	}
-	if _, err := b.Submit("x", nil, 0); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
+	if _, err := b.Submit("x", nil, 0, 0); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
 		t.Errorf("a full queue: got %v", err)
 	}
-	if _, err := open(t, "").Submit("x", nil, 0); err != ErrNoFolder {
+	if _, err := open(t, "").Submit("x", nil, 0, 0); err != ErrNoFolder {
 		t.Errorf("no folder: got %v, want %v", err, ErrNoFolder)
 	}
 }
@@ -297,5 +302,72 @@ func TestFiles(t *testing.T) {
 	check(t, "files", got, "checkpoints/a 13 checkpoints/a", "empty 0 ", "spec.yaml 9 spec.yaml")
 	if err := EachFile(filepath.Join(dir, "none"), nil); err != nil {
 		t.Errorf("no folder: got %v, want nil", err)
+	}
+}
+
+// TestTook checks that a job took as long as it was running: not while it waited,
+// and also over a restart.
+func TestTook(t *testing.T) {
+	folder, c := t.TempDir(), &clock{noon}
+	b, err := Open(folder, func() time.Time { return c.now }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := submit(t, b, "a")
+	b.Attach("b", "b")
+	pass := func(seconds int, state string) {
+		c.now = c.now.Add(time.Duration(seconds) * time.Second)
+		for _, id := range []string{id, "b"} {
+			b.Update(id, func(r *Record) { r.State, r.Workers = state, 3 })
+		}
+	}
+	took := func(want float64) {
+		t.Helper()
+		for _, r := range b.All() {
+			if math.Abs(r.Took-want) > 1e-9 {
+				t.Errorf("%s took %v s, want %v", r.Name, r.Took, want)
+			}
+		}
+	}
+	pass(20, wire.JobWaiting)
+	pass(7, wire.JobRunning)
+	c.now = c.now.Add(5 * time.Second)
+	took(5)
+	if err := b.Flush(false); err != nil {
+		t.Fatal(err)
+	}
+	b.Close() // as if it was killed
+	if b, err = Open(folder, func() time.Time { return c.now }, func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	took(5)
+	b.Attach("b", "b")
+	pass(100, wire.JobRunning)
+	pass(2, wire.JobWaiting)
+	pass(50, wire.JobRunning)
+	pass(1, wire.JobDone)
+	c.now = c.now.Add(time.Hour)
+	took(8)
+	for _, r := range b.All() {
+		if want := noon.Add(27 * time.Second); !r.Started.Equal(want) {
+			t.Errorf("%s: started %v, want %v", r.Name, r.Started, want)
+		}
+	}
+}
+
+// TestWorkersOfThePast checks that the history knows how many workers a job had,
+// also after a restart.
+func TestWorkersOfThePast(t *testing.T) {
+	folder := t.TempDir()
+	b := open(t, folder)
+	id := submit(t, b, "a")
+	b.Update(id, func(r *Record) { r.State, r.Workers = wire.JobDone, 3 })
+	if err := b.Flush(false); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if r, err := open(t, folder).Find(id); err != nil || r.Workers != 3 {
+		t.Errorf("got %d workers, %v, want 3", r.Workers, err)
 	}
 }

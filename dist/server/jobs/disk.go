@@ -141,8 +141,9 @@ func readRecord(path string) (Record, error) {
 	return r, nil
 }
 
-// Submit queues a job. When it returns, the job is on disk.
-func (b *Book) Submit(name string, spec []byte, epochs int) (Record, error) {
+// Submit queues a job of so many epochs, which wants so many workers. When it returns,
+// the job is on disk.
+func (b *Book) Submit(name string, spec []byte, epochs, wants int) (Record, error) {
 	if b.folder == "" {
 		return Record{}, ErrNoFolder
 	}
@@ -155,7 +156,7 @@ func (b *Book) Submit(name string, spec []byte, epochs int) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs = epochs
+	r.Epochs, r.Wants = epochs, wants
 	if err := b.create(r, spec); err != nil {
 		return Record{}, full(err)
 	}

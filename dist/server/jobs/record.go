@@ -77,7 +77,12 @@ func cutName(name string) string {
 // revive puts a record that was read from disk into the state that it has after
 // the coordinator was restarted.
 func (r *Record) revive(now time.Time) {
-	r.Position, r.Workers, r.RowsPerSecond = 0, 0, 0
+	r.Position, r.RowsPerSecond, r.Left = 0, 0, 0
+	if !wire.Ended(r.State) {
+		r.Workers = 0
+	} else if r.Took == 0 && !r.Started.IsZero() { // by a version that did not count
+		r.Took = max(r.Ended.Sub(r.Started).Seconds(), 0)
+	}
 	switch {
 	case wire.Ended(r.State):
 	case r.Cancel:

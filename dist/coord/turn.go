@@ -1,0 +1,107 @@
+package coord
+
+import (
+	"fmt"
+
+	"github.com/gespann/gespann/dist/wire"
+)
+
+// Jobs have their turn in the order in which they came. One that wants more workers
+// than are connected is passed by those that have enough, after a grace; when the
+// turn is free again it is asked first, so it is passed only while it could not begin.
+
+// begin gives the turn to the first job that can begin, or else to the first one whose
+// driver is there. It reports whether there is such a job.
+func (m *Machine) begin() bool {
+	first := m.ready(nil)
+	for _, j := range m.jobs {
+		if first == nil && j.driver {
+			first = j
+		}
+	}
+	if first == nil {
+		return false
+	}
+	m.active = first
+	first.state, first.begun, first.updated = starting, m.now, m.now
+	m.note(first, nil, "it is the turn of %s", first)
+	for _, w := range m.workers {
+		first.open(w)
+	}
+	return true
+}
+
+// ready returns the first job, but for one, whose driver is there and for which there
+// are enough workers, or nil.
+func (m *Machine) ready(but *job) *job {
+	for _, j := range m.jobs {
+		if j != but && j.driver && !j.lacks() {
+			return j
+		}
+	}
+	return nil
+}
+
+// lacks reports whether the job wants more workers than are connected. One that was
+// taken up again makes do with fewer.
+func (j *job) lacks() bool {
+	want := max(1, j.spec.Workers)
+	if j.again {
+		want = 1
+	}
+	return len(j.m.workers) < want
+}
+
+// pass takes the turn from a job that cannot begin, when another can: at once when its
+// driver is gone, after a grace when it lacks workers. It reports whether it did.
+func (m *Machine) pass() bool {
+	j := m.active
+	late := m.now-j.begun > m.opt.Grace
+	if j.state != starting || j.driver && !(late && j.lacks()) {
+		return false
+	}
+	next := m.ready(j)
+	if next == nil {
+		return false
+	}
+	m.note(j, nil, "%s lets %s pass", j, next)
+	j.vacate()
+	j.state, j.told, j.bill = queued, "", newBill()
+	return true
+}
+
+// vacate closes the job on all workers. Nobody has the turn then.
+func (j *job) vacate() {
+	for _, w := range j.m.workers {
+		if w.stage == opening || w.stage == open {
+			j.m.tell(w, &wire.Close{Job: j.spec.ID}, Nothing)
+		}
+		w.seat = seat{}
+	}
+	j.m.active = nil
+}
+
+// queueUp tells the drivers of waiting jobs where they are in the queue.
+func (m *Machine) queueUp() {
+	place := 0
+	for _, j := range m.jobs {
+		if j.state != queued {
+			continue
+		}
+		place++
+		text := fmt.Sprintf("place %d in the queue; %s has its turn", place, m.active)
+		if j.lacks() {
+			text += "; " + j.wants()
+		}
+		j.wait(text)
+	}
+}
+
+// wants says how many workers the job waits for, and how many there are.
+func (j *job) wants() string {
+	n, are := len(j.m.workers), "are"
+	if n == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("it wants %d workers, and %d %s connected", max(1, j.spec.Workers), n, are)
+}
