@@ -26,7 +26,11 @@ CSV with the columns of the training (the label may be missing), JSON lines, NPY
 NPZ (as file.npz:name) or IDX. They are normalised as the training rows were.
 
 It writes, for classes, the most likely one and the probabilities of all; else
-the numbers that the model gives. RUN is a run directory, or a checkpoint in one.
+the numbers that the model gives. With a cross-entropy these are probabilities
+too, never logits: the softmax or sigmoid that a model leaves to its loss is
+applied. The metrics of train and evaluate are of the same numbers.
+
+RUN is a run directory, or a checkpoint in one.
 
 Flags override GESPANN_* environment variables, which override the run's settings.`,
 		Example: `  gespann predict runs/wine new.csv > classes.csv
