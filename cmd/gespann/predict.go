@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/outfile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -58,7 +58,7 @@ Flags override GESPANN_* environment variables, which override the run's setting
 				if output == "" || output == "-" {
 					return write(t.out)
 				}
-				return checkpoint.WriteFile(output, write)
+				return outfile.Write(output, write)
 			})
 		},
 	}

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/filelock"
+	"github.com/gespann/gespann/internal/outfile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -187,10 +187,15 @@ func (d *Dir) prepare() error {
 	if err := os.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"", checkpointsDir} {
-		left, _ := filepath.Glob(d.file(filepath.Join(pattern, checkpoint.TempPrefix+"*")))
-		for _, path := range left {
-			os.Remove(path)
+	for _, folder := range []string{d.Path, d.file(checkpointsDir)} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), outfile.TempPrefix) {
+				os.Remove(filepath.Join(folder, e.Name()))
+			}
 		}
 	}
 	return nil
@@ -211,7 +216,7 @@ func (d *Dir) describe(s *spec.Spec, prep *data.Prep) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.file(prepFile), err)
 	}
-	if err := checkpoint.WriteFile(d.file(prepFile), write(append(text, '\n'))); err != nil {
+	if err := outfile.Bytes(d.file(prepFile), append(text, '\n')); err != nil {
 		return err
 	}
 	if text, err = s.Marshal(); err != nil {
@@ -222,7 +227,7 @@ func (d *Dir) describe(s *spec.Spec, prep *data.Prep) error {
 
 // setSpec replaces the run's spec.
 func (d *Dir) setSpec(text []byte) error {
-	return checkpoint.WriteFile(d.file(specFile), write(text))
+	return outfile.Bytes(d.file(specFile), text)
 }
 
 // Spec reads the run's spec, with o layered over it.
@@ -243,13 +248,6 @@ func (d *Dir) Prep() (*data.Prep, error) {
 
 // file returns the path of a file of the run.
 func (d *Dir) file(name string) string { return filepath.Join(d.Path, name) }
-
-func write(text []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	}
-}
 
 // runError says which run directory err is about, and not twice.
 func runError(path string, err error) error {
