@@ -322,6 +322,23 @@ func TestEvaluateFile(t *testing.T) {
 	contains(t, "evaluate", must(t, "evaluate", filepath.Join(dir, "a"), "--data", csv+"2"), " on 3 rows of "+csv+"2\n")
 }
 
+// TestEvaluateNamesFile checks that the file is named in which the rows are.
+func TestEvaluateNamesFile(t *testing.T) {
+	dir := t.TempDir()
+	train, test := write(t, dir, "train.csv", "x,y\n1,no\n2,yes\n"), write(t, dir, "the test.csv", "x,y\n1,no\n")
+	yaml := write(t, dir, "a.yaml", "data: {source: csv, csv: {path: '"+train+"', test_path: '"+test+"'}}\nmodel: [dense: 2]\n"+
+		"loss: sparse_categorical_crossentropy\ntrain: {epochs: 1}\n")
+	must(t, "train", yaml, "--runs", dir)
+	run := filepath.Join(dir, "a")
+	contains(t, "test", must(t, "evaluate", run), " on 1 test rows of "+test+"\n")
+	contains(t, "training", must(t, "evaluate", run, "--split", "training"), " on 2 training rows of "+train+"\n")
+	code, _, words := gespann(t, "", "evaluate", run, "--split", "validation")
+	if code != exitRun {
+		t.Errorf("exit code %d, want %d", code, exitRun)
+	}
+	contains(t, "validation", words, "there are no validation rows in "+train+"\n")
+}
+
 // TestMetricOfPredictions compares a metric with the numbers that predict writes,
 // for a model that leaves the sigmoid to its loss.
 func TestMetricOfPredictions(t *testing.T) {
