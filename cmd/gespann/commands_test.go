@@ -376,16 +376,6 @@ func TestMetricOfPredictions(t *testing.T) {
 	numtest.Close(t, []float64{got}, []float64{want}, numtest.Tol{Abs: 6e-5, Why: "evaluate shows four decimals; sums in float32"})
 }
 
-func TestShellWord(t *testing.T) {
-	for word, want := range map[string]string{
-		"runs/a-1": "runs/a-1", "runs/a b": "'runs/a b'", "it's": `'it'\''s'`, "": "''", "runs/größe": "runs/größe", "$x": "'$x'",
-	} {
-		if got := shellWord(word); got != want {
-			t.Errorf("%q: got %s, want %s", word, got, want)
-		}
-	}
-}
-
 func TestUseFile(t *testing.T) {
 	if _, err := parseSplit("train"); err != nil {
 		t.Error(err)

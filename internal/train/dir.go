@@ -15,6 +15,7 @@ import (
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -77,7 +78,7 @@ func create(s *spec.Spec) (*Dir, error) {
 	if s.Train.Name != "" {
 		return createNamed(filepath.Join(s.Train.Dir, s.Train.Name))
 	}
-	base := filepath.Join(s.Train.Dir, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	base := filepath.Join(s.Train.Dir, s.RunName())
 	for path, n := base, 2; ; path, n = base+"-"+strconv.Itoa(n), n+1 {
 		err := os.Mkdir(path, 0o777)
 		if err == nil {
@@ -101,7 +102,7 @@ func createNamed(path string) (*Dir, error) {
 	if _, err := os.Stat(filepath.Join(path, specFile)); err == nil {
 		d.Close()
 		return nil, fmt.Errorf("run directory %s: has a run already\n"+
-			"hint: choose another train.name, or continue with --resume %s", path, path)
+			"hint: choose another train.name, or continue with --resume %s", path, shell.Word(path))
 	}
 	return d, nil
 }
