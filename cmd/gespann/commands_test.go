@@ -240,6 +240,18 @@ func TestNaN(t *testing.T) {
 	must(t, "train", "--resume", filepath.Join(runs, "tiny"), "--set", "optimizer.adam.learning_rate=0.001", "--epochs", "2")
 }
 
+// TestNaNInWarmUp checks that the advice is about the rate that a user sets, not what
+// a schedule has made of it.
+func TestNaNInWarmUp(t *testing.T) {
+	dir := writeTiny(t)
+	code, _, stderr := gespann(t, "", "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1",
+		"--set", "optimizer.adam.learning_rate=1e30", "--set", "train.schedule.constant.warmup_steps=1000")
+	if code != exitRun {
+		t.Errorf("exit code %d, want %d", code, exitRun)
+	}
+	contains(t, "stderr", stderr, "gespann: step ", "--set optimizer.adam.learning_rate=1e+29")
+}
+
 // TestDamagedCheckpoint checks the advice about a checkpoint that a disk has
 // damaged, and follows it.
 func TestDamagedCheckpoint(t *testing.T) {

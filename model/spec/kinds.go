@@ -233,7 +233,7 @@ type (
 	}
 	// Warmup raises the rate linearly at the start.
 	Warmup struct {
-		WarmupSteps int `yaml:"warmup_steps" doc:"Steps over which the rate rises linearly from 0." default:"0" min:"0"`
+		WarmupSteps int `yaml:"warmup_steps" doc:"Steps over which the rate rises linearly from 0: step i of n, counted from 0, has i/n of it." default:"0" min:"0"`
 	}
 )
 
