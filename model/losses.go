@@ -117,6 +117,20 @@ func (h *head) logits(n *network) (*G.Node, error) {
 	return op.ApplyReshape(lossLayer, a.pre, to...)
 }
 
+// prediction returns what the output of the model means, which is what predictions
+// are written as and metrics compare: probabilities where the loss includes an
+// activation, which is applied if the model leaves it to the loss.
+func (h *head) prediction(n *network) (*G.Node, error) {
+	out := n.output()
+	if _, written := n.acts[out]; written || h.lossKind.logits == "" {
+		return out, nil
+	}
+	if h.lossKind.logits == "softmax" {
+		return op.Apply(lossLayer, ir.Softmax, ir.Attrs{}, 0, out)
+	}
+	return op.Apply(lossLayer, ir.Activation, ir.Attrs{Act: ir.Sigmoid}, 0, out)
+}
+
 // lossLayer names loss and metrics in instructions.
 const lossLayer = "loss"
 

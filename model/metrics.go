@@ -15,12 +15,14 @@ import (
 // class), row-major.
 const Confusion = "confusion"
 
-// A metric is one number, or matrix, summed over the rows.
+// A metric is one number, or matrix, summed over the rows. It is taken of what
+// predict writes, see head.prediction.
 type metric struct {
 	name  string
 	attrs ir.Attrs
-	// onOutput: it compares the model's output as written, not the logits.
-	onOutput bool
+	// ofValues: it compares values with targets. The others look at the order of
+	// values or at one half, where logits tell the same: softmax and sigmoid rise.
+	ofValues bool
 }
 
 // newMetrics returns the metrics that the spec asks for.
@@ -58,7 +60,7 @@ func (h *head) newMetric(name string, in Input) (metric, error) {
 		if h.integer() {
 			return m, fmt.Errorf("is for numbers, but the targets are class labels")
 		}
-		m.attrs.Metric, m.onOutput = ir.MAE, true
+		m.attrs.Metric, m.ofValues = ir.MAE, true
 	default:
 		return m, fmt.Errorf("is no metric")
 	}
@@ -102,10 +104,11 @@ func (h *head) confusion(in Input) []metric {
 
 // metric adds a metric.
 func (h *head) metric(n *network, m metric) (*G.Node, error) {
-	x, err := h.logits(n)
-	if m.onOutput {
-		x = n.output()
+	of := h.logits
+	if m.ofValues {
+		of = h.prediction
 	}
+	x, err := of(n)
 	if err != nil {
 		return nil, err
 	}

@@ -60,17 +60,21 @@ func cosine(p *spec.Cosine, total int64) func(float64) float64 {
 	}
 }
 
+// Base returns the learning rate that the schedule starts from: the optimizer's.
+func (s *Schedule) Base() float32 { return float32(s.base) }
+
 // Rate returns the learning rate of a step, counted from 0:
 //
-//	base·(step+1)/warmup                      while step < warmup
+//	max(base·factor, min)·step/warmup         while step < warmup
 //	max(base·decay(step−warmup)·factor, min)  afterwards
 //
-// so that no step has rate 0. Factor is what reduce_on_plateau has multiplied
-// so far, else 1; it also holds during warm-up.
+// so the first step of a warm-up has rate 0, and step warmup the whole rate, as in
+// Keras's CosineDecay with a warm-up from 0. Factor is what reduce_on_plateau has
+// multiplied so far, else 1; it also holds during warm-up.
 func (s *Schedule) Rate(step int64, factor float64) float32 {
 	if step < s.warmup {
 		full := max(s.base*factor, min(s.lowest, s.base))
-		return float32(full * float64(step+1) / float64(s.warmup))
+		return float32(full * float64(step) / float64(s.warmup))
 	}
 	rate := s.base * s.decay(float64(step-s.warmup)) * factor
 	return float32(max(rate, min(s.lowest, s.base)))

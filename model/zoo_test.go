@@ -129,6 +129,19 @@ model:
 loss: categorical_crossentropy
 optimizer: {rmsprop: {}}
 `, Input{Shape: []int{2, 2, 1}, Target: []int{4}}, true},
+	{"metric_of_logits", `
+model:
+  - dense: {units: 4, activation: relu}
+  - dense: {units: 3}
+loss: categorical_crossentropy
+metrics: [accuracy, mean_absolute_error]
+`, Input{Shape: []int{3}, Target: []int{3}}, true},
+	{"metric_of_yes_no_logits", `
+model:
+  - dense: {units: 3}
+loss: binary_crossentropy
+metrics: [accuracy, mean_absolute_error]
+`, Input{Shape: []int{3}, Target: []int{3}}, true},
 	{"normalized", `
 model:
   - flatten

@@ -147,7 +147,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	}
 	rows := set.Parts[split].Rows
 	if rows == 0 {
-		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, set.Source)
+		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, fileOf(s.spec.Data, set, split))
 	}
 	// Without training rows the session makes no programs to train with.
 	session, err := s.session(ctx, m, set.AsTest(split))
@@ -159,7 +159,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s on %s %s of %s\n", s.path, grouped(rows), which, set.Source)
+	fmt.Fprintf(t.out, "%s on %s %s of %s\n", s.path, grouped(rows), which, fileOf(s.spec.Data, set, split))
 	values := train.Values(stats, m.Metrics())
 	width := 0
 	for _, v := range values {
@@ -172,6 +172,19 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 		fmt.Fprint(t.out, "\n"+confusion(counts, classNames(s.prep, counts)))
 	}
 	return nil
+}
+
+// fileOf names what a split was read from: the test rows have a file of their own in
+// some sources.
+func fileOf(d spec.Data, set *data.Set, split data.Split) string {
+	switch {
+	case split != data.Test:
+	case d.Source == "csv" && d.CSV.TestPath != "":
+		return d.CSV.TestPath
+	case d.Source == "npy" && d.NPY.TestX != "":
+		return d.NPY.TestX
+	}
+	return set.Source
 }
 
 // classNames returns the names of the classes of a confusion matrix.

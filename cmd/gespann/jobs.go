@@ -59,7 +59,7 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	name := cmp.Or(s.Train.Name, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	name := cmp.Or(s.Train.Name, s.RunName())
 	return f.visit(ctx, t, func(c *client.Client) error {
 		m, err := c.Submit(name, text)
 		if err != nil {

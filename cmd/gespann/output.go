@@ -82,6 +82,28 @@ func (o *output) probabilities(row []float32) []float32 {
 	return row
 }
 
+// class returns the most likely class; not ok: a NaN has no order.
+func (o *output) class(probabilities []float32) (name string, ok bool) {
+	for _, x := range probabilities {
+		if x != x {
+			return "", false
+		}
+	}
+	return o.classes[argmax(probabilities)], true
+}
+
+// finite reports whether all of row are numbers.
+func finite(row []float32) bool {
+	for _, x := range row {
+		if !isFinite(x) {
+			return false
+		}
+	}
+	return true
+}
+
+func isFinite(x float32) bool { return x-x == 0 }
+
 // argmax returns the first index of the greatest element.
 func argmax(v []float32) int {
 	best := 0

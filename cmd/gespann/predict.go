@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/outfile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -26,7 +27,16 @@ CSV with the columns of the training (the label may be missing), JSON lines, NPY
 NPZ (as file.npz:name) or IDX. They are normalised as the training rows were.
 
 It writes, for classes, the most likely one and the probabilities of all; else
-the numbers that the model gives. RUN is a run directory, or a checkpoint in one.
+the numbers that the model gives. With a cross-entropy these are probabilities
+too, never logits: the softmax or sigmoid that a model leaves to its loss is
+applied. The metrics of train and evaluate are of the same numbers. What is
+infinite or no number is Inf, -Inf or NaN in CSV, as pandas and R read it, and null
+in JSON lines; a row with NaN has no class.
+
+--output replaces a file as a whole once all rows are there. It follows links and
+keeps the mode of a file; pipes and devices are written as rows come.
+
+RUN is a run directory, or a checkpoint in one.
 
 Flags override GESPANN_* environment variables, which override the run's settings.`,
 		Example: `  gespann predict runs/wine new.csv > classes.csv
@@ -50,11 +60,11 @@ Flags override GESPANN_* environment variables, which override the run's setting
 				return err
 			}
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-				write := func(w io.Writer) error { return predict(ctx, s, x, f(w)) }
+				write := func(w io.Writer) error { return predict(ctx, t, s, x, f(w)) }
 				if output == "" || output == "-" {
 					return write(t.out)
 				}
-				return checkpoint.WriteFile(output, write)
+				return outfile.Write(output, write)
 			})
 		},
 	}
@@ -64,12 +74,17 @@ Flags override GESPANN_* environment variables, which override the run's setting
 	return c
 }
 
-// parseFormat returns the writer of a format.
+// parseFormat returns the writer of a format: what output ends with, or else CSV.
 func parseFormat(format, output string) (func(io.Writer) predictions, error) {
 	if format == "" {
-		format = "csv"
-		if ext := strings.TrimPrefix(filepath.Ext(output), "."); ext == "jsonl" || ext == "npy" {
+		ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(output), "."))
+		switch ext {
+		case "jsonl", "npy":
 			format = ext
+		case "json", "ndjson", "npz", "parquet", "feather", "xlsx", "h5":
+			return nil, usagef("--output %s: got a name that ends in .%s, want .csv, .jsonl or .npy, or --format", output, ext)
+		default:
+			format = "csv"
 		}
 	}
 	switch format {
@@ -94,8 +109,9 @@ func readRows(t terminal, prep *data.Prep, path string) (*data.Table, error) {
 	return source.ReadFeatures(t.in, "standard input", *prep)
 }
 
-// predict writes the predictions for all rows of x.
-func predict(ctx context.Context, s *saved, x *data.Table, out predictions) error {
+// predict writes the predictions for all rows of x, and warns of those that are no
+// numbers.
+func predict(ctx context.Context, t terminal, s *saved, x *data.Table, out predictions) error {
 	m, err := s.model()
 	if err != nil {
 		return err
@@ -107,6 +123,7 @@ func predict(ctx context.Context, s *saved, x *data.Table, out predictions) erro
 	defer session.Close()
 	o := newOutput(m, s.prep)
 	begun := false
+	rows, odd, first := 0, 0, 0
 	err = session.Predict(ctx, x, func(v []float32, shape []int) error {
 		row := o.row(shape)
 		if !begun {
@@ -118,6 +135,10 @@ func predict(ctx context.Context, s *saved, x *data.Table, out predictions) erro
 		for size := len(row); len(v) > 0; v = v[size:] {
 			copy(row, v)
 			o.toProbabilities(row)
+			if rows++; !finite(row) {
+				odd++
+				first = cmp.Or(first, rows)
+			}
 			if err := out.row(o, row); err != nil {
 				return err
 			}
@@ -126,6 +147,10 @@ func predict(ctx context.Context, s *saved, x *data.Table, out predictions) erro
 	})
 	if err != nil {
 		return err
+	}
+	if odd > 0 {
+		fmt.Fprintf(t.err, "warning: predictions of %s of %s rows are infinite or no numbers, first in row %d\n",
+			grouped(odd), grouped(rows), first)
 	}
 	return out.end()
 }

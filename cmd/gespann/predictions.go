@@ -47,10 +47,12 @@ func (p *csvPredictions) row(o *output, row []float32) error {
 	p.fields = p.fields[:0]
 	if o.isClass(len(row)) {
 		row = o.probabilities(row)
-		p.fields = append(p.fields, o.classes[argmax(row)])
+		class, _ := o.class(row)
+		p.fields = append(p.fields, class)
 	}
 	for _, v := range row {
-		p.fields = append(p.fields, strconv.FormatFloat(float64(v), 'g', -1, 32))
+		text := strconv.FormatFloat(float64(v), 'g', -1, 32) // also NaN and -Inf
+		p.fields = append(p.fields, strings.TrimPrefix(text, "+"))
 	}
 	return p.csv.Write(p.fields)
 }
@@ -88,17 +90,32 @@ func (p *jsonPredictions) row(o *output, row []float32) error {
 	switch {
 	case o.isClass(len(row)):
 	case len(row) == 1:
-		return p.enc.Encode(map[string]float32{o.name: row[0]})
+		return p.enc.Encode(object{o.name: jsonNumbers(row)[0]})
 	default:
-		return p.enc.Encode(map[string][]float32{o.name: row})
+		return p.enc.Encode(object{o.name: jsonNumbers(row)})
 	}
 	row = o.probabilities(row)
-	best := argmax(row)
-	return p.enc.Encode(struct {
-		Class         string    `json:"class"`
-		Probability   float32   `json:"probability"`
-		Probabilities []float32 `json:"probabilities"`
-	}{o.classes[best], row[best], row})
+	line := struct {
+		Class         *string `json:"class"`
+		Probability   any     `json:"probability"`
+		Probabilities []any   `json:"probabilities"`
+	}{Probabilities: jsonNumbers(row)}
+	if class, ok := o.class(row); ok {
+		line.Class, line.Probability = &class, line.Probabilities[argmax(row)]
+	}
+	return p.enc.Encode(line)
+}
+
+// jsonNumbers are the elements of row, with null for those that JSON has no number
+// for.
+func jsonNumbers(row []float32) []any {
+	out := make([]any, len(row))
+	for i, x := range row {
+		if isFinite(x) {
+			out[i] = x
+		}
+	}
+	return out
 }
 
 func (p *jsonPredictions) end() error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/internal/train"
 )
 
@@ -83,14 +84,5 @@ func grouped(n int) string {
 	return s
 }
 
-// shellWord quotes a word of a command line where a POSIX shell needs that.
-func shellWord(word string) string {
-	plain := func(r rune) bool {
-		return r > '~' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-			strings.ContainsRune("/._-+=:@%,\\", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+// shellWord quotes a word of a command line where a shell needs that.
+func shellWord(word string) string { return shell.Word(word) }

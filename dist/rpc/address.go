@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gespann/gespann/internal/shell"
 )
 
 // maxSocketPath is what the kernel holds of a unix socket's path, on every
@@ -118,7 +120,7 @@ func prepareSocket(path string) error {
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("%w: others can reach sockets in %s: got mode %04o, want 0700\nhint: chmod 700 %s",
-			ErrRefused, dir, mode, dir)
+			ErrRefused, dir, mode, shell.Word(dir))
 	}
 	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
 		return nil // Listen says what is wrong, if anything

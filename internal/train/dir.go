@@ -12,9 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/filelock"
+	"github.com/gespann/gespann/internal/outfile"
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -51,7 +52,7 @@ type Dir struct {
 // A name that the spec gives must be free; one that comes from the spec's file is
 // numbered from the second run on.
 func Create(s *spec.Spec, set *data.Set) (*Dir, error) {
-	return CreateAs(s, set, strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File)))
+	return CreateAs(s, set, s.RunName())
 }
 
 // CreateAs is Create with another name than that of the spec's file, to be numbered.
@@ -110,7 +111,7 @@ func createNamed(path string) (*Dir, error) {
 	if _, err := os.Stat(filepath.Join(path, specFile)); err == nil {
 		d.Close()
 		return nil, fmt.Errorf("run directory %s: has a run already\n"+
-			"hint: choose another train.name, or continue with --resume %s", path, path)
+			"hint: choose another train.name, or continue with --resume %s", path, shell.Word(path))
 	}
 	return d, nil
 }
@@ -196,10 +197,15 @@ func (d *Dir) prepare() error {
 	if err := os.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"", checkpointsDir} {
-		left, _ := filepath.Glob(d.file(filepath.Join(pattern, checkpoint.TempPrefix+"*")))
-		for _, path := range left {
-			os.Remove(path)
+	for _, folder := range []string{d.Path, d.file(checkpointsDir)} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), outfile.TempPrefix) {
+				os.Remove(filepath.Join(folder, e.Name()))
+			}
 		}
 	}
 	return nil
@@ -235,12 +241,12 @@ func (d *Dir) writeJSON(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.file(name), err)
 	}
-	return checkpoint.WriteFile(d.file(name), write(append(text, '\n')))
+	return outfile.Bytes(d.file(name), append(text, '\n'))
 }
 
 // setSpec replaces the run's spec.
 func (d *Dir) setSpec(text []byte) error {
-	return checkpoint.WriteFile(d.file(specFile), write(text))
+	return outfile.Bytes(d.file(specFile), text)
 }
 
 // Spec reads the run's spec, with o layered over it.
@@ -301,13 +307,6 @@ func (d *Dir) Prep() (*data.Prep, error) {
 
 // file returns the path of a file of the run.
 func (d *Dir) file(name string) string { return filepath.Join(d.Path, name) }
-
-func write(text []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	}
-}
 
 // runError says which run directory err is about, and not twice.
 func runError(path string, err error) error {

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // Size of one panel, and the resolution of the PNG.
@@ -59,10 +59,10 @@ func (d *Dir) Plot() error {
 	for _, c := range []vg.CanvasSizer{img, svg} {
 		drawPanels(panels, c)
 	}
-	if err := checkpoint.WriteFile(d.file("plot.png"), encode(vgimg.PngCanvas{Canvas: img})); err != nil {
+	if err := outfile.Write(d.file("plot.png"), encode(vgimg.PngCanvas{Canvas: img})); err != nil {
 		return err
 	}
-	return checkpoint.WriteFile(d.file("plot.svg"), encode(svg))
+	return outfile.Write(d.file("plot.svg"), encode(svg))
 }
 
 func encode(c io.WriterTo) func(io.Writer) error {

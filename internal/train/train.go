@@ -68,7 +68,8 @@ type StoppedError struct {
 	Err        error
 	Dir        string
 	Checkpoint string // the last good one; "" when there is none
-	// RateKey is the setting of the learning rate, and Rate its value at the end.
+	// RateKey is the setting of the learning rate, and Rate its value, with which the
+	// schedule begins.
 	RateKey string
 	Rate    float32
 }
@@ -114,7 +115,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return nil, &StoppedError{
 		Err: err, Dir: o.Dir.Path, Checkpoint: l.saved,
 		RateKey: "optimizer." + o.Spec.Optimizer.Kind + ".learning_rate",
-		Rate:    l.rates(l.at.Steps, float64(l.at.Factor)),
+		Rate:    model.NewSchedule(o.Spec, l.steps).Base(),
 	}
 }
 

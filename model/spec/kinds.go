@@ -54,7 +54,7 @@ var Schedules = map[string]Kind{
 var Metrics = map[string]string{
 	"accuracy":            "Fraction of rows whose largest output is the labelled class; for one sigmoid output, split at one half.",
 	"top_k_accuracy":      "Fraction of rows whose class is among the k largest outputs: five, or as many as a number in place of k says, such as top_3_accuracy.",
-	"mean_absolute_error": "Mean of |y - target|.",
+	"mean_absolute_error": "Mean of |y - target|, where y is what predict writes: with a cross-entropy, probabilities, also if the model leaves the activation to the loss.",
 }
 
 // A Kind is one choice: its parameters and what it is.
@@ -233,7 +233,7 @@ type (
 	}
 	// Warmup raises the rate linearly at the start.
 	Warmup struct {
-		WarmupSteps int `yaml:"warmup_steps" doc:"Steps over which the rate rises linearly from 0." default:"0" min:"0"`
+		WarmupSteps int `yaml:"warmup_steps" doc:"Steps over which the rate rises linearly from 0: step i of n, counted from 0, has i/n of it." default:"0" min:"0"`
 	}
 )
 

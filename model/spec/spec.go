@@ -103,7 +103,7 @@ type Train struct {
 	CheckpointEvery string        `yaml:"checkpoint_every" doc:"How often to save: '2 epochs', '500 steps', or never." default:"1 epoch"`
 	KeepCheckpoints int           `yaml:"keep_checkpoints" doc:"How many of the latest checkpoints to keep, besides the best." default:"3" min:"1"`
 	Dir             string        `yaml:"dir" doc:"Folder for run directories." default:"runs"`
-	Name            string        `yaml:"name" doc:"Name of the run directory. Default: the file's name, numbered from the second run on."`
+	Name            string        `yaml:"name" doc:"Name of the run directory. Default: the file's name without .yaml, numbered from the second run on."`
 }
 
 // EarlyStopping stops a run that no longer improves. Patience 0 switches it off.

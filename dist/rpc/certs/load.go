@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gespann/gespann/internal/shell"
 )
 
 // maxFile bounds a file of the folder.
@@ -90,7 +92,7 @@ func readSecret(dir, name string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s: others can read it: got mode %04o, want 0600\nhint: chmod 600 %s",
-			path, info.Mode().Perm(), path)
+			path, info.Mode().Perm(), shell.Word(path))
 	}
 	return read(dir, name)
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
-	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // A Client is a connection to a coordinator. Its methods must not be called
@@ -183,7 +183,7 @@ func (c *Client) file(first *wire.File, bytes []byte, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	return checkpoint.WriteFile(path, func(w io.Writer) error { return c.pieces(first, bytes, w) })
+	return outfile.Write(path, func(w io.Writer) error { return c.pieces(first, bytes, w) })
 }
 
 // pieces writes the pieces of a file.

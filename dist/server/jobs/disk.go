@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +13,8 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/filelock"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // Names in the folder of a coordinator.
@@ -98,7 +97,7 @@ func (b *Book) read(warn func(error)) error {
 		return err
 	}
 	for _, f := range folders {
-		if strings.HasPrefix(f.Name(), checkpoint.TempPrefix) {
+		if strings.HasPrefix(f.Name(), outfile.TempPrefix) {
 			os.RemoveAll(b.path(f.Name()))
 			continue
 		}
@@ -194,7 +193,7 @@ func (b *Book) reserve(name string) (Record, error) {
 // create makes the folder of a job: all of it or nothing. It is called with disk
 // held.
 func (b *Book) create(r Record, spec []byte) (err error) {
-	temp := b.path(checkpoint.TempPrefix + r.ID)
+	temp := b.path(outfile.TempPrefix + r.ID)
 	defer func() {
 		if err != nil {
 			os.RemoveAll(temp)
@@ -208,7 +207,7 @@ func (b *Book) create(r Record, spec []byte) (err error) {
 		return err
 	}
 	if r.Submitted {
-		if err := checkpoint.WriteFile(filepath.Join(temp, specFile), write(spec)); err != nil {
+		if err := outfile.Bytes(filepath.Join(temp, specFile), spec); err != nil {
 			return err
 		}
 	}
@@ -226,7 +225,7 @@ func writeRecord(path string, r Record) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return checkpoint.WriteFile(path, write(append(text, '\n')))
+	return outfile.Bytes(path, append(text, '\n'))
 }
 
 // Spec returns what was submitted, or what KeepSpec keeps.
@@ -294,7 +293,7 @@ func (b *Book) erase(id string) error {
 	if b.folder == "" {
 		return nil
 	}
-	temp := b.path(checkpoint.TempPrefix + id)
+	temp := b.path(outfile.TempPrefix + id)
 	if err := os.Rename(b.path(id), temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -305,7 +304,7 @@ func (b *Book) erase(id string) error {
 func (b *Book) Room(bytes int) error {
 	b.disk.Lock()
 	defer b.disk.Unlock()
-	path := filepath.Join(b.folder, checkpoint.TempPrefix+"room")
+	path := filepath.Join(b.folder, outfile.TempPrefix+"room")
 	err := os.WriteFile(path, make([]byte, bytes), 0o666)
 	os.Remove(path)
 	return err
@@ -317,13 +316,6 @@ func full(err error) error {
 			"hint: make room there", err)
 	}
 	return err
-}
-
-func write(text []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(text))
-		return err
-	}
 }
 
 // syncFolder makes a rename survive a loss of power, where the system can.

@@ -9,7 +9,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // maxFiles is how many files a run directory may have to be fetched.
@@ -36,7 +36,7 @@ func EachFile(dir string, do func(name string, size int64, content io.Reader) er
 			return nil
 		case err != nil:
 			return err
-		case !d.Type().IsRegular(), base == lockFile, strings.HasPrefix(base, checkpoint.TempPrefix):
+		case !d.Type().IsRegular(), base == lockFile, strings.HasPrefix(base, outfile.TempPrefix):
 			return nil
 		}
 		if files++; files > maxFiles {

@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // Urgent reports whether something waits for Flush that should not wait long.
@@ -181,7 +181,7 @@ type curveLine struct {
 }
 
 func writeCurve(path string, c *Curve) error {
-	return checkpoint.WriteFile(path, func(w io.Writer) error {
+	return outfile.Write(path, func(w io.Writer) error {
 		buffered := bufio.NewWriter(w)
 		lines := json.NewEncoder(buffered)
 		for _, p := range c.Train {

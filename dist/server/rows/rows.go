@@ -12,8 +12,8 @@ import (
 	"sync"
 
 	"github.com/gespann/gespann/dist/wire"
-	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/outfile"
 )
 
 // A Store has the rows of a job, in memory, or in a file when they are many. Its
@@ -133,7 +133,7 @@ func (r *Store) begin(m *wire.Rows) error {
 	if r.folder == "" || want <= r.memory {
 		return nil
 	}
-	r.file, err = os.Create(filepath.Join(r.folder, checkpoint.TempPrefix+"rows-"+r.job))
+	r.file, err = os.Create(filepath.Join(r.folder, outfile.TempPrefix+"rows-"+r.job))
 	if err == nil {
 		// It needs no name: it is of use to this process alone, and goes with it.
 		err = os.Remove(r.file.Name())

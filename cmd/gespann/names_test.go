@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestNames trains files of unusual names, in a folder of one, and follows what is
+// printed.
+func TestNames(t *testing.T) {
+	dir := filepath.Join(writeTiny(t), "it's [a] folder")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, run := range map[string]string{".yaml": "run", "$HOME [1].yaml": "$HOME [1]"} {
+		yaml := write(t, dir, name, tiny)
+		run = filepath.Join(dir, run)
+		out := must(t, "train", yaml, "--runs", dir, "--epochs", "1")
+		contains(t, name, out, "saved  "+run+"\n", " evaluate "+shellWord(run)+"\n")
+		contains(t, name, must(t, "evaluate", run), " test rows of digits")
+		code, _, words := gespann(t, "", "train", yaml, "--runs", dir, "--name", filepath.Base(run))
+		if code != exitRun {
+			t.Errorf("exit code %d, want %d", code, exitRun)
+		}
+		contains(t, name, words, "run directory "+run+": has a run already", "continue with --resume "+shellWord(run)+"\n")
+		left := write(t, filepath.Join(run, "checkpoints"), ".tmp-step-00000099.safetensors", "half a checkpoint")
+		must(t, "train", "--resume", run)
+		if _, err := os.Stat(left); !os.IsNotExist(err) {
+			t.Errorf("%s is still there (%v)", left, err)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// write makes a file in a folder and returns its path.
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sums is a run whose model adds two numbers, four times.
+func sums(t *testing.T) (run, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	csv := write(t, dir, "two numbers.csv", "a,b,y\n1,2,3\n3,4,7\n")
+	yaml := write(t, dir, "sums.yaml", "data: {source: csv, csv: {path: '"+filepath.ToSlash(csv)+"', task: regression}}\n"+
+		"model:\n  - dense: {units: 1, kernel_initializer: ones}\n  - dense: {units: 2, kernel_initializer: ones}\n"+
+		"  - dense: {units: 1, kernel_initializer: orthogonal}\n"+
+		"loss: mean_squared_error\noptimizer: {sgd: {learning_rate: 1.0e-20}}\ntrain: {epochs: 1}\n")
+	must(t, "train", yaml, "--runs", dir)
+	return filepath.Join(dir, "sums"), dir
+}
+
+// TestPredictsEveryRow checks that rows whose predictions are infinite are there, in
+// every format, and that somebody says so.
+func TestPredictsEveryRow(t *testing.T) {
+	run, dir := sums(t)
+	rows := write(t, dir, "rows.csv", "a,b\n1,2\n3e38,3e38\n0,0\n-3e38,-3e38\n")
+	const warning = "warning: predictions of 2 of 4 rows are infinite or no numbers, first in row 2\n"
+	code, out, words := gespann(t, "", "predict", run, rows)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || words != warning || len(lines) != 5 || lines[0] != "y" || lines[2] != "NaN" || lines[3] == "NaN" {
+		t.Errorf("csv: exit code %d, got\n%s%s", code, out, words)
+	}
+	code, out, words = gespann(t, "", "predict", run, rows, "--format", "jsonl")
+	lines = strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || words != warning || len(lines) != 4 || lines[1] != `{"y":null}` || lines[2] == `{"y":null}` {
+		t.Errorf("jsonl: exit code %d, got\n%s%s", code, out, words)
+	}
+	npy := filepath.Join(dir, "p.npy")
+	code, _, words = gespann(t, "", "predict", run, rows, "-o", npy)
+	if text, err := os.ReadFile(npy); code != exitOK || words != warning || err != nil || len(text)%64 != 16 {
+		t.Errorf("npy: exit code %d, %v, %d bytes\n%s", code, err, len(text), words)
+	}
+}
+
+// TestNotFinite checks what is written for numbers that are none.
+func TestNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	numbers := &output{name: "y"}
+	classes := &output{name: "kind", classes: []string{"cat", "dog"}}
+	yes := &output{name: "kind", classes: []string{"no", "yes"}}
+	for name, c := range map[string]struct {
+		out       *output
+		row       []float32
+		csv, json string
+	}{
+		"number":         {numbers, []float32{0.1}, "0.1\n", `{"y":0.1}`},
+		"nan":            {numbers, []float32{nan}, "NaN\n", `{"y":null}`},
+		"inf":            {numbers, []float32{inf}, "Inf\n", `{"y":null}`},
+		"row":            {numbers, []float32{1e-9, -inf, nan}, "1e-09,-Inf,NaN\n", `{"y":[1e-9,null,null]}`},
+		"class":          {classes, []float32{0.25, 0.75}, "dog,0.25,0.75\n", `{"class":"dog","probability":0.75,"probabilities":[0.25,0.75]}`},
+		"infinite class": {classes, []float32{inf, 0}, "cat,Inf,0\n", `{"class":"cat","probability":null,"probabilities":[null,0]}`},
+		"no class":       {classes, []float32{0.25, nan}, ",0.25,NaN\n", `{"class":null,"probability":null,"probabilities":[0.25,null]}`},
+		"no yes or no":   {yes, []float32{nan}, ",NaN,NaN\n", `{"class":null,"probability":null,"probabilities":[null,null]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			for format, want := range map[string]string{"csv": c.csv, "jsonl": c.json + "\n"} {
+				b.Reset()
+				f, err := parseFormat(format, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := f(&b)
+				for _, err := range []error{p.begin(c.out, 1, []int{len(c.row)}), p.row(c.out, c.row), p.end()} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				got := b.String()
+				if format == "csv" {
+					_, got, _ = strings.Cut(got, "\n")
+				} else if !json.Valid(b.Bytes()) {
+					t.Errorf("%s is no JSON", got)
+				}
+				if got != want {
+					t.Errorf("%s: got %q, want %q", format, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestFormatOfName(t *testing.T) {
+	for name, want := range map[string]string{
+		"": "*main.csvPredictions", "a.csv": "*main.csvPredictions", "a": "*main.csvPredictions", "a.txt": "*main.csvPredictions",
+		"a.jsonl": "*main.jsonPredictions", "A.NPY": "*main.npyPredictions",
+		"a.json":    "--output a.json: got a name that ends in .json, want .csv, .jsonl or .npy, or --format",
+		"a.parquet": "--output a.parquet: got a name that ends in .parquet, want .csv, .jsonl or .npy, or --format",
+	} {
+		got := ""
+		if f, err := parseFormat("", name); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprintf("%T", f(nil))
+		}
+		if got != want {
+			t.Errorf("%q: got %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package house
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// writers are the ways to make a file that know nothing of links, modes and pipes
+// where a user has put them.
+var writers = []string{"Create", "WriteFile", "Rename"}
+
+// ownFiles are the folders that write only files of their own, which no user names.
+var ownFiles = []struct{ folder, why string }{
+	{"internal/outfile", "it is the way to write files"},
+	{"internal/data/source/download.go", "the cache of downloads"},
+	{"dist/server/jobs/disk.go", "renames folders of jobs, and asks for room"},
+	{"dist/server/rows/rows.go", "a temporary file"},
+	{"kernels", "generated files, and the cache of the emulator"},
+	{"backend/cpu", "generated files"},
+	{"bench", "results in the repository"},
+}
+
+// TestOutputs checks that files which users may look for are written by outfile.
+func TestOutputs(t *testing.T) {
+	root := filepath.Join("..", "..")
+	fset := token.NewFileSet()
+	eachGoFile(t, root, func(path string) {
+		if strings.HasSuffix(path, "_test.go") || slices.ContainsFunc(ownFiles, func(f struct{ folder, why string }) bool {
+			return within(path, f.folder)
+		}) {
+			return
+		}
+		f, err := parser.ParseFile(fset, filepath.Join(root, path), nil, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := s.X.(*ast.Ident); ok && pkg.Obj == nil && pkg.Name == "os" && slices.Contains(writers, s.Sel.Name) {
+				t.Errorf("%s: os.%s: internal/outfile keeps links, modes and pipes", fset.Position(s.Pos()), s.Sel.Name)
+			}
+			return true
+		})
+	})
+}
