@@ -150,6 +150,9 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Locate(); err != nil { // relative paths are in the coordinator's folder
+		return err
+	}
 	s.Backend.Use = kindCluster
 	s.Train.Dir, s.Train.Name = filepath.Split(j.Dir)
 	told := terminal{in: strings.NewReader(""), out: lines{j.Tell}, err: lines{j.Tell}}

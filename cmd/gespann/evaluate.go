@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -135,7 +137,10 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 		return err
 	}
 	set, err := loadData(ctx, s.spec, s.prep, t)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) && s.splits != nil {
+		return fmt.Errorf("%w\nhint: --set data.root=FOLDER, or data.dir, says where the run's data is now; "+
+			"--data evaluates other data", err)
+	} else if err != nil {
 		return err
 	}
 	if err := checkRows(t, s, set, split); err != nil {

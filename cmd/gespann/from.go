@@ -37,7 +37,7 @@ func trainFrom(ctx context.Context, t terminal, path string, args []string, flag
 		}
 		return start(ctx, t, s, from, sink)
 	}
-	s, err := train.ParseSpec(old.path, []byte(old.state.Meta["spec"]), spec.Options{Flags: flags, Env: true})
+	s, err := train.ParseSpec(old.path, []byte(old.text), spec.Options{Flags: flags, Env: true})
 	if err != nil {
 		return err
 	}

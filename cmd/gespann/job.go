@@ -90,7 +90,8 @@ func input(p *data.Prep) model.Input {
 // saved is a trained model read from a file.
 type saved struct {
 	path    string
-	spec    *spec.Spec
+	text    string     // the run's spec
+	spec    *spec.Spec // with what flags and the environment say
 	prep    *data.Prep
 	splits  *data.Splits
 	members int // of an ensemble; 0: it is none
@@ -105,7 +106,7 @@ func openSaved(t terminal, path string, flags *pflag.FlagSet) (*saved, error) {
 		return nil, err
 	}
 	was := s.spec
-	s.spec, err = train.ParseSpec(s.path, []byte(s.state.Meta["spec"]), spec.Options{
+	s.spec, err = train.ParseSpec(s.path, []byte(s.text), spec.Options{
 		Flags: flags, Env: true, Unheeded: func(key string) bool { return !spec.ChangeOf(key).Saved },
 	})
 	if err != nil {
@@ -146,7 +147,8 @@ func readSaved(path string) (*saved, error) {
 		return nil, err
 	}
 	s := &saved{path: file, state: state}
-	text, prep, err := train.About(state)
+	var prep string
+	s.text, prep, err = train.About(state)
 	if err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: err}
 	}
@@ -159,7 +161,7 @@ func readSaved(path string) (*saved, error) {
 	if s.splits, err = train.SplitsOf(state); err != nil {
 		return nil, &checkpoint.FileError{Path: file, Err: err}
 	}
-	s.spec, err = train.ParseSpec(file, []byte(text), spec.Options{})
+	s.spec, err = train.ParseSpec(file, []byte(s.text), spec.Options{})
 	return s, err
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/gespann/gespann/dist/worker"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -154,7 +155,7 @@ func processor() string {
 }
 
 // parseJob reads the spec of a job.
-func parseJob(text []byte) (*spec.Spec, error) { return spec.Parse("job", text, spec.Options{}) }
+func parseJob(text []byte) (*spec.Spec, error) { return train.ParseSpec("job", text, spec.Options{}) }
 
 // load reads the rows of a job from this machine. Nothing is downloaded.
 func (f *workerFlags) load(ctx context.Context, text []byte) (*data.Set, error) {

@@ -95,7 +95,7 @@ type NPY struct {
 // Train says how long to train and what to keep.
 type Train struct {
 	Epochs          int           `yaml:"epochs" doc:"Passes over the training rows." default:"10" min:"1"`
-	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout. The rows that are held out follow data.split_seed instead." default:"1"`
+	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout; which rows are held out follows data.split_seed." default:"1"`
 	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step." default:"1" min:"1"`
 	Deterministic   bool          `yaml:"deterministic" doc:"Get the same bits from cpu and from any number of cluster workers: the rows of each step are cut into at least 8 shards, whose gradients are added in a fixed order. Costs some speed where batches are small; batch_normalization sees one shard at a time. For cpu, ref and cluster." default:"false"`
 	Schedule        Choice        `yaml:"schedule" doc:"How the learning rate changes over the steps." default:"constant"`
