@@ -111,7 +111,12 @@ func TestSmallCommands(t *testing.T) {
 	contains(t, "layers", must(t, "layers"), "conv2d", "adamw", "huber")
 	contains(t, "layers adam", must(t, "layers", "adam"), "beta_1")
 	contains(t, "version", must(t, "version"), "gespann ", "go1.", " kernels, ", "cpu, gpu, ref")
-	contains(t, "no command", must(t), "Available Commands:")
+	if got, want := must(t, "--version"), must(t, "version"); got != want {
+		t.Errorf("--version: got\n%swant\n%s", got, want)
+	}
+	contains(t, "no command", must(t), "Available Commands:", "  completion ")
+	contains(t, "help", must(t, "help", "train"), "Usage:\n  gespann train ")
+	contains(t, "completion", must(t, "completion", "bash"), "bash completion")
 }
 
 // TestMistakes checks exit codes and messages.
@@ -134,8 +139,18 @@ func TestMistakes(t *testing.T) {
 		code int
 		want []string
 	}{
-		"unknown command": {[]string{"trian"}, exitUsage, []string{`unknown command "trian"`}},
-		"unknown flag":    {[]string{"train", "--epoch", "3"}, exitUsage, []string{"unknown flag: --epoch", "hint: gespann train --help"}},
+		"unknown command": {[]string{"trian"}, exitUsage, []string{`unknown command "trian"`, `hint: did you mean "train"?`}},
+		"with its flags":  {[]string{"trian", "--epochs", "3"}, exitUsage, []string{`unknown command "trian"`}},
+		"other command":   {[]string{"fit", good}, exitUsage, []string{"hint: did you mean gespann train?"}},
+		"no command":      {[]string{"my model.yaml"}, exitUsage, []string{"hint: gespann train 'my model.yaml'"}},
+		"help for what":   {[]string{"help", "trian"}, exitUsage, []string{`unknown command "trian"`, `hint: did you mean "train"?`}},
+		"which shell":     {[]string{"completion", "fishy"}, exitUsage, []string{`got "fishy", want bash, zsh, fish or powershell`}},
+		"unknown flag":    {[]string{"train", "--epoch", "3"}, exitUsage, []string{"unknown flag: --epoch", "hint: did you mean --epochs? gespann train --help"}},
+		"flag of set":     {[]string{"train", "--lr", "3"}, exitUsage, []string{"hint: did you mean --set optimizer.adam.learning_rate=...? gespann train --help"}},
+		"other flag":      {[]string{"train", "--gpu", good}, exitUsage, []string{"hint: did you mean --backend=gpu? "}},
+		"short flag":      {[]string{"predict", "--out", "x", good}, exitUsage, []string{"hint: did you mean --output? "}},
+		"no such flag":    {[]string{"evaluate", "--epochs", "3"}, exitUsage, []string{"unknown flag: --epochs\nhint: gespann evaluate --help"}},
+		"other backend":   {[]string{"train", good, "--backend", "cuda"}, exitUsage, []string{`hint: PyTorch's cuda is "gpu"`}},
 		"no config":       {[]string{"train"}, exitUsage, []string{"which configuration?"}},
 		"two configs":     {[]string{"train", "a", "b"}, exitUsage, []string{"got 2 arguments, want one configuration file"}},
 		"bad log":         {[]string{"train", good, "--log", "xml"}, exitUsage, []string{`--log: got "xml", want auto, plain or json`}},

@@ -213,7 +213,9 @@ func CheckBackend(s *spec.Spec) error {
 func lookup(s *spec.Spec) (backend.Backend, error) {
 	b, err := backend.Lookup(kind(s))
 	if err != nil {
-		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
+		bad := s.Errorf("backend.kind", "%v", err)
+		bad.Hint = spec.Suggest(kind(s), append(backend.Names(), "auto"))
+		return nil, spec.Errors{bad}
 	}
 	return b, nil
 }
