@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -111,7 +109,12 @@ func TestSmallCommands(t *testing.T) {
 	contains(t, "layers", must(t, "layers"), "conv2d", "adamw", "huber")
 	contains(t, "layers adam", must(t, "layers", "adam"), "beta_1")
 	contains(t, "version", must(t, "version"), "gespann ", "go1.", " kernels, ", "cpu, gpu, ref")
-	contains(t, "no command", must(t), "Available Commands:")
+	if got, want := must(t, "--version"), must(t, "version"); got != want {
+		t.Errorf("--version: got\n%swant\n%s", got, want)
+	}
+	contains(t, "no command", must(t), "Available Commands:", "  completion ")
+	contains(t, "help", must(t, "help", "train"), "Usage:\n  gespann train ")
+	contains(t, "completion", must(t, "completion", "bash"), "bash completion")
 }
 
 // TestMistakes checks exit codes and messages.
@@ -134,8 +137,18 @@ func TestMistakes(t *testing.T) {
 		code int
 		want []string
 	}{
-		"unknown command": {[]string{"trian"}, exitUsage, []string{`unknown command "trian"`}},
-		"unknown flag":    {[]string{"train", "--epoch", "3"}, exitUsage, []string{"unknown flag: --epoch", "hint: gespann train --help"}},
+		"unknown command": {[]string{"trian"}, exitUsage, []string{`unknown command "trian"`, `hint: did you mean "train"?`}},
+		"with its flags":  {[]string{"trian", "--epochs", "3"}, exitUsage, []string{`unknown command "trian"`}},
+		"other command":   {[]string{"fit", good}, exitUsage, []string{"hint: did you mean gespann train?"}},
+		"no command":      {[]string{"my model.yaml"}, exitUsage, []string{"hint: gespann train 'my model.yaml'"}},
+		"help for what":   {[]string{"help", "trian"}, exitUsage, []string{`unknown command "trian"`, `hint: did you mean "train"?`}},
+		"which shell":     {[]string{"completion", "fishy"}, exitUsage, []string{`got "fishy", want bash, zsh, fish or powershell`}},
+		"unknown flag":    {[]string{"train", "--epoch", "3"}, exitUsage, []string{"unknown flag: --epoch", "hint: did you mean --epochs? gespann train --help"}},
+		"flag of set":     {[]string{"train", "--lr", "3"}, exitUsage, []string{"hint: did you mean --set optimizer.adam.learning_rate=...? gespann train --help"}},
+		"other flag":      {[]string{"train", "--gpu", good}, exitUsage, []string{"hint: did you mean --backend=gpu? "}},
+		"short flag":      {[]string{"predict", "--out", "x", good}, exitUsage, []string{"hint: did you mean --output? "}},
+		"no such flag":    {[]string{"evaluate", "--epochs", "3"}, exitUsage, []string{"unknown flag: --epochs\nhint: gespann evaluate --help"}},
+		"other backend":   {[]string{"train", good, "--backend", "cuda"}, exitUsage, []string{`hint: PyTorch's cuda is "gpu"`}},
 		"no config":       {[]string{"train"}, exitUsage, []string{"which configuration?"}},
 		"two configs":     {[]string{"train", "a", "b"}, exitUsage, []string{"got 2 arguments, want one configuration file"}},
 		"bad log":         {[]string{"train", good, "--log", "xml"}, exitUsage, []string{`--log: got "xml", want auto, plain or json`}},
@@ -278,24 +291,6 @@ func TestDamagedCheckpoint(t *testing.T) {
 	must(t, "train", "--resume", run)
 }
 
-// TestJSONLog checks that every line is an object with a kind.
-func TestJSONLog(t *testing.T) {
-	dir := writeTiny(t)
-	out := must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--log", "json", "--epochs", "2")
-	seen := map[string]int{}
-	for line := range strings.Lines(out) {
-		var e map[string]any
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		kind, _ := e["event"].(string)
-		seen[kind]++
-	}
-	if seen["start"] != 1 || seen["epoch"] != 2 || seen["end"] != 1 || seen["checkpoint"] < 3 || seen["progress"] < 2 {
-		t.Errorf("events: %v", seen)
-	}
-}
-
 // TestOutputOfLogits checks that the activation is the loss's, whether or not the
 // classes are known, and goes over the last axis.
 func TestOutputOfLogits(t *testing.T) {
@@ -332,60 +327,6 @@ func TestEvaluateFile(t *testing.T) {
 	}
 	must(t, "train", yaml, "--runs", dir)
 	contains(t, "evaluate", must(t, "evaluate", filepath.Join(dir, "a"), "--data", csv+"2"), " on 3 rows of "+csv+"2\n")
-}
-
-// TestEvaluateNamesFile checks that the file is named in which the rows are.
-func TestEvaluateNamesFile(t *testing.T) {
-	dir := t.TempDir()
-	train, test := write(t, dir, "train.csv", "x,y\n1,no\n2,yes\n"), write(t, dir, "the test.csv", "x,y\n1,no\n")
-	yaml := write(t, dir, "a.yaml", "data: {source: csv, csv: {path: '"+train+"', test_path: '"+test+"'}}\nmodel: [dense: 2]\n"+
-		"loss: sparse_categorical_crossentropy\ntrain: {epochs: 1}\n")
-	must(t, "train", yaml, "--runs", dir)
-	run := filepath.Join(dir, "a")
-	contains(t, "test", must(t, "evaluate", run), " on 1 test rows of "+test+"\n")
-	contains(t, "training", must(t, "evaluate", run, "--split", "training"), " on 2 training rows of "+train+"\n")
-	code, _, words := gespann(t, "", "evaluate", run, "--split", "validation")
-	if code != exitRun {
-		t.Errorf("exit code %d, want %d", code, exitRun)
-	}
-	contains(t, "validation", words, "there are no validation rows in "+train+"\n")
-}
-
-// TestMetricOfPredictions compares a metric with the numbers that predict writes,
-// for a model that leaves the sigmoid to its loss.
-func TestMetricOfPredictions(t *testing.T) {
-	dir := t.TempDir()
-	csv, yaml, run := filepath.Join(dir, "a.csv"), filepath.Join(dir, "a.yaml"), filepath.Join(dir, "a")
-	rows, targets := "x,y\n", []float64{0, 0, 0.2, 1, 0.9, 1}
-	for i, y := range targets {
-		rows += fmt.Sprintf("%d,%v\n", 9*i-20, y)
-	}
-	text := "data: {source: csv, csv: {path: '" + filepath.ToSlash(csv) + "', task: regression}}\nmodel: [dense: 1]\n" +
-		"loss: binary_crossentropy\nmetrics: [mean_absolute_error]\ntrain: {epochs: 3}\n"
-	for path, text := range map[string]string{csv: rows, yaml: text} {
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(t, "train", yaml, "--runs", dir)
-	lines := strings.Fields(must(t, "predict", run, csv))[1:]
-	if len(lines) != len(targets) {
-		t.Fatalf("predict writes %d rows, want %d", len(lines), len(targets))
-	}
-	want := 0.0
-	for i, y := range targets {
-		p, err := strconv.ParseFloat(lines[i], 64)
-		if err != nil || p < 0 || p > 1 {
-			t.Errorf("row %d: got %s, want a probability", i, lines[i])
-		}
-		want += math.Abs(p-y) / float64(len(targets))
-	}
-	var got float64
-	out := must(t, "evaluate", run, "--split", "training")
-	if _, err := fscan(out, "", "mean_absolute_error", &got); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
-	numtest.Close(t, []float64{got}, []float64{want}, numtest.Tol{Abs: 6e-5, Why: "evaluate shows four decimals; sums in float32"})
 }
 
 func TestUseFile(t *testing.T) {

@@ -123,7 +123,7 @@ func checkRows(t terminal, s *saved, set *data.Set, split data.Split) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", set.Source, err)
+	err = fmt.Errorf("%s: %w", fileOf(s.spec.Data, set, split), err)
 	if s.spec.Data.Source == "digits" {
 		return err
 	}
@@ -182,6 +182,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 // fileOf names what a split was read from: the test rows have a file of their own in
 // some sources.
 func fileOf(d spec.Data, set *data.Set, split data.Split) string {
+	d = d.Located()
 	switch {
 	case split != data.Test:
 	case d.Source == "csv" && d.CSV.TestPath != "":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"math"
@@ -46,10 +47,15 @@ func jsonEvent(e train.Event) object {
 	case train.Bill:
 		return jsonBill(e.Account)
 	case *train.Result:
-		return object{
+		o := object{
 			"event": "end", "dir": e.Dir, "model": e.Model, "epochs": e.Epochs,
-			"stopped_early": e.Stopped, "best_epoch": e.Best, "test": jsonValues(e.Test),
+			"stopped_early": e.Stopped, "best_epoch": nil, "weights_epoch": cmp.Or(e.Best, e.Epochs),
+			"test": jsonValues(e.Test),
 		}
+		if e.BestSeen > 0 {
+			o["best_epoch"] = e.BestSeen
+		}
+		return o
 	}
 	return object{"event": "unknown"}
 }

@@ -7,8 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gespann/gespann/internal/numtest"
 )
 
 // write makes a file in a folder and returns its path.
@@ -122,4 +125,58 @@ func TestFormatOfName(t *testing.T) {
 			t.Errorf("%q: got %s, want %s", name, got, want)
 		}
 	}
+}
+
+// TestMetricOfPredictions compares a metric with the numbers that predict writes,
+// for a model that leaves the sigmoid to its loss.
+func TestMetricOfPredictions(t *testing.T) {
+	dir := t.TempDir()
+	csv, yaml, run := filepath.Join(dir, "a.csv"), filepath.Join(dir, "a.yaml"), filepath.Join(dir, "a")
+	rows, targets := "x,y\n", []float64{0, 0, 0.2, 1, 0.9, 1}
+	for i, y := range targets {
+		rows += fmt.Sprintf("%d,%v\n", 9*i-20, y)
+	}
+	text := "data: {source: csv, csv: {path: '" + filepath.ToSlash(csv) + "', task: regression}}\nmodel: [dense: 1]\n" +
+		"loss: binary_crossentropy\nmetrics: [mean_absolute_error]\ntrain: {epochs: 3}\n"
+	for path, text := range map[string]string{csv: rows, yaml: text} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, "train", yaml, "--runs", dir)
+	lines := strings.Fields(must(t, "predict", run, csv))[1:]
+	if len(lines) != len(targets) {
+		t.Fatalf("predict writes %d rows, want %d", len(lines), len(targets))
+	}
+	want := 0.0
+	for i, y := range targets {
+		p, err := strconv.ParseFloat(lines[i], 64)
+		if err != nil || p < 0 || p > 1 {
+			t.Errorf("row %d: got %s, want a probability", i, lines[i])
+		}
+		want += math.Abs(p-y) / float64(len(targets))
+	}
+	var got float64
+	out := must(t, "evaluate", run, "--split", "training")
+	if _, err := fscan(out, "", "mean_absolute_error", &got); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	numtest.Close(t, []float64{got}, []float64{want}, numtest.Tol{Abs: 6e-5, Why: "evaluate shows four decimals; sums in float32"})
+}
+
+// TestEvaluateNamesFile checks that the file is named in which the rows are.
+func TestEvaluateNamesFile(t *testing.T) {
+	dir := t.TempDir()
+	train, test := write(t, dir, "train.csv", "x,y\n1,no\n2,yes\n"), write(t, dir, "the test.csv", "x,y\n1,no\n")
+	yaml := write(t, dir, "a.yaml", "data: {source: csv, csv: {path: '"+train+"', test_path: '"+test+"'}}\nmodel: [dense: 2]\n"+
+		"loss: sparse_categorical_crossentropy\ntrain: {epochs: 1}\n")
+	must(t, "train", yaml, "--runs", dir)
+	run := filepath.Join(dir, "a")
+	contains(t, "test", must(t, "evaluate", run), " on 1 test rows of "+test+"\n")
+	contains(t, "training", must(t, "evaluate", run, "--split", "training"), " on 2 training rows of "+train+"\n")
+	code, _, words := gespann(t, "", "evaluate", run, "--split", "validation")
+	if code != exitRun {
+		t.Errorf("exit code %d, want %d", code, exitRun)
+	}
+	contains(t, "validation", words, "there are no validation rows in "+train+"\n")
 }

@@ -65,6 +65,7 @@ func execute(t terminal, args []string) int {
 }
 
 func newRoot(t terminal) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "gespann",
 		Short: "Train neural networks from one YAML file",
@@ -76,29 +77,73 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 		SilenceErrors:         true,
 		SilenceUsage:          true,
 		DisableFlagsInUseLine: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q\nhint: gespann --help lists the commands", args[0])
+				return unknownCommand(c, args[0])
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return printVersion(t)
+			}
+			return c.Help()
+		},
 	}
+	root.Flags().BoolVarP(&version, "version", "v", false, "print the version, and what it runs on")
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w\nhint: %s --help lists the flags", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	// The root alone only shows this help.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))
-	root.CompletionOptions.HiddenDefaultCmd = true
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
 		newLayers(t), newDevices(t), newVersion(t),
 		newCoordinator(t), newWorker(t), newCerts(t),
 		newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
+	root.SetHelpCommand(newHelp(root))
+	root.InitDefaultHelpCmd()
+	addCompletion(root)
 	return root
+}
+
+// newHelp is cobra's help command, for which an unknown command is a mistake.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:                   "help [COMMAND]",
+		Short:                 "Show what a command does",
+		DisableFlagsInUseLine: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err == nil && c == root && len(rest) > 0 {
+				return unknownCommand(root, rest[0])
+			} else if err != nil {
+				return err
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
+}
+
+// addCompletion adds cobra's command for completions, which wants a shell.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Short = "Print what lets a shell complete commands and flags"
+		c.DisableFlagsInUseLine = true
+		c.Args = nil
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return usagef("got %q, want bash, zsh, fish or powershell\nhint: gespann completion bash --help says how to load it", args[0])
+		}
+	}
 }
 
 // args turns a check of the number of arguments into usage errors that say what

@@ -17,17 +17,19 @@ func newVersion(t terminal) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, and what it runs on",
 		Args:  args(0, 0, "none"),
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(t.out, "gespann   %s\n", moduleVersion())
-			if commit := buildCommit(); commit != "" {
-				fmt.Fprintf(t.out, "commit    %s\n", commit)
-			}
-			fmt.Fprintf(t.out, "go        %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			fmt.Fprintf(t.out, "cpu       %s kernels, %d threads\n", cpu.Kernels(), runtime.GOMAXPROCS(0))
-			fmt.Fprintf(t.out, "backends  %s\n", strings.Join(backend.Names(), ", "))
-			return nil
-		},
+		RunE:  func(*cobra.Command, []string) error { return printVersion(t) },
 	}
+}
+
+func printVersion(t terminal) error {
+	fmt.Fprintf(t.out, "gespann   %s\n", moduleVersion())
+	if commit := buildCommit(); commit != "" {
+		fmt.Fprintf(t.out, "commit    %s\n", commit)
+	}
+	fmt.Fprintf(t.out, "go        %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(t.out, "cpu       %s kernels, %d threads\n", cpu.Kernels(), runtime.GOMAXPROCS(0))
+	fmt.Fprintf(t.out, "backends  %s\n", strings.Join(backend.Names(), ", "))
+	return nil
 }
 
 // version is what a build may say with -ldflags "-X main.version=v1.2.3".

@@ -40,11 +40,14 @@ type Options struct {
 // A Result is how a run ended.
 type Result struct {
 	Dir     string
-	Model   string  // path of the trained weights
-	Epochs  int     // finished
-	Stopped bool    // by early stopping
-	Best    int     // epoch whose weights were put back, from 1; 0: none were
-	Test    []Value // loss and metrics on the test rows; nil without any
+	Model   string // path of the trained weights
+	Epochs  int    // finished
+	Stopped bool   // by early stopping
+	Best    int    // epoch whose weights were put back, from 1; 0: none were
+	// BestSeen is the epoch with the best monitored value, from 1, whether or not its
+	// weights were put back; 0: the value was never there.
+	BestSeen int
+	Test     []Value // loss and metrics on the test rows; nil without any
 }
 
 // An InterruptedError reports that the context of Run ended. The run was saved.
@@ -152,6 +155,7 @@ func (l *loop) finish(ctx context.Context) (*Result, error) {
 	}
 	r := &Result{
 		Dir: l.Dir.Path, Model: l.Dir.ModelPath(), Epochs: l.at.Epoch, Stopped: l.stopped(),
+		BestSeen: l.at.Best.Epoch,
 	}
 	if l.Spec.Train.EarlyStopping.Patience > 0 && l.at.Best.Seen {
 		if err := l.restoreBest(ctx); err != nil {
@@ -213,7 +217,9 @@ func CheckBackend(s *spec.Spec) error {
 func lookup(s *spec.Spec) (backend.Backend, error) {
 	b, err := backend.Lookup(kind(s))
 	if err != nil {
-		return nil, spec.Errors{s.Errorf("backend.kind", "%v", err)}
+		bad := s.Errorf("backend.kind", "%v", err)
+		bad.Hint = spec.Suggest(kind(s), append(backend.Names(), "auto"))
+		return nil, spec.Errors{bad}
 	}
 	return b, nil
 }

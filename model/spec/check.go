@@ -149,7 +149,11 @@ func (d *decoder) monitor(path, name string) {
 	case !slices.Contains(known, name) && isMetric(base):
 		d.report(path, "", "got %q, but metrics does not list %s", name, base)
 	case !slices.Contains(known, name):
-		d.report(path, suggestion(name, known), "got %q, want one of %s", clip(name), strings.Join(known, ", "))
+		hint := suggestion(name, known)
+		if best, _ := meant(base, known); val && hint == "" && best != "" {
+			hint = fmt.Sprintf("did you mean %q?", "val_"+best)
+		}
+		d.report(path, hint, "got %q, want one of %s", clip(name), strings.Join(known, ", "))
 	case val && d.spec.Data.ValidationSplit == 0 && !d.failed("data.validation_split"):
 		d.report(path, "set data.validation_split, or monitor "+base,
 			"got %q, but no rows are set aside for validation", name)

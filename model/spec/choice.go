@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"cmp"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -71,7 +73,7 @@ func (d *decoder) kind(dst *Choice, kinds map[string]Kind, e entryNode, path str
 	}
 	k, ok := kinds[name]
 	if !ok || e.key.Kind != yaml.ScalarNode {
-		d.fail(pos, path, didYouMean(name, sortedKeys(kinds)), "unknown kind %q", clip(name))
+		d.fail(pos, path, d.kindHint(name, path, kinds), "unknown kind %q", clip(name))
 		return
 	}
 	params := k.New()
@@ -80,6 +82,23 @@ func (d *decoder) kind(dst *Choice, kinds map[string]Kind, e entryNode, path str
 	if c, ok := params.(interface{ complete() }); ok {
 		c.complete()
 	}
+}
+
+// kindHint says what is meant by an unknown kind: another one, an activation in the
+// place of a layer, or a parameter without its kind.
+func (d *decoder) kindHint(name, path string, kinds map[string]Kind) string {
+	known := sortedKeys(kinds)
+	if hint := suggestion(name, known); hint != "" {
+		return hint
+	}
+	if _, layer := kinds["activation"]; layer {
+		words := strings.Split(wordList(Activations), ",")
+		if best, _ := meantExactly(name, words); best != "" {
+			return fmt.Sprintf("write it as activation: %s", best)
+		}
+		return listHint(known)
+	}
+	return cmp.Or(d.layers.elsewhereHint(join(path, name)), listHint(known))
 }
 
 // params decodes the parameters of a kind: a mapping, or only the value of the

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -35,13 +36,24 @@ func (d *decoder) fail(pos Pos, path, hint, format string, args ...any) {
 	}
 }
 
-// hint is didYouMean until there are more errors than are shown: looking for
-// near words takes long among many.
-func (d *decoder) hint(word string, known []string) string {
+// hint says what is meant by an unknown key of a section, until there are more errors
+// than are shown: looking for near words takes long among many.
+func (d *decoder) hint(word, path string, known []string) string {
 	if len(d.errs) > maxShown {
 		return ""
 	}
-	return didYouMean(word, known)
+	hint := suggestion(word, known)
+	if hint == "" && !inKind(path) {
+		hint = d.layers.elsewhereHint(join(path, word))
+	}
+	return cmp.Or(hint, listHint(known))
+}
+
+// inKind reports whether a path is of the model, or of the parameters of a kind.
+func inKind(path string) bool {
+	return strings.HasPrefix(path+"[", "model[") || slices.ContainsFunc(choices, func(c string) bool {
+		return strings.HasPrefix(path, c+".")
+	})
 }
 
 // report reports an error about a path where it was given, unless something is
@@ -92,8 +104,9 @@ func (d *decoder) entries(n *yaml.Node, path string, known []string) map[string]
 		}
 		out[name] = entryNode{k, v}
 		if !slices.Contains(known, name) {
-			d.fail(d.pos(k), join(path, clip(name)), d.hint(name, known), "unknown key")
-			d.meant[join(path, closest(name, known))] = true
+			d.fail(d.pos(k), join(path, clip(name)), d.hint(name, path, known), "unknown key")
+			best, _ := meant(name, known)
+			d.meant[join(path, best)] = true
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -64,7 +65,7 @@ func Describe(w io.Writer, kind string) error {
 		}
 	}
 	if !found {
-		return &Error{Msg: fmt.Sprintf("unknown kind %q", clip(kind)), Hint: suggestion(kind, known)}
+		return &Error{Msg: fmt.Sprintf("unknown kind %q", clip(kind)), Hint: cmp.Or(suggestion(kind, known), "gespann layers lists all")}
 	}
 	return nil
 }

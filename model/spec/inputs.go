@@ -79,7 +79,7 @@ func (d *decoder) references(l Layer, at int, sc scope) {
 		found, ok := sc.index[name]
 		switch {
 		case !ok:
-			d.report(path, d.hint(name, sc.names[:at]), "no layer %q %s", clip(name), where)
+			d.report(path, d.hint(name, "model", sc.names[:at]), "no layer %q %s", clip(name), where)
 		case found == at:
 			d.report(path, "", "%q is the layer itself", name)
 		case found > at:

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"reflect"
@@ -123,7 +124,7 @@ func (l *layers) bindEnv(environ []string, unheeded func(key string) bool) Error
 		switch {
 		case !strings.HasPrefix(name, envPrefix) || text == "" || foreign.MatchString(name):
 		case !ok:
-			errs = append(errs, &Error{File: name, Msg: "no such setting", Hint: variableHint(name, byName)})
+			errs = append(errs, &Error{File: name, Msg: "no such setting", Hint: l.variableHint(name, byName)})
 		case !utf8.ValidString(text):
 			errs = append(errs, &Error{File: name, Path: key, Msg: "not UTF-8 text"})
 		case unheeded != nil && unheeded(key):
@@ -137,16 +138,23 @@ func (l *layers) bindEnv(environ []string, unheeded func(key string) bool) Error
 }
 
 // variableHint suggests a variable for a misspelt one.
-func variableHint(name string, byName map[string]string) string {
-	var known []string // without the prefix, which all have in common
+func (l *layers) variableHint(name string, byName map[string]string) string {
+	known := map[string]string{} // without the prefix, which all have in common
 	for n := range byName {
-		known = append(known, strings.TrimPrefix(n, envPrefix))
+		known[strings.TrimPrefix(n, envPrefix)] = n
 	}
-	best := closest(strings.TrimPrefix(name, envPrefix), known)
-	if best == "" {
+	word := strings.TrimPrefix(name, envPrefix)
+	best, _ := meantExactly(word, sortedKeys(known))
+	// The longest ending that is a setting of its own, as in GESPANN_BATCH_SIZE.
+	for rest := strings.ToLower(word); best == "" && rest != ""; _, rest, _ = strings.Cut(rest, "_") {
+		if key := l.elsewhere(rest); key != "" {
+			best = strings.TrimPrefix(l.known[key].env(), envPrefix)
+		}
+	}
+	if best = cmp.Or(best, closest(word, sortedKeys(known))); best == "" {
 		return ""
 	}
-	return fmt.Sprintf("did you mean %q?", envPrefix+best)
+	return fmt.Sprintf("did you mean %q?", known[best])
 }
 
 // bindFlags binds the flags that were given.
@@ -162,7 +170,7 @@ func (l *layers) bindFlags(list []override) Errors {
 		case o.Key == "model" || strings.HasPrefix(o.Key, "model"):
 			fail("edit the file", "the model cannot be changed by a flag")
 		case !known:
-			fail(didYouMean(o.Key, sortedKeys(l.known)), "no such setting")
+			fail(cmp.Or(l.elsewhereHint(o.Key), didYouMean(o.Key, sortedKeys(l.known))), "no such setting")
 		case first[o.Key] != "":
 			fail("", "%s was already given by %s", o.Key, first[o.Key])
 		case !utf8.ValidString(o.Value):

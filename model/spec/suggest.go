@@ -6,14 +6,19 @@ import (
 	"strings"
 )
 
-// didYouMean returns a hint with the known word that is closest to a misspelt
-// one. If none is close, the hint lists the known words, or is empty when they
-// are too many to help.
+// didYouMean returns a hint with the known word that is meant by an unknown one. If
+// there is none, the hint lists the known words, or is empty when they are too many
+// to help.
 func didYouMean(word string, known []string) string {
-	const most = 20 // words in a list that is still read
 	if hint := suggestion(word, known); hint != "" {
 		return hint
 	}
+	return listHint(known)
+}
+
+// listHint lists the known words, if they are not too many to help.
+func listHint(known []string) string {
+	const most = 20 // words in a list that is still read
 	if len(known) == 0 || len(known) > most {
 		return ""
 	}
@@ -22,10 +27,40 @@ func didYouMean(word string, known []string) string {
 
 // suggestion is didYouMean without the list, where the message has it already.
 func suggestion(word string, known []string) string {
-	if best := closest(word, known); best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
+	best, hint := meant(word, known)
+	if best == "" {
+		hint = needlessHint(word)
 	}
-	return ""
+	return hint
+}
+
+// meant returns the known word that is meant by another one, and a hint that says so:
+// a word of Keras or PyTorch, or one that is spelt otherwise.
+func meant(word string, known []string) (best, hint string) {
+	if best, hint = meantExactly(word, known); best != "" {
+		return best, hint
+	}
+	if best = closest(word, known); best != "" {
+		hint = fmt.Sprintf("did you mean %q?", best)
+	}
+	return best, hint
+}
+
+// meantExactly is meant without words that are only near.
+func meantExactly(word string, known []string) (best, hint string) {
+	bare := word[strings.LastIndex(word, ".")+1:]
+	if f, ok := translate(word, known, func(_, w string) bool { return w == bare }); ok {
+		return f.ours, f.hint()
+	}
+	for _, k := range known {
+		if plainly(k) == plainly(word) && !strings.Contains(k, ".") {
+			return k, fmt.Sprintf("did you mean %q?", k)
+		}
+	}
+	if f, ok := translate(word, known, func(a, w string) bool { return plainly(a) == plainly(w) }); ok {
+		return f.ours, f.hint()
+	}
+	return "", ""
 }
 
 // closest returns the known word with the smallest edit distance, or "" if
