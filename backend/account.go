@@ -13,8 +13,8 @@ type Account struct {
 	// Seconds of training, from span to span; validation and checkpoints are not in
 	// it.
 	Seconds float64 `json:"seconds"`
-	// OneWorker is the speed of one worker alone, in rows per second, measured
-	// before the run; 0: not measured.
+	// OneWorker is the speed of one worker alone, in rows per second, in a probe
+	// before the run; 0: not measured. Worth tells whether to believe it.
 	OneWorker float64 `json:"one_worker"`
 	// SameMachine: all workers share one machine.
 	SameMachine bool `json:"same_machine"`
@@ -28,13 +28,16 @@ type WorkerAccount struct {
 	Rows    int64  `json:"rows"`
 	// Compute is spent on gradients and updates, Wait on others, Comm on moving
 	// tensors while there was nothing to compute.
-	Compute  float64 `json:"compute"`
+	Compute float64 `json:"compute"`
+	// Update is the part of Compute that each of them spends on the same update.
+	Update   float64 `json:"update,omitempty"`
 	Wait     float64 `json:"wait"`
 	Comm     float64 `json:"comm"`
 	Sent     int64   `json:"sent"` // bytes of tensors
 	Received int64   `json:"received"`
-	Lost     bool    `json:"lost"`          // was a member, and is no more
-	Why      string  `json:"why,omitempty"` // it was lost
+	Lost     bool    `json:"lost"`             // was a member, and is no more
+	Why      string  `json:"why,omitempty"`    // it was lost
+	Probed   bool    `json:"probed,omitempty"` // OneWorker is its speed
 }
 
 // RowsPerSecond returns the speed of all workers together.
@@ -43,13 +46,4 @@ func (a Account) RowsPerSecond() float64 {
 		return 0
 	}
 	return float64(a.Rows) / a.Seconds
-}
-
-// SpeedUp returns how many times as fast as one worker they were, or 0 when one
-// worker's speed is not known.
-func (a Account) SpeedUp() float64 {
-	if a.OneWorker <= 0 {
-		return 0
-	}
-	return a.RowsPerSecond() / a.OneWorker
 }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/gespann/gespann/backend"
@@ -13,24 +12,15 @@ import (
 // billTime is how long the account of a run is worth waiting for.
 const billTime = 5 * time.Second
 
-// Account asks the coordinator where the time of its workers went, since the probe.
-// Without an answer, only what this session has seen is in it.
+// Account asks the coordinator where the time of its workers went. Without an answer,
+// only what this session has seen is in it. A coordinator that has begun anew in between
+// has not seen all of it: then rows and seconds are those of this session, too.
 func (s *session) Account() backend.Account {
 	a := s.bill()
-	for _, p := range s.probeBill {
-		i := slices.IndexFunc(a.Workers, func(w backend.WorkerAccount) bool {
-			return w.Name == p.Name && w.Backend == p.Backend && w.Rows >= p.Rows
-		})
-		if i < 0 {
-			continue
-		}
-		w := &a.Workers[i]
-		w.Rows -= p.Rows
-		w.Compute, w.Wait, w.Comm = w.Compute-p.Compute, w.Wait-p.Wait, w.Comm-p.Comm
-		w.Sent, w.Received = w.Sent-p.Sent, w.Received-p.Received
+	if a.Rows != s.rows {
+		a.Rows, a.Seconds = s.rows, s.seconds
 	}
 	a.Strategy, a.OneWorker = s.wire.Strategy, s.oneWorker
-	a.Rows, a.Seconds = s.rows, s.seconds
 	a.SameMachine = a.SameMachine || s.local != nil
 	return a
 }

@@ -171,7 +171,7 @@ func TestRequests(t *testing.T) {
 	}
 	c.wg.Wait()
 	// The first probe takes three steps, the second as many as the epoch has.
-	want := "attach restore probe probe bill train train train snapshot test bill detach"
+	want := "attach restore probe probe train train train snapshot test bill detach"
 	if got := strings.Join(c.served, " "); got != want {
 		t.Errorf("requests are\n%s, want\n%s", got, want)
 	}

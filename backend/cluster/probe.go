@@ -22,7 +22,6 @@ func (s *session) probe(ctx context.Context, span backend.Span) error {
 		return nil
 	}
 	s.probed = true
-	defer func() { s.probeBill = s.bill().Workers }()
 	n := min(probeSteps, stepsPerEpoch(s.job)-span.First)
 	for {
 		rows, seconds, err := s.probeOnce(ctx, span, n)

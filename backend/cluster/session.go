@@ -45,9 +45,8 @@ type session struct {
 	seconds   float64 // of training
 	rows      int64
 	probed    bool
-	probeBill []backend.WorkerAccount // what the probe cost
-	oneWorker float64                 // rows per second
-	fault     error                   // why the job cannot go on
+	oneWorker float64 // rows per second
+	fault     error   // why the job cannot go on
 
 	home backend.Session // in this process, on Options.Predictor
 }

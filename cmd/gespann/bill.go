@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -39,8 +40,8 @@ func bill(a backend.Account) string {
 		}
 	}
 	fmt.Fprintf(&b, "%s: %s rows in %s, %s", a.Strategy, grouped(int(a.Rows)), seconds(a.Seconds), speed(a.RowsPerSecond()))
-	if s := a.SpeedUp(); s > 0 {
-		fmt.Fprintf(&b, "; %.2f times one worker (%s), efficiency %.0f %%", s, speed(a.OneWorker), 100*efficiency(a))
+	if w := a.Worth(); w.SpeedUp > 0 {
+		fmt.Fprintf(&b, "; %.2f times one worker (%s), efficiency %.0f %%", w.SpeedUp, speed(w.Alone), 100*w.Efficiency)
 	}
 	b.WriteByte('\n')
 	if v := verdict(a); v != "" {
@@ -55,32 +56,21 @@ func firstWords(text string) string {
 	return text
 }
 
-// present returns how many workers took part to the end.
-func present(a backend.Account) int {
-	n := 0
-	for _, w := range a.Workers {
-		if !w.Lost {
-			n++
-		}
-	}
-	return max(n, 1)
-}
-
-// efficiency is the speed-up per worker.
-func efficiency(a backend.Account) float64 { return a.SpeedUp() / float64(present(a)) }
-
 // verdict says in a sentence or two whether the cluster paid, and if not, what to
-// do instead.
+// do instead; or that this cannot be told.
 func verdict(a backend.Account) string {
-	s := a.SpeedUp()
+	w := a.Worth()
+	s, n := w.SpeedUp, people(w.Members)
 	switch {
-	case s == 0 || len(a.Workers) == 0:
+	case w.Doubt != "" && a.Strategy != "single":
+		return doubt(a, w)
+	case s == 0:
 		return ""
 	case a.Strategy == "ensemble": // which --backend=cpu does not train
-		return fmt.Sprintf("%d workers did the work of %.1f; a member is with one of them at a time.", present(a), s)
+		return fmt.Sprintf("%s did the work of %.1f; a member is with one of them at a time.", n, s)
 	case a.Strategy == "single":
 		return "The strategy single trains on one worker at a time; the others only stand by."
-	case present(a) < 2:
+	case len(a.Workers) < 2:
 		return "One worker is no cluster: --backend=cpu does the same without messages."
 	case s < leastSpeedUp && a.SameMachine:
 		return "The cluster did not pay: one worker alone is as fast, and --backend=cpu faster still. " + advice(a)
@@ -89,10 +79,32 @@ func verdict(a backend.Account) string {
 	case a.SameMachine:
 		return "The workers were worth it, but they share this machine: " +
 			"--backend=cpu has all its processors, and sends nothing. " + advice(a)
-	case efficiency(a) < goodEfficiency:
-		return fmt.Sprintf("The cluster paid in part: %d workers did the work of %.1f. %s", present(a), s, advice(a))
+	case w.Efficiency < goodEfficiency:
+		return fmt.Sprintf("The cluster paid in part: %s did the work of %.1f. %s", n, s, advice(a))
 	}
-	return fmt.Sprintf("The cluster paid: %d workers did the work of %.1f.", present(a), s)
+	return fmt.Sprintf("The cluster paid: %s did the work of %.1f.", n, s)
+}
+
+// doubt says why nobody can tell how much the cluster paid, and that it did not when that
+// is so in any case.
+func doubt(a backend.Account, w backend.Worth) string {
+	if w.Doubt == backend.DoubtRows {
+		return "Whether the cluster paid cannot be told: the workers' accounts are of a part of the run only."
+	}
+	text := fmt.Sprintf("How many times as fast as one worker cannot be told: a worker alone made %s before the run, "+
+		"but %s by its own time in it, so something else kept the machine busy.", speed(w.ByProbe), speed(w.ByRun))
+	if low, high := w.Bounds(a); high < leastSpeedUp {
+		return fmt.Sprintf("%s It did not pay, at %.2g to %.2g times. %s", text, low, high, advice(a))
+	}
+	return text + " Run it again when it is quiet."
+}
+
+// people is "2 workers", or "2.5 workers" when one of them was there for half of it.
+func people(members float64) string {
+	if whole := math.Round(members); math.Abs(members-whole) < 0.1 {
+		return fmt.Sprintf("%.0f workers", whole)
+	}
+	return fmt.Sprintf("%.1f workers", members)
 }
 
 // advice says what to change where much time goes elsewhere than into computing.
@@ -147,9 +159,16 @@ func jsonBill(a backend.Account) object {
 		"event": "bill", "strategy": a.Strategy, "workers": workers, "rows": a.Rows, "seconds": a.Seconds,
 		"rows_per_second": jsonNumber(a.RowsPerSecond()), "same_machine": a.SameMachine,
 	}
-	if s := a.SpeedUp(); s > 0 {
-		o["one_worker_rows_per_second"] = a.OneWorker
-		o["speed_up"], o["efficiency"], o["verdict"] = s, efficiency(a), verdict(a)
+	w := a.Worth()
+	if w.SpeedUp > 0 {
+		o["one_worker_rows_per_second"], o["members"] = w.Alone, w.Members
+		o["speed_up"], o["efficiency"] = w.SpeedUp, w.Efficiency
+	}
+	if w.Doubt != "" {
+		o["doubt"] = string(w.Doubt)
+	}
+	if v := verdict(a); v != "" {
+		o["verdict"] = v
 	}
 	return o
 }

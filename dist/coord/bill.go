@@ -14,7 +14,7 @@ type bill struct {
 	workers map[string]*entry // by ID
 	rows    int64
 	time    time.Duration
-	alone   float64 // rows per second of one worker
+	alone   float64 // rows per second of one worker, in the probe
 }
 
 // An entry is the account of a worker that is or was a member.
@@ -24,6 +24,8 @@ type entry struct {
 	lost  bool
 	why   string    // it was lost
 	past  wire.Cost // of its earlier connections
+	probe wire.Cost // of them all, for probes: not of the run
+	took  bool      // the latest of them
 	now   *worker   // nil: it is not connected
 }
 
@@ -53,10 +55,19 @@ func (b *bill) span(took time.Duration, rows int64) {
 	b.rows += max(0, rows)
 }
 
-// probed remembers the speed of one worker.
-func (b *bill) probed(p *wire.Probed) {
-	if p.Seconds > 0 {
-		b.alone = float64(p.Rows) / p.Seconds
+// probed remembers the speed of one worker, and what finding it out has cost.
+func (b *bill) probed(w *worker, cost wire.Cost, p *wire.Probed) {
+	e := b.workers[w.hello.ID]
+	if e == nil {
+		return
+	}
+	e.probe = plus(e.probe, cost)
+	if p.Seconds <= 0 {
+		return
+	}
+	b.alone = float64(p.Rows) / p.Seconds
+	for _, other := range b.workers {
+		other.took = other == e
 	}
 }
 
@@ -77,10 +88,10 @@ func (j *job) account() backend.Account {
 	}
 	entries := slices.SortedFunc(maps.Values(b.workers), func(x, y *entry) int { return x.order - y.order })
 	for _, e := range entries {
-		c := e.cost()
+		c := minus(e.cost(), e.probe)
 		a.Workers = append(a.Workers, backend.WorkerAccount{
-			Name: name(e.hello), Backend: e.hello.Backend, Rows: c.Rows, Lost: e.lost, Why: e.why,
-			Compute: c.Compute, Wait: c.Wait, Comm: c.Comm, Sent: c.Sent, Received: c.Received,
+			Name: name(e.hello), Backend: e.hello.Backend, Rows: c.Rows, Lost: e.lost, Why: e.why, Probed: e.took,
+			Compute: c.Compute, Update: c.Update, Wait: c.Wait, Comm: c.Comm, Sent: c.Sent, Received: c.Received,
 		})
 		a.SameMachine = a.SameMachine && e.hello.Host == entries[0].hello.Host
 	}
@@ -96,8 +107,23 @@ func (e *entry) cost() wire.Cost {
 	if c.Rows >= e.past.Rows && c.Compute >= e.past.Compute {
 		return c // it has gone on counting
 	}
+	return plus(c, e.past)
+}
+
+// plus returns a + b.
+func plus(a, b wire.Cost) wire.Cost {
 	return wire.Cost{
-		Compute: c.Compute + e.past.Compute, Wait: c.Wait + e.past.Wait, Comm: c.Comm + e.past.Comm,
-		Rows: c.Rows + e.past.Rows, Sent: c.Sent + e.past.Sent, Received: c.Received + e.past.Received,
+		Compute: a.Compute + b.Compute, Update: a.Update + b.Update, Wait: a.Wait + b.Wait, Comm: a.Comm + b.Comm,
+		Rows: a.Rows + b.Rows, Sent: a.Sent + b.Sent, Received: a.Received + b.Received,
+	}
+}
+
+// minus returns a − b, or 0 where that is less: what a lost worker has told last may
+// lag behind.
+func minus(a, b wire.Cost) wire.Cost {
+	return wire.Cost{
+		Compute: max(a.Compute-b.Compute, 0), Update: max(a.Update-b.Update, 0),
+		Wait: max(a.Wait-b.Wait, 0), Comm: max(a.Comm-b.Comm, 0),
+		Rows: max(a.Rows-b.Rows, 0), Sent: max(a.Sent-b.Sent, 0), Received: max(a.Received-b.Received, 0),
 	}
 }

@@ -11,7 +11,7 @@ import (
 type prober struct {
 	w     *worker
 	begun time.Duration
-	rows  int64 // that the worker had trained on before
+	cost  wire.Cost // of the worker before
 }
 
 func (j *job) probe() { j.probed = nil }
@@ -38,7 +38,7 @@ func (j *job) probing(p *wire.Probe) {
 		return
 	}
 	j.form([]*worker{w}, p.Span.Done)
-	j.probed = &prober{w: w, begun: j.m.now, rows: w.cost.Rows}
+	j.probed = &prober{w: w, begun: j.m.now, cost: w.cost}
 	j.run(p.Span, p.Span.Done)
 }
 
@@ -74,10 +74,10 @@ func (j *job) putBack(p *wire.Probe, pr *prober) {
 	took := j.m.now - pr.begun
 	answer := &wire.Probed{}
 	if pr.w.at.Done == spanEnd(p.Span) {
-		answer.Rows, answer.Seconds = pr.w.cost.Rows-pr.rows, took.Seconds()
+		answer.Rows, answer.Seconds = pr.w.cost.Rows-pr.cost.Rows, took.Seconds()
 	}
 	j.group = nil
 	j.load(pr.w)
-	j.bill.probed(answer)
+	j.bill.probed(pr.w, minus(pr.w.cost, pr.cost), answer)
 	j.finish(answer, Nothing)
 }

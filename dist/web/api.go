@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/server/jobs"
 )
@@ -70,9 +71,14 @@ func (s *site) apiJob(w http.ResponseWriter, r *http.Request) {
 	}
 	out := struct {
 		server.JobView
-		Spec string `json:"spec,omitempty"`
-		Log  string `json:"log,omitempty"`
+		Worth *backend.Worth `json:"worth,omitempty"`
+		Spec  string         `json:"spec,omitempty"`
+		Log   string         `json:"log,omitempty"`
 	}{JobView: *j}
+	if out.Account != nil {
+		worth := out.Account.Worth()
+		out.Worth = &worth
+	}
 	if out.Curve == nil {
 		if curve, err := s.src.Curve(j.ID); err == nil {
 			out.Curve = curve

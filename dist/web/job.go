@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -103,10 +104,8 @@ func (m *jobModel) Results() []namedValue {
 // A bill is an account with what follows from it.
 type bill struct {
 	backend.Account
-	Total      backend.WorkerAccount
-	Members    int     // workers that were there to the end
-	SpeedUp    float64 // 0: not known
-	Efficiency float64
+	backend.Worth
+	Total backend.WorkerAccount
 }
 
 // Bill returns the account of the job, or nil when it has none.
@@ -114,7 +113,7 @@ func (m *jobModel) Bill() *bill {
 	if m.Account == nil || len(m.Account.Workers) == 0 {
 		return nil
 	}
-	b := &bill{Account: *m.Account, SpeedUp: m.Account.SpeedUp()}
+	b := &bill{Account: *m.Account, Worth: m.Account.Worth()}
 	for _, w := range b.Workers {
 		b.Total.Rows += w.Rows
 		b.Total.Compute += w.Compute
@@ -122,15 +121,17 @@ func (m *jobModel) Bill() *bill {
 		b.Total.Comm += w.Comm
 		b.Total.Sent += w.Sent
 		b.Total.Received += w.Received
-		if !w.Lost {
-			b.Members++
-		}
-	}
-	if b.Members > 0 {
-		b.Efficiency = b.SpeedUp / float64(b.Members)
 	}
 	b.Workers = b.Workers[:min(len(b.Workers), maxWorkers)]
 	return b
+}
+
+// Many is how many workers took part: 2, or 2.5 when one of three was lost half-way.
+func (b *bill) Many() string {
+	if whole := math.Round(b.Members); math.Abs(b.Members-whole) < 0.1 {
+		return count(int64(whole))
+	}
+	return fmt.Sprintf("%.1f", b.Members)
 }
 
 // shares of a worker's time, for its bar.

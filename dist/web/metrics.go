@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -170,6 +171,21 @@ func (e *exposition) jobs(all []server.JobView) {
 		func(j server.JobView) float64 { return j.RowsPerSecond })
 	each("gespann_job_workers", "gauge", "Workers that take part in a job.",
 		func(j server.JobView) float64 { return float64(j.Workers) })
+	worth := func(name, help string, value func(backend.Worth) float64) {
+		e.begin(name, "gauge", help)
+		for _, j := range active {
+			if j.Account == nil {
+				continue
+			}
+			if w := j.Account.Worth(); w.SpeedUp > 0 {
+				e.add(value(w), "job", j.ID)
+			}
+		}
+	}
+	worth("gespann_job_speed_up", "How many times as fast as one worker a job is; absent where that cannot be told.",
+		func(w backend.Worth) float64 { return w.SpeedUp })
+	worth("gespann_job_efficiency", "Speed-up of a job per worker, 0 to 1; likewise.",
+		func(w backend.Worth) float64 { return w.Efficiency })
 	e.values(active)
 }
 

@@ -92,6 +92,7 @@ type Span struct {
 // the bytes of tensors that it moved.
 type Cost struct {
 	Compute  float64 `json:"compute"`
+	Update   float64 `json:"update,omitempty"` // of Compute, for updates that every member of a group makes
 	Wait     float64 `json:"wait"`
 	Comm     float64 `json:"comm"`
 	Rows     int64   `json:"rows"` // trained on

@@ -107,6 +107,9 @@ func (c *Cost) validate() error {
 	if !fits(c.Compute) || !fits(c.Wait) || !fits(c.Comm) {
 		return fmt.Errorf("cost: got %v, %v and %v seconds, want 0 to %v", c.Compute, c.Wait, c.Comm, float64(maxSeconds))
 	}
+	if !fits(c.Update) {
+		return fmt.Errorf("cost: got %v seconds of updates, want 0 to %v", c.Update, float64(maxSeconds))
+	}
 	return first(between("rows", c.Rows, 0, math.MaxInt64), between("sent", c.Sent, 0, math.MaxInt64),
 		between("received", c.Received, 0, math.MaxInt64))
 }

@@ -81,6 +81,7 @@ func (a *account) add(c wire.Cost) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cost.Compute += c.Compute
+	a.cost.Update += c.Update
 	a.cost.Wait += c.Wait
 	a.cost.Comm += c.Comm
 	a.cost.Rows += c.Rows

@@ -41,11 +41,13 @@ func (g *group) take(t *task, at backend.StepAt, rate float32) (stop bool, err e
 		part := p.at(i, at)
 		return false, &notFiniteError{at: at, part: part, loss: g.table.outcome(p, i).Loss, mine: p.lo <= i && i < p.hi}
 	}
+	updating := time.Now()
 	if err := g.replica.Update(t.ctx, at, rate); err != nil {
 		return false, err
 	}
 	g.advance(at, p)
 	g.pay(p, time.Since(began), blocked, busy)
+	g.account.add(wire.Cost{Update: time.Since(updating).Seconds()})
 	return g.table.stop(), nil
 }
 
