@@ -19,7 +19,7 @@ import (
 
 // Protocol is the version of these messages. Programs of another version are
 // refused with a sentence.
-const Protocol = 1
+const Protocol = 2
 
 // A Message is a pointer to one of the structs of this package that say so.
 type Message interface{ Kind() string }
