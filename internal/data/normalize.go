@@ -30,7 +30,7 @@ func (p *Prep) Normalize(t *Table) error {
 		return apply(p, t, t.F64)
 	case t.I32 != nil:
 		return apply(p, t, t.I32)
-	case t.F32 != nil && (len(p.From) > 0 || len(p.Scale) > 0):
+	case t.F32 != nil && p.Normalizes():
 		return apply(p, t, t.F32)
 	}
 	return nil

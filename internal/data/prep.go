@@ -29,6 +29,7 @@ type Prep struct {
 	Target    string   `json:"target"`               // Classes, OneHot, Binary or Numbers
 	TargetRow []int    `json:"target_row,omitempty"` // shape of a target row of Numbers; nil: [1]
 	Classes   int      `json:"classes,omitempty"`    // number of classes; 0 with Numbers
+	Least     int      `json:"least,omitempty"`      // least label of the training rows
 	Labels    []string `json:"labels,omitempty"`     // class names, when the source names them
 	CSV       *CSV     `json:"csv,omitempty"`        // with source csv
 	Bytes     bool     `json:"bytes,omitempty"`      // features were stored as bytes
@@ -111,11 +112,14 @@ func (p *Prep) check() error {
 	if !slices.Contains(p.CSV.Fields, p.CSV.Label) {
 		return fmt.Errorf("csv: label %q is not one of the fields", p.CSV.Label)
 	}
-	if width := p.CSV.width(p.Ints); width != size {
+	if width := p.CSV.Width(p.Ints); width != size {
 		return fmt.Errorf("csv: columns of %d numbers, want %d", width, size)
 	}
 	return nil
 }
+
+// Normalizes reports whether features are normalised.
+func (p *Prep) Normalizes() bool { return len(p.From) > 0 || len(p.Scale) > 0 }
 
 // checkNorm checks the normalisation of rows of so many elements.
 func (p *Prep) checkNorm(size int) error {
@@ -143,9 +147,9 @@ func (p *Prep) checkNorm(size int) error {
 	return nil
 }
 
-// width returns how many numbers the columns become: one each, or, when
+// Width returns how many numbers the columns become: one each, or, when
 // categories do not stay ids, one per category.
-func (c *CSV) width(ids bool) int {
+func (c *CSV) Width(ids bool) int {
 	n := 0
 	for _, column := range c.Columns {
 		if column.Categories == nil || ids {

@@ -48,6 +48,7 @@ func TestParsePrep(t *testing.T) {
 
 func FuzzParsePrep(f *testing.F) {
 	f.Add([]byte(`{"source":"npy","shape":[2,3],"target":"numbers","scale":[0.5],"shift":[-1]}`))
+	f.Add([]byte(`{"source":"npy","shape":[2,3],"target":"numbers","bytes":true,"from":[0.1],"width":[1e-9],"least":1}`))
 	f.Add([]byte(`{"shape":[2],"ints":true,"target":"classes","classes":2,"labels":["n","y"],` +
 		`"csv":{"fields":["a","b","y"],"label":"y","columns":[{"name":"a"},{"name":"b","categories":["p"]}]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
