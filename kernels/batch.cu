@@ -41,11 +41,16 @@ enum ElementType { NONE, U8, F32, I32 };
 // gather_chunk is the number of elements of a row that a block copies.
 constexpr int gather_chunk = 1024;
 
-// copy_row writes part of row `from` of the data to row `to` of a batch. Products
-// are rounded before the sum, as in data.Table.Gather.
+// Norm is the center, scale and shift of a column: all null when it has no scales,
+// center also when it has none.
+struct Norm {
+  const float *scale, *shift, *center;
+};
+
+// copy_row writes part of row `from` of the data to row `to` of a batch. Differences
+// and products are rounded, as in data.Table.Gather.
 template <class T>
-DEVICE void copy_row(void* out, const T* data, const float* scale, const float* shift, Column c, i64 to, i64 from,
-                     int part) {
+DEVICE void copy_row(void* out, const T* data, Norm norm, Column c, i64 to, i64 from, int part) {
   data += from * c.size;
   int last = min((part + 1) * gather_chunk, c.size);
   for (int i = part * gather_chunk + threadIdx.x; i < last; i += threads) {
@@ -56,26 +61,26 @@ DEVICE void copy_row(void* out, const T* data, const float* scale, const float* 
     float v = float(data[i]);
     if (c.scales) {
       int k = c.scales > 1 ? i : 0;
-      v = __fadd_rn(__fmul_rn(v, scale[k]), shift[k]);
+      if (norm.center) v = __fsub_rn(v, norm.center[k]);
+      v = __fadd_rn(__fmul_rn(v, norm.scale[k]), norm.shift[k]);
     }
     ((float*)out)[to * c.size + i] = v;
   }
 }
 
-DEVICE void copy_column(void* out, const void* data, const float* scale, const float* shift, Column c, i64 to,
-                        i64 from, int part) {
+DEVICE void copy_column(void* out, const void* data, Norm norm, Column c, i64 to, i64 from, int part) {
   switch (c.type) {
-    case U8: copy_row(out, (const u8*)data, scale, shift, c, to, from, part); break;
-    case F32: copy_row(out, (const float*)data, scale, shift, c, to, from, part); break;
-    case I32: copy_row(out, (const int*)data, scale, shift, c, to, from, part); break;
+    case U8: copy_row(out, (const u8*)data, norm, c, to, from, part); break;
+    case F32: copy_row(out, (const float*)data, norm, c, to, from, part); break;
+    case I32: copy_row(out, (const int*)data, norm, c, to, from, part); break;
   }
 }
 
 // gather -- the inputs of a program for the next batch
-//   x[i,.] = data_x[row(first + i),.]*scale + shift, y likewise; seed = weight;
-//   tick = done*accumulate + micro + control's tick
+//   x[i,.] = (data_x[row(first + i),.] - center)*scale + shift, y likewise;
+//   seed = weight; tick = done*accumulate + micro + control's tick
 // shapes   x [B, xs.size], y [B, ys.size], f32 or i32; data u8, f32 or i32; scale,
-//          shift f32 [scales]; seed f32 [1], tick i32 [1]; all may be null
+//          shift, center f32 [scales]; seed f32 [1], tick i32 [1]; all may be null
 // aliasing none
 // launch   grid (B, parts of x and of y), block 256: a block copies up to 1024
 //          elements of one row; x_parts of the parts are x's
@@ -85,8 +90,8 @@ DEVICE void copy_column(void* out, const void* data, const float* scale, const f
 // cost     5 to 8 bytes for each element: memory bound
 // source   data.Perm, data.Table.Gather
 KERNEL(gather, threads, const Control* control, void* x, const void* data_x, const float* scale_x,
-       const float* shift_x, Column xs, void* y, const void* data_y, const float* scale_y, const float* shift_y,
-       Column ys, float* seed, int* tick, float weight, int micro, int accumulate, int x_parts) {
+       const float* shift_x, const float* center_x, Column xs, void* y, const void* data_y, const float* scale_y,
+       const float* shift_y, const float* center_y, Column ys, float* seed, int* tick, float weight, int micro, int accumulate, int x_parts) {
   int b = blockIdx.x, parts_of_y = (ys.size + gather_chunk - 1) / gather_chunk;
   if (b == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
     if (seed) *seed = weight;
@@ -94,8 +99,8 @@ KERNEL(gather, threads, const Control* control, void* x, const void* data_x, con
   }
   i64 row = row_at(control, control->first + b);
   for (int part = blockIdx.y; part < x_parts + parts_of_y; part += gridDim.y) {
-    if (part < x_parts) copy_column(x, data_x, scale_x, shift_x, xs, b, row, part);
-    else copy_column(y, data_y, scale_y, shift_y, ys, b, row, part - x_parts);
+    if (part < x_parts) copy_column(x, data_x, Norm{scale_x, shift_x, center_x}, xs, b, row, part);
+    else copy_column(y, data_y, Norm{scale_y, shift_y, center_y}, ys, b, row, part - x_parts);
   }
 }
 

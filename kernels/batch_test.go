@@ -88,7 +88,8 @@ func newBatchTest(t *testing.T, x, y ir.Type, xSize, ySize int) batchTest {
 	return test
 }
 
-// randomTable is rows of random elements, with scale and shift of so many columns.
+// randomTable is rows of random elements, with center, scale and shift of so many
+// columns.
 func randomTable(r *rand.Rand, typ plan.ElementType, rows, size, scales int) data.Table {
 	table := data.Table{Shape: []int{size}}
 	for range rows * size {
@@ -104,12 +105,13 @@ func randomTable(r *rand.Rand, typ plan.ElementType, rows, size, scales int) dat
 	for range scales {
 		table.Scale = append(table.Scale, float32(r.NormFloat64()))
 		table.Shift = append(table.Shift, float32(r.NormFloat64()))
+		table.Center = append(table.Center, float32(r.IntN(256)))
 	}
 	return table
 }
 
-// store writes a table to a buffer.
-func (b batchTest) store(t *data.Table, to, scale, shift plan.Buffer) {
+// store writes a table to a buffer, and its center, scale and shift to those.
+func (b batchTest) store(t *data.Table, to plan.Buffer, norm [3]plan.Buffer) {
 	switch {
 	case t.U8 != nil:
 		b.write(to, t.U8)
@@ -118,8 +120,9 @@ func (b batchTest) store(t *data.Table, to, scale, shift plan.Buffer) {
 	default:
 		b.write(to, t.I32)
 	}
-	b.write(scale, t.Scale)
-	b.write(shift, t.Shift)
+	b.write(norm[0], t.Center)
+	b.write(norm[1], t.Scale)
+	b.write(norm[2], t.Shift)
 }
 
 // TestGather compares batches bit by bit with those of the CPU.
@@ -131,12 +134,15 @@ func TestGather(t *testing.T) {
 		ySize          int
 		ints           bool // features are ids
 		ordered        bool
+		plain          bool // without a center
 	}{
 		{x: plan.U8, xSize: 784, xScales: 1, y: plan.U8, ySize: 1},
 		{x: plan.F32, xSize: 13, xScales: 13, y: plan.F32, ySize: 3},
 		{x: plan.I32, xSize: 1025, xScales: 0, y: plan.I32, ySize: 1, ordered: true},
 		{x: plan.I32, xSize: 5, ints: true, y: plan.U8, ySize: 1},
 		{x: plan.U8, xSize: 2049, xScales: 2049, y: plan.F32, ySize: 1},
+		{x: plan.U8, xSize: 2049, xScales: 2049, y: plan.F32, ySize: 1, plain: true},
+		{x: plan.U8, xSize: 70, xScales: 1, y: plan.I32, ySize: 1, plain: true},
 	} {
 		const rows, first = 29, 11
 		typ := map[bool]ir.Type{false: ir.Float, true: ir.Int}
@@ -148,8 +154,11 @@ func TestGather(t *testing.T) {
 		}
 		control := plan.ControlBlock{Perm: perm.Key(), First: first, Done: 21}
 		b.write(plan.Control, control.Bytes())
-		b.store(&x, plan.DataX, plan.ScaleX, plan.ShiftX)
-		b.store(&y, plan.DataY, plan.ScaleY, plan.ShiftY)
+		if c.plain {
+			x.Center = nil
+		}
+		b.store(&x, plan.DataX, [3]plan.Buffer{plan.CenterX, plan.ScaleX, plan.ShiftX})
+		b.store(&y, plan.DataY, [3]plan.Buffer{plan.CenterY, plan.ScaleY, plan.ShiftY})
 		b.launch(t, b.p.Gather(plan.Batch{X: plan.ColumnOf(&x), Y: plan.ColumnOf(&y), Weight: 0.25, Micro: 1, Accumulate: 3}))
 		batch := make([]uint32, batchRows)
 		perm.Fill(batch, first)

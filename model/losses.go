@@ -172,12 +172,19 @@ func (h *head) checkOutput(n *network, in Input) *spec.Error {
 		err := last.errorf("output is %s, but class labels need one number per class", shapeText(row))
 		err.Hint = "flatten makes each row a vector"
 		return err
-	case row[0] != in.Classes && last.kind == "dense":
-		return last.errorf("%d units, but data has %s", row[0], classes(in.Classes))
-	case row[0] != in.Classes:
-		return last.errorf("output is %d, but data has %s", row[0], classes(in.Classes))
+	case row[0] == in.Classes:
+		return nil
 	}
-	return nil
+	what := fmt.Sprintf("output is %d", row[0])
+	if last.kind == "dense" {
+		what = fmt.Sprintf("%d units", row[0])
+	}
+	err := last.errorf("%s, but data has %s", what, classes(in.Classes))
+	if in.Least > 0 && row[0] == in.Classes-in.Least {
+		err.Hint = fmt.Sprintf("classes count from 0, but the labels are %d to %d: subtract %d from them",
+			in.Least, in.Classes-1, in.Least)
+	}
+	return err
 }
 
 // classes is "3 classes".

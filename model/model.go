@@ -15,6 +15,7 @@ type Input struct {
 	Shape   []int // of one row of features
 	Integer bool  // features are integer ids
 	Classes int   // number of classes; 0 for other targets
+	Least   int   // least class label that occurs
 	// Target is the shape of one row of float targets; nil for integer class
 	// labels. With binary_crossentropy, labels of two classes become the input y
 	// of type Float and shape [rows, 1] in the programs.

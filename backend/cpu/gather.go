@@ -50,18 +50,26 @@ func (g *gathering) part(lo, hi int) {
 			vec.Ask(t.I32[at:][:g.size])
 		}
 	}
-	if t.U8 == nil || len(t.Scale) > 1 {
+	if t.U8 == nil || len(t.Center) == 1 {
 		t.Gather(dst, rows)
 		return
 	}
-	scale, shift := float32(1), float32(0)
-	if len(t.Scale) > 0 {
-		scale = t.Scale[0]
-	}
-	if len(t.Shift) > 0 {
-		shift = t.Shift[0]
-	}
 	for i, row := range rows {
-		vec.FromBytes(dst[i*g.size:(i+1)*g.size], t.U8[int(row)*g.size:][:g.size], scale, shift)
+		fromBytes(dst[i*g.size:(i+1)*g.size], t.U8[int(row)*g.size:][:g.size], t)
+	}
+}
+
+// fromBytes converts a row of t, whose scale is one for all columns, one for each,
+// or none.
+func fromBytes(dst []float32, row []byte, t *data.Table) {
+	switch {
+	case len(t.Scale) > 1 && t.Center != nil:
+		vec.FromBytesCentered(dst, row, t.Scale, t.Shift, t.Center)
+	case len(t.Scale) > 1:
+		vec.FromBytesEach(dst, row, t.Scale, t.Shift)
+	case len(t.Scale) == 1:
+		vec.FromBytes(dst, row, t.Scale[0], t.Shift[0])
+	default:
+		vec.FromBytes(dst, row, 1, 0)
 	}
 }

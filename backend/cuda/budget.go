@@ -149,7 +149,9 @@ func rowBytes(t *data.Table) int64 {
 }
 
 // scaleBytes is the memory of the normalisation of a table.
-func scaleBytes(t *data.Table) int64 { return 2 * align(int64(len(t.Scale))*4) }
+func scaleBytes(t *data.Table) int64 {
+	return 2*align(int64(len(t.Scale))*4) + align(int64(len(t.Center))*4)
+}
 
 // streamBytes is the memory of the chunks in flight when rows are streamed.
 func (pl *planner) streamBytes(batch int) int64 {

@@ -164,7 +164,7 @@ func (s *session) predict(c *column, first, last int, emit func(out []float32, s
 	}
 	at := s.at
 	at.base[plan.Tables], at.base[plan.DataX] = pr.table, c.data
-	at.base[plan.ScaleX], at.base[plan.ShiftX] = c.scale, c.shift
+	at.norm(c, plan.CenterX, plan.ScaleX, plan.ShiftX)
 	gather := gatherCommand(pr, &at, plan.Batch{X: c.Column, Weight: 1, Accumulate: 1})
 	if err := s.prepare(pr.Plan, &gather.Launch); err != nil {
 		return fmt.Errorf("cuda: %w", err)

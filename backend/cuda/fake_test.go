@@ -322,18 +322,19 @@ func ints32(f []float32) []int32 { return unsafe.Slice((*int32)(unsafe.Pointer(&
 func (f *fake) gather(c *command, control []byte) {
 	block := plan.ParseControl(control)
 	for _, in := range []struct {
-		name               string
-		col                plan.Column
-		data, scale, shift plan.Buffer
+		name string
+		col  plan.Column
+		data plan.Buffer
+		norm [3]plan.Buffer
 	}{
-		{ir.InX, c.batch.X, plan.DataX, plan.ScaleX, plan.ShiftX},
-		{ir.InY, c.batch.Y, plan.DataY, plan.ScaleY, plan.ShiftY},
+		{ir.InX, c.batch.X, plan.DataX, [3]plan.Buffer{plan.CenterX, plan.ScaleX, plan.ShiftX}},
+		{ir.InY, c.batch.Y, plan.DataY, [3]plan.Buffer{plan.CenterY, plan.ScaleY, plan.ShiftY}},
 	} {
 		ref, v, ok := c.plan.Value(in.name)
 		if !ok || v.Kind != ir.Input || in.col.Type == plan.None {
 			continue
 		}
-		t := f.table(c, in.col, in.data, in.scale, in.shift)
+		t := f.table(c, in.col, in.data, in.norm)
 		rows := f.positions(control, block.First, c.plan.Program.Batch)
 		to := floats32(f.memory(c.at.address(ref), int64(v.Size())*4))
 		if v.Type == ir.Int {
@@ -376,7 +377,7 @@ func mix(v uint32) uint32 {
 }
 
 // table is the whole block of device memory that a column is in.
-func (f *fake) table(c *command, col plan.Column, at, scale, shift plan.Buffer) *data.Table {
+func (f *fake) table(c *command, col plan.Column, at plan.Buffer, norm [3]plan.Buffer) *data.Table {
 	t := &data.Table{Shape: []int{col.Size}}
 	block := func(b plan.Buffer) []byte {
 		i := slices.IndexFunc(f.blocks, func(x block) bool { return x.at == c.at.base[b] })
@@ -395,7 +396,10 @@ func (f *fake) table(c *command, col plan.Column, at, scale, shift plan.Buffer) 
 		t.I32 = ints32(floats32(rows))
 	}
 	if col.Scales > 0 {
-		t.Scale, t.Shift = floats32(block(scale))[:col.Scales], floats32(block(shift))[:col.Scales]
+		t.Scale, t.Shift = floats32(block(norm[1]))[:col.Scales], floats32(block(norm[2]))[:col.Scales]
+	}
+	if col.Centered {
+		t.Center = floats32(block(norm[0]))[:col.Scales]
 	}
 	return t
 }

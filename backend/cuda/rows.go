@@ -14,8 +14,8 @@ type part struct {
 // is 0 when rows are streamed.
 type column struct {
 	plan.Column
-	table              *data.Table
-	data, scale, shift address
+	table                      *data.Table
+	data, center, scale, shift address
 }
 
 // A stage is memory for a chunk of rows, in the order of the batches.
@@ -78,6 +78,9 @@ func (s *session) column(t *data.Table, resident bool) (c column, err error) {
 		}
 		return a, s.dev.Upload(a, b)
 	}
+	if c.center, err = put(bytesOf(t.Center)); err != nil {
+		return c, err
+	}
 	if c.scale, err = put(bytesOf(t.Scale)); err != nil {
 		return c, err
 	}
@@ -134,10 +137,15 @@ func (s *session) bind(p *program, split data.Split, stage int) *places {
 	part := &s.parts[split]
 	at.base[plan.Tables] = p.table
 	at.base[plan.DataX], at.base[plan.DataY] = part.x.data, part.y.data
-	at.base[plan.ScaleX], at.base[plan.ShiftX] = part.x.scale, part.x.shift
-	at.base[plan.ScaleY], at.base[plan.ShiftY] = part.y.scale, part.y.shift
+	at.norm(&part.x, plan.CenterX, plan.ScaleX, plan.ShiftX)
+	at.norm(&part.y, plan.CenterY, plan.ScaleY, plan.ShiftY)
 	if stage >= 0 {
 		at.base[plan.DataX], at.base[plan.DataY] = s.stages[stage].x, s.stages[stage].y
 	}
 	return &at
+}
+
+// norm notes where the normalisation of a column is.
+func (at *places) norm(c *column, center, scale, shift plan.Buffer) {
+	at.base[center], at.base[scale], at.base[shift] = c.center, c.scale, c.shift
 }

@@ -47,8 +47,9 @@ func (s *session) checkPart(part *data.Part, split data.Split) error {
 }
 
 // CheckInput reports whether so many rows of a table fit the input x or y of a
-// program: their size and type, and that every integer is a class or id that
-// there is. A program without the input takes any table.
+// program: their size and type, that every integer is a class or id that there is,
+// and every target of a cross-entropy from 0 to 1. A program without the input
+// takes any table.
 func CheckInput(p *ir.Program, name string, t *data.Table, rows int) error {
 	i := slices.IndexFunc(p.Values, func(v ir.Value) bool { return v.Kind == ir.Input && v.Name == name })
 	if i < 0 {
@@ -61,6 +62,11 @@ func CheckInput(p *ir.Program, name string, t *data.Table, rows int) error {
 	if got, want := rows*t.RowSize(), v.Size(); got != want {
 		return fmt.Errorf("%s: %d rows of shape %v have %d elements, the program takes %d",
 			what, rows, t.Shape, got, want)
+	}
+	if v.Type != ir.Int && wantsProbabilities(p, name) {
+		if err := checkProbabilities(t); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 	if v.Type != ir.Int {
 		return nil
@@ -102,6 +108,38 @@ func limit(p *ir.Program, name string) (least int) {
 		}
 	}
 	return least
+}
+
+// wantsProbabilities reports whether a cross-entropy takes the floats of an input:
+// beyond 0 to 1 it has no least value.
+func wantsProbabilities(p *ir.Program, name string) bool {
+	return slices.ContainsFunc(p.Instrs, func(ins ir.Instr) bool {
+		if ins.Op != ir.SoftmaxXent && (ins.Op != ir.PointLoss || ins.Attrs.Loss != ir.SigmoidXent) {
+			return false
+		}
+		v := &p.Values[ins.In[1]]
+		if v.Kind == ir.View {
+			v = &p.Values[v.Of]
+		}
+		return v.Kind == ir.Input && v.Name == name
+	})
+}
+
+// checkProbabilities reports the first element that is not 0 ≤ p ≤ 1.
+func checkProbabilities(t *data.Table) error {
+	size := t.RowSize()
+	at := func(i int, v any) error {
+		return fmt.Errorf("row %d: column %d: got %v, want 0 to 1 for a cross-entropy", i/size, i%size, v)
+	}
+	for i, v := range t.F32 {
+		if !(v >= 0 && v <= 1) {
+			return at(i, v)
+		}
+	}
+	if low, high := t.MinMaxInt(); t.F32 == nil && (low < 0 || high > 1) {
+		return at(0, fmt.Sprintf("integers from %d to %d", low, high))
+	}
+	return nil
 }
 
 // checkInts reports the first integer of the table that is not 0 ≤ i < limit.

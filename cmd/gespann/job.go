@@ -80,7 +80,7 @@ func build(s *spec.Spec, p *data.Prep, members int) (*model.Model, error) {
 
 // input returns the input of a model for data of that form.
 func input(p *data.Prep) model.Input {
-	in := model.Input{Shape: p.Shape, Integer: p.Ints, Classes: p.Classes}
+	in := model.Input{Shape: p.Shape, Integer: p.Ints, Classes: p.Classes, Least: p.Least}
 	if p.Target != data.Classes {
 		in.Target = p.TargetShape()
 	}

@@ -70,7 +70,7 @@ func TestRefuse(t *testing.T) {
 		change func(a *wire.Attach)
 		want   string
 	}{
-		"protocol": {func(a *wire.Attach) { a.Protocol = 99 }, "the driver speaks protocol 99, this coordinator " + fmt.Sprint(wire.Protocol) + "\n" +
+		"protocol": {func(a *wire.Attach) { a.Protocol = 99 }, fmt.Sprintf("the driver speaks protocol 99, this coordinator %d\n", wire.Protocol) +
 			"hint: use the same version of gespann everywhere"},
 		"id":       {func(a *wire.Attach) { a.Job.ID = "../x" }, `job ID "../x": want 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit`},
 		"strategy": {func(a *wire.Attach) { a.Job.Strategy = "hope" }, `strategy: got "hope", want one of sync, local_sgd, diloco, averaging, single, ensemble, downpour, adag, dynsgd, aeasgd, eamsgd`},

@@ -16,16 +16,23 @@ const (
 	Test
 )
 
-// A Table is a dense tensor of rows in memory. Exactly one of U8, F32 and I32
-// is not nil. A Table that is being read must not be changed.
+// A Table is a dense tensor of rows in memory. Exactly one of U8, F32, I32 and
+// F64 is not nil. A Table that is being read must not be changed.
 type Table struct {
 	Shape []int // of one row; [] for a scalar per row, such as a class label
 	U8    []byte
 	F32   []float32
 	I32   []int32
-	// Scale and Shift normalise features: value·Scale + Shift. They have one
-	// element for all columns, one per column of the flattened row, or none.
-	Scale, Shift []float32
+	// F64 are numbers as a file has them, before Prep.Normalize has made them
+	// float32. No set that is ready for training has any.
+	F64 []float64
+	// Center, Scale and Shift normalise bytes where they are gathered:
+	//
+	//	(value − Center)·Scale + Shift
+	//
+	// Scale and Shift have one element for all columns, one per column of the
+	// flattened row, or none. Center has as many as Scale, or none: then it is 0.
+	Center, Scale, Shift []float32
 }
 
 // A Part is the rows of one split: features and, unless the data is only for

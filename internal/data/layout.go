@@ -24,10 +24,11 @@ type PartLayout struct {
 
 // A TableLayout describes a table.
 type TableLayout struct {
-	Type  string `json:"type"` // of an element: "u8", "f32" or "i32"; "": there are none
-	Shape []int  `json:"shape"`
-	Scale int    `json:"scale,omitempty"` // numbers of Scale
-	Shift int    `json:"shift,omitempty"`
+	Type   string `json:"type"` // of an element: "u8", "f32" or "i32"; "": there are none
+	Shape  []int  `json:"shape"`
+	Center int    `json:"center,omitempty"` // numbers of Center
+	Scale  int    `json:"scale,omitempty"`
+	Shift  int    `json:"shift,omitempty"`
 }
 
 // maxDims bounds the shape of a row that comes from elsewhere. No program has so
@@ -45,7 +46,8 @@ func (s *Set) Layout() Layout {
 }
 
 func (t *Table) layout() TableLayout {
-	l := TableLayout{Shape: slices.Clone(t.Shape), Scale: len(t.Scale), Shift: len(t.Shift)}
+	l := TableLayout{Shape: slices.Clone(t.Shape),
+		Center: len(t.Center), Scale: len(t.Scale), Shift: len(t.Shift)}
 	switch {
 	case t.U8 != nil:
 		l.Type = "u8"
@@ -99,12 +101,13 @@ func (l *TableLayout) bytes(rows int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, n := range []int{l.Scale, l.Shift} {
-		if n != 0 && n != 1 && n != size {
-			return 0, fmt.Errorf("scale and shift of %d and %d numbers, want 0, 1 or %d", l.Scale, l.Shift, size)
-		}
+	if n := l.Scale; n != 0 && n != 1 && n != size || l.Shift != n {
+		return 0, fmt.Errorf("scale and shift of %d and %d numbers, want both 0, 1 or %d", n, l.Shift, size)
 	}
-	norm := 4 * (int64(l.Scale) + int64(l.Shift))
+	if l.Center != 0 && l.Center != l.Scale {
+		return 0, fmt.Errorf("center of %d numbers, want 0 or %d", l.Center, l.Scale)
+	}
+	norm := 4 * (int64(l.Center) + int64(l.Scale) + int64(l.Shift))
 	switch l.Type {
 	case "":
 		return norm, nil

@@ -29,15 +29,23 @@ type Prep struct {
 	Target    string   `json:"target"`               // Classes, OneHot, Binary or Numbers
 	TargetRow []int    `json:"target_row,omitempty"` // shape of a target row of Numbers; nil: [1]
 	Classes   int      `json:"classes,omitempty"`    // number of classes; 0 with Numbers
+	Least     int      `json:"least,omitempty"`      // least label of the training rows
 	Labels    []string `json:"labels,omitempty"`     // class names, when the source names them
 	CSV       *CSV     `json:"csv,omitempty"`        // with source csv
-	// Scale and Shift are those of Table.
+	Bytes     bool     `json:"bytes,omitempty"`      // features were stored as bytes
+	// From and Width normalise features, (value − From)/Width: one element for all
+	// columns, one per column of the flattened row, or none. Width > 0.
+	From  []float64 `json:"from,omitempty"`
+	Width []float64 `json:"width,omitempty"`
+	// Scale and Shift, with no From, are of runs that normalised in float32:
+	// value·Scale + Shift, each rounded.
 	Scale []float32 `json:"scale,omitempty"`
 	Shift []float32 `json:"shift,omitempty"`
 }
 
 // CSV is how rows of text become rows of numbers.
 type CSV struct {
+	Encoding  string   `json:"encoding,omitempty"` // as in the spec; "": UTF-8
 	Delimiter string   `json:"delimiter"`
 	Header    bool     `json:"header"`
 	Fields    []string `json:"fields"`  // all columns of the training file, in order
@@ -90,31 +98,58 @@ func (p *Prep) check() error {
 	if _, err := elements("target_row", p.TargetRow); err != nil {
 		return err
 	}
-	switch n := len(p.Scale); {
+	switch {
 	case !slices.Contains([]string{Classes, OneHot, Binary, Numbers}, p.Target):
 		return fmt.Errorf("target: got %q, want classes, one_hot, binary or numbers", p.Target)
 	case p.Target != Numbers && (p.Classes < 1 || p.Classes > math.MaxInt32):
 		return fmt.Errorf("classes: got %d, want 1 to %d", p.Classes, math.MaxInt32)
 	case p.Labels != nil && len(p.Labels) != p.Classes:
 		return fmt.Errorf("labels: got %d, want %d", len(p.Labels), p.Classes)
-	case n != 0 && n != 1 && n != size:
-		return fmt.Errorf("scale: got %d elements, want 0, 1 or %d", n, size)
-	case len(p.Shift) != n:
-		return fmt.Errorf("shift: got %d elements, want %d", len(p.Shift), n)
-	case p.CSV == nil:
-		return nil
-	case !slices.Contains(p.CSV.Fields, p.CSV.Label):
+	}
+	if err := p.checkNorm(size); err != nil || p.CSV == nil {
+		return err
+	}
+	if !slices.Contains(p.CSV.Fields, p.CSV.Label) {
 		return fmt.Errorf("csv: label %q is not one of the fields", p.CSV.Label)
 	}
-	if width := p.CSV.width(p.Ints); width != size {
+	if width := p.CSV.Width(p.Ints); width != size {
 		return fmt.Errorf("csv: columns of %d numbers, want %d", width, size)
 	}
 	return nil
 }
 
-// width returns how many numbers the columns become: one each, or, when
+// Normalizes reports whether features are normalised.
+func (p *Prep) Normalizes() bool { return len(p.From) > 0 || len(p.Scale) > 0 }
+
+// checkNorm checks the normalisation of rows of so many elements.
+func (p *Prep) checkNorm(size int) error {
+	for _, norm := range []struct {
+		name, other string
+		n, others   int
+	}{
+		{"scale", "shift", len(p.Scale), len(p.Shift)}, {"from", "width", len(p.From), len(p.Width)},
+	} {
+		switch n := norm.n; {
+		case n != 0 && n != 1 && n != size:
+			return fmt.Errorf("%s: got %d elements, want 0, 1 or %d", norm.name, n, size)
+		case norm.others != n:
+			return fmt.Errorf("%s: got %d elements, want %d", norm.other, norm.others, n)
+		}
+	}
+	if len(p.From) > 0 && len(p.Scale) > 0 {
+		return fmt.Errorf("got from and scale, want one of them")
+	}
+	for j, width := range p.Width {
+		if !(width > 0) {
+			return fmt.Errorf("width: element %d is %v, want > 0", j, width)
+		}
+	}
+	return nil
+}
+
+// Width returns how many numbers the columns become: one each, or, when
 // categories do not stay ids, one per category.
-func (c *CSV) width(ids bool) int {
+func (c *CSV) Width(ids bool) int {
 	n := 0
 	for _, column := range c.Columns {
 		if column.Categories == nil || ids {

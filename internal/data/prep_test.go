@@ -26,6 +26,12 @@ func TestParsePrep(t *testing.T) {
 		{`{"shape":[2],"target":"classes","classes":3,"labels":["a"]}`, "labels: got 1, want 3"},
 		{`{"shape":[2],"target":"numbers","scale":[1,2,3],"shift":[1,2,3]}`, "scale: got 3 elements, want 0, 1 or 2"},
 		{`{"shape":[2],"target":"numbers","scale":[1],"shift":[]}`, "shift: got 0 elements, want 1"},
+		{`{"shape":[2],"target":"numbers","from":[1e300],"width":[1e-300]}`, ""},
+		{`{"shape":[2],"target":"numbers","from":[1,2,3],"width":[1,2,3]}`, "from: got 3 elements, want 0, 1 or 2"},
+		{`{"shape":[2],"target":"numbers","from":[1,2],"width":[1]}`, "width: got 1 elements, want 2"},
+		{`{"shape":[2],"target":"numbers","from":[1,2],"width":[1,0]}`, "width: element 1 is 0, want > 0"},
+		{`{"shape":[2],"target":"numbers","from":[1,2],"width":[-1,1]}`, "width: element 0 is -1, want > 0"},
+		{`{"shape":[2],"target":"numbers","from":[1],"width":[1],"scale":[1],"shift":[0]}`, "got from and scale, want one of them"},
 		{`{"shape":[2],"target":"numbers",` + csv + `}`, "csv: columns of 3 numbers, want 2"},
 		{`{"shape":[1],"target":"numbers","csv":{"label":"z","columns":[{"name":"a"}]}}`, `csv: label "z" is not one of the fields`},
 	}
@@ -42,6 +48,7 @@ func TestParsePrep(t *testing.T) {
 
 func FuzzParsePrep(f *testing.F) {
 	f.Add([]byte(`{"source":"npy","shape":[2,3],"target":"numbers","scale":[0.5],"shift":[-1]}`))
+	f.Add([]byte(`{"source":"npy","shape":[2,3],"target":"numbers","bytes":true,"from":[0.1],"width":[1e-9],"least":1}`))
 	f.Add([]byte(`{"shape":[2],"ints":true,"target":"classes","classes":2,"labels":["n","y"],` +
 		`"csv":{"fields":["a","b","y"],"label":"y","columns":[{"name":"a"},{"name":"b","categories":["p"]}]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {

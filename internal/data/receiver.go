@@ -45,6 +45,7 @@ func NewReceiver(l Layout, limit int64) (*Receiver, error) {
 
 func (r *Receiver) expectTable(t *Table, l *TableLayout, rows int) {
 	t.Shape = slices.Clone(l.Shape)
+	expect(r, &t.Center, l.Center)
 	expect(r, &t.Scale, l.Scale)
 	expect(r, &t.Shift, l.Shift)
 	n := rows * t.RowSize()
@@ -112,8 +113,6 @@ func (r *Receiver) Set() (*Set, error) {
 			return nil, fmt.Errorf("data: prep: %w", err)
 		}
 	}
-	x := &r.set.Parts[Train].X
-	prep.Scale, prep.Shift = x.Scale, x.Shift
 	r.set.Prep = *prep
 	return r.set, nil
 }

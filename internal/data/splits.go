@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Splits say which rows of the data a run trains on and which it has held out: how
@@ -87,6 +88,10 @@ func (t *Table) appendRow(b []byte, i int) []byte {
 	case t.I32 != nil:
 		piece := bytesOf(t.I32[i*size:][:size])
 		return append(b, piece.little(len(piece.bytes))...)
+	case t.F64 != nil:
+		for _, v := range t.F64[i*size:][:size] {
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+		}
 	}
 	return b
 }

@@ -14,8 +14,8 @@ import (
 // PieceBytes is how long the pieces of a set are at most.
 const PieceBytes = 1 << 20
 
-// A set as bytes is its Prep in JSON, without scale and shift, and then for each
-// part and of that for features and targets: scale, shift, elements. Numbers are
+// A set as bytes is its Prep in JSON, and then for each part and of that for
+// features and targets: center, scale, shift, elements. Numbers are
 // little-endian.
 
 // Pieces yields the set as bytes, in pieces of at most PieceBytes. They are the
@@ -44,7 +44,7 @@ func (s *Set) Digest() string {
 	if s.Prep.Ints {
 		ids = 1
 	}
-	head := appendInts([]byte("gespann data 1 "+s.Prep.Target+"\n"), s.Classes, ids)
+	head := appendInts([]byte("gespann data 2 "+s.Prep.Target+"\n"), s.Classes, ids)
 	for i := range s.Parts {
 		p := &s.Parts[i]
 		head = appendInts(head, p.Rows)
@@ -52,7 +52,7 @@ func (s *Set) Digest() string {
 			if t.Len() > 0 { // no elements have no type
 				head = append(head, t.layout().Type...)
 			}
-			head = appendInts(append(head, 0), t.Len(), len(t.Scale), len(t.Shift), len(t.Shape))
+			head = appendInts(append(head, 0), t.Len(), len(t.Center), len(t.Scale), len(t.Shift), len(t.Shape))
 			head = appendInts(head, t.Shape...)
 		}
 	}
@@ -74,13 +74,11 @@ func appendInts(b []byte, values ...int) []byte {
 	return b
 }
 
-// prepText returns the Prep in JSON. Scale and shift are those of the features.
+// prepText returns the Prep in JSON.
 func (s *Set) prepText() []byte {
-	p := s.Prep
-	p.Scale, p.Shift = nil, nil
-	text, err := json.Marshal(&p)
+	text, err := json.Marshal(&s.Prep)
 	if err != nil {
-		panic(fmt.Sprintf("data: invariant: prep: %v", err)) // strings and integers only
+		panic(fmt.Sprintf("data: invariant: prep: %v", err)) // text and finite numbers only
 	}
 	return text
 }
@@ -96,7 +94,7 @@ func (s *Set) blocks() []block {
 	var all []block
 	for i := range s.Parts {
 		for _, t := range []*Table{&s.Parts[i].X, &s.Parts[i].Y} {
-			all = append(all, bytesOf(t.Scale), bytesOf(t.Shift),
+			all = append(all, bytesOf(t.Center), bytesOf(t.Scale), bytesOf(t.Shift),
 				bytesOf(t.U8), bytesOf(t.F32), bytesOf(t.I32))
 		}
 	}

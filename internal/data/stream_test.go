@@ -16,9 +16,12 @@ func streamed() *Set {
 	r := rand.New(rand.NewPCG(1, 2))
 	s := &Set{Classes: 10, Source: "somewhere", Prep: Prep{
 		Source: "csv", Shape: []int{3, 2}, Target: Classes, Classes: 10, Labels: slices.Repeat([]string{"é"}, 10),
-		Scale: []float32{1, 2, 3, 4, 5, float32(math.Inf(1))}, Shift: make([]float32, 6),
+		From: []float64{0, 1.0 / 3, -1e300, 1700000001, 5e-324, 6}, Width: []float64{1, 0.1, 2, 3, 4, 5e-324},
 	}}
-	x := Table{Shape: []int{3, 2}, Scale: s.Prep.Scale, Shift: s.Prep.Shift}
+	x := Table{
+		Shape: []int{3, 2}, Center: []float32{0, 7, 255, 1, 2, 3},
+		Scale: []float32{1, 2, 3, 4, 5, float32(math.Inf(1))}, Shift: make([]float32, 6),
+	}
 	for i := range s.Parts {
 		s.Parts[i].X, s.Parts[i].Y = x, Table{Shape: []int{}}
 	}
@@ -113,7 +116,7 @@ func TestPiecesCopy(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	const want = "f2def4045b79db81b102e36c91da3747" // computed by another program
+	const want = "fdbdc603193b9029394606daad48abf1" // computed by another program
 	s := &Set{Classes: 2, Prep: Prep{Target: Classes}}
 	s.Parts[Train] = Part{Rows: 2, X: Table{Shape: []int{1}, F32: []float32{1, 2}}, Y: Table{I32: []int32{0, 1}}}
 	if got := s.Digest(); !strings.HasPrefix(got, want) {
@@ -127,6 +130,8 @@ func TestDigest(t *testing.T) {
 		func(s *Set) { s.Parts[Train].X.Shape = []int{2, 3} },
 		func(s *Set) { s.Parts[Train].Y.U8[77] ^= 1 },
 		func(s *Set) { s.Parts[Test].X.Scale = []float32{1} },
+		func(s *Set) { s.Parts[Test].X.Center = nil },
+		func(s *Set) { s.Parts[Test].X.Center = []float32{0, 7, 255, 1, 2, 4} },
 		func(s *Set) { s.Parts[Test], s.Parts[Validation] = s.Parts[Validation], s.Parts[Test] },
 		func(s *Set) { s.Parts[Train].Rows-- },
 		func(s *Set) {
@@ -178,8 +183,11 @@ func TestReceiverErrors(t *testing.T) {
 		{Layout{Parts: part(math.MaxUint32, table("f32", math.MaxInt32))}, "want fewer"},
 		{Layout{Parts: part(math.MaxUint32, table("u8", math.MaxInt32))}, "bytes of data, want at most 1000"},
 		{Layout{Parts: part(1001, table("u8"))}, "got 1001 bytes of data"},
-		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Scale: 3})}, "want 0, 1 or 4"},
-		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Shift: -1})}, "want 0, 1 or 4"},
+		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Scale: 3, Shift: 3})}, "want both 0, 1 or 4"},
+		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Scale: 1})}, "scale and shift of 1 and 0 numbers"},
+		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Scale: 1, Shift: -1})}, "want both 0, 1 or 4"},
+		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Center: 1, Scale: 4, Shift: 4})}, "center of 1 numbers, want 0 or 4"},
+		{Layout{Parts: part(1, TableLayout{Type: "u8", Shape: []int{4}, Center: -1})}, "center of -1 numbers, want 0 or 0"},
 	} {
 		if _, err := NewReceiver(c.layout, 1000); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %s", c.layout, err, c.want)

@@ -12,7 +12,7 @@ func (t *Table) RowSize() int {
 }
 
 // Len returns the number of elements of all rows.
-func (t *Table) Len() int { return max(len(t.U8), len(t.F32), len(t.I32)) }
+func (t *Table) Len() int { return max(len(t.U8), len(t.F32), len(t.I32), len(t.F64)) }
 
 // Rows returns the number of rows.
 func (t *Table) Rows() int {
@@ -25,27 +25,28 @@ func (t *Table) Rows() int {
 
 // Gather writes the named rows to dst, one after the other, normalised:
 //
-//	dst[i,j] = float32(value[rows[i],j]·Scale[j]) + Shift[j]
+//	dst[i,j] = float32(float32(value[rows[i],j] − Center[j])·Scale[j]) + Shift[j]
 //
-// with every product rounded, so that machines with fused multiply-add give the
-// same bits. The length of dst is len(rows)·RowSize. Gather does not allocate,
-// and may be called concurrently.
+// with every difference and product rounded, so that machines with fused
+// multiply-add give the same bits. The length of dst is len(rows)·RowSize. Gather
+// does not allocate, and may be called concurrently. Tables of F64 have to be
+// normalised first.
 func (t *Table) Gather(dst []float32, rows []uint32) {
 	size := t.RowSize()
 	checkLen(len(dst), len(rows), size)
 	switch {
 	case t.U8 != nil && len(t.Scale) <= 1:
-		gatherBytes(dst, t.U8, rows, size, t.Scale, t.Shift)
+		gatherBytes(dst, t, rows, size)
 	case t.U8 != nil:
-		gather(dst, t.U8, rows, size, t.Scale, t.Shift)
+		gather(dst, t.U8, t, rows, size)
 	case t.F32 != nil && len(t.Scale) == 0:
 		for i, row := range rows {
 			copy(dst[i*size:(i+1)*size], t.F32[int(row)*size:])
 		}
 	case t.F32 != nil:
-		gather(dst, t.F32, rows, size, t.Scale, t.Shift)
+		gather(dst, t.F32, t, rows, size)
 	default:
-		gather(dst, t.I32, rows, size, t.Scale, t.Shift)
+		gather(dst, t.I32, t, rows, size)
 	}
 }
 
@@ -105,23 +106,18 @@ func checkLen(got, rows, size int) {
 const tableFrom = 1024
 
 // gatherBytes is gather for bytes that share one scale.
-func gatherBytes(dst []float32, src []byte, rows []uint32, size int, scale, shift []float32) {
-	a, b := single(scale, 1), single(shift, 0)
+func gatherBytes(dst []float32, t *Table, rows []uint32, size int) {
 	if len(dst) < tableFrom {
-		for i, row := range rows {
-			out := dst[i*size : (i+1)*size]
-			for j, v := range src[int(row)*size:][:size] {
-				out[j] = float32(float32(v)*a) + b
-			}
-		}
+		gather(dst, t.U8, t, rows, size)
 		return
 	}
+	c, a, b := single(t.Center, 0), single(t.Scale, 1), single(t.Shift, 0)
 	var value [256]float32
 	for v := range value {
-		value[v] = float32(float32(v)*a) + b
+		value[v] = float32(float32(float32(v)-c)*a) + b
 	}
 	for i, row := range rows {
-		in, out := src[int(row)*size:][:size], dst[i*size:][:size]
+		in, out := t.U8[int(row)*size:][:size], dst[i*size:][:size]
 		for len(in) >= 8 && len(out) >= 8 { // fewer bounds checks
 			a, b := (*[8]byte)(in), (*[8]float32)(out)
 			b[0], b[1], b[2], b[3] = value[a[0]], value[a[1]], value[a[2]], value[a[3]]
@@ -134,25 +130,40 @@ func gatherBytes(dst []float32, src []byte, rows []uint32, size int, scale, shif
 	}
 }
 
-// gather converts rows of any element type, with one scale, one per column, or
-// none.
-func gather[T byte | float32 | int32](
-	dst []float32, src []T, rows []uint32, size int, scale, shift []float32,
-) {
-	if len(scale) > 1 {
+// gather converts the rows of src, the elements of t, with one scale, one per
+// column, or none.
+func gather[T byte | float32 | int32](dst []float32, src []T, t *Table, rows []uint32, size int) {
+	switch {
+	case len(t.Scale) > 1 && len(t.Center) > 1:
+		gatherCentered(dst, src, t, rows, size)
+		return
+	case len(t.Scale) > 1:
 		for i, row := range rows {
-			out, scale, shift := dst[i*size:(i+1)*size], scale[:size], shift[:size]
+			out, scale, shift := dst[i*size:(i+1)*size], t.Scale[:size], t.Shift[:size]
 			for j, v := range src[int(row)*size:][:size] {
 				out[j] = float32(float32(v)*scale[j]) + shift[j]
 			}
 		}
 		return
 	}
-	a, b := single(scale, 1), single(shift, 0)
+	c, a, b := single(t.Center, 0), single(t.Scale, 1), single(t.Shift, 0)
 	for i, row := range rows {
 		out := dst[i*size : (i+1)*size]
 		for j, v := range src[int(row)*size:][:size] {
-			out[j] = float32(float32(v)*a) + b
+			out[j] = float32(float32(float32(v)-c)*a) + b
+		}
+	}
+}
+
+// gatherCentered is gather with a center, a scale and a shift per column.
+func gatherCentered[T byte | float32 | int32](
+	dst []float32, src []T, t *Table, rows []uint32, size int,
+) {
+	center, scale, shift := t.Center[:size], t.Scale[:size], t.Shift[:size]
+	for i, row := range rows {
+		out := dst[i*size:][:size]
+		for j, v := range src[int(row)*size:][:size] {
+			out[j] = float32(float32(float32(v)-center[j])*scale[j]) + shift[j]
 		}
 	}
 }

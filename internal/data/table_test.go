@@ -19,11 +19,14 @@ func TestGather(t *testing.T) {
 			bytes[i], ints[i], floats[i] = byte(random.Uint32()), random.Int32N(1e6)-5e5, random.Float32()*9-4
 		}
 		for name, scales := range map[string]int{"none": 0, "one": 1, "columns": size} {
-			scale, shift := make([]float32, scales), make([]float32, scales)
+			center, scale, shift := make([]float32, scales), make([]float32, scales), make([]float32, scales)
 			for j := range scale {
-				scale[j], shift[j] = random.Float32(), random.Float32()-0.5
+				center[j], scale[j], shift[j] = float32(random.IntN(256)), random.Float32(), random.Float32()-0.5
 			}
-			for kind, table := range map[string]Table{"u8": {U8: bytes}, "i32": {I32: ints}, "f32": {F32: floats}} {
+			for kind, table := range map[string]Table{
+				"u8": {U8: bytes}, "i32": {I32: ints}, "f32": {F32: floats}, "centered u8": {U8: bytes, Center: center},
+				"centered i32": {I32: ints, Center: center}, "centered f32": {F32: floats, Center: center},
+			} {
 				table.Shape, table.Scale, table.Shift = []int{size}, scale, shift
 				rows := []uint32{8, 0, 3, 3}
 				got := make([]float32, len(rows)*size)
@@ -31,9 +34,12 @@ func TestGather(t *testing.T) {
 				for i, row := range rows {
 					for j := range size {
 						at := int(row)*size + j
-						value := map[string]float32{"u8": float32(bytes[at]), "i32": float32(ints[at]), "f32": floats[at]}[kind]
+						value := map[string]float32{"u8": float32(bytes[at]), "i32": float32(ints[at]), "f32": floats[at]}[strings.TrimPrefix(kind, "centered ")]
 						want := value
 						if scales > 0 {
+							if table.Center != nil {
+								value -= center[j%scales]
+							}
 							product := value * scale[j%scales]
 							want = product + shift[j%scales]
 						}
@@ -119,13 +125,16 @@ func TestCheckLabels(t *testing.T) {
 	}
 }
 
+// TestPrepRoundTrip sends numbers and any text through JSON.
 func TestPrepRoundTrip(t *testing.T) {
+	const hostile = "\"quoted\" \\ <&> \u2028\u2029\ufeff\x00\x7f\u0085\ufffd\U0010ffff\n\té"
 	want := Prep{
 		Source: "csv", Shape: []int{3}, Target: OneHot, Classes: 2, Labels: []string{"no", "yes"},
 		CSV: &CSV{
-			Delimiter: ";", Header: true, Fields: []string{"a", "b", "y"}, Label: "y",
-			Columns: []Column{{Name: "a"}, {Name: "b", Categories: []string{"u", "v"}}},
+			Encoding: "latin-1", Delimiter: ";", Header: true, Fields: []string{"a", hostile, "y"}, Label: "y",
+			Columns: []Column{{Name: "a"}, {Name: hostile, Categories: []string{"", "007", "7", hostile}}},
 		},
+		Bytes: true, From: []float64{1.0 / 3, 1700000001.123456789, 5e-324}, Width: []float64{0.1, 1, 1e300},
 		Scale: []float32{1.0 / 3, 1, 1}, Shift: []float32{-1e-7, 0, 0},
 	}
 	text, err := json.Marshal(want)

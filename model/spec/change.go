@@ -47,6 +47,7 @@ func changeRules() []ChangeRule {
 		{"data.csv.test_path", Anytime, true, "as data.dir"},
 		{"data.csv.delimiter", Anytime, true, "how the file is written; its rows must be those of the run"},
 		{"data.csv.header", Anytime, true, "as data.csv.delimiter"},
+		{"data.csv.encoding", Anytime, true, "as data.csv.delimiter"},
 		{"data.npy.*", Anytime, true, "as data.dir"},
 		{"data.batch_size", BetweenEpochs, true, "decides which rows a step takes"},
 		{"data.shuffle", BetweenEpochs, false, "decides which rows a step takes"},

@@ -66,7 +66,7 @@ type Data struct {
 	ValidationSplit float64 `yaml:"validation_split" doc:"Fraction of the training rows set aside for validation." default:"0" min:"0" lt:"1"`
 	TestSplit       float64 `yaml:"test_split" doc:"Fraction of all rows set aside for the test, where the source has no test part." default:"0" min:"0" lt:"1"`
 	SplitSeed       uint64  `yaml:"split_seed" doc:"Seed of the rows that validation_split and test_split set aside. train.seed does not move them, so that runs of several seeds are compared on the same rows." default:"1"`
-	Normalize       string  `yaml:"normalize" doc:"scale maps features to 0..1: bytes by the largest that the source can hold, other columns by the least and greatest value of the training rows. standard maps each column to mean 0 and deviation 1 over the training rows." default:"none" enum:"none,scale,standard"`
+	Normalize       string  `yaml:"normalize" doc:"scale maps features to 0..1: bytes by the largest that the source can hold, other columns by the least and greatest value of the training rows. standard maps each column to mean 0 and deviation 1 over the training rows. Both are computed in float64 from the numbers as they are in the file, and only the result is rounded." default:"none" enum:"none,scale,standard"`
 	OneHot          bool    `yaml:"one_hot" doc:"Turn class labels into one-hot rows, for categorical_crossentropy and regression losses." default:"false"`
 	Shuffle         bool    `yaml:"shuffle" doc:"Visit the training rows of each epoch in a new order." default:"true"`
 }
@@ -75,6 +75,7 @@ type Data struct {
 type CSV struct {
 	Path        string   `yaml:"path" doc:"Training file, plain or .gz."`
 	TestPath    string   `yaml:"test_path" doc:"Test file with the same columns."`
+	Encoding    string   `yaml:"encoding" doc:"Encoding of the text. Files that begin with a byte order mark, of UTF-8 or UTF-16, are read by that." default:"utf-8" enum:"utf-8,latin-1,windows-1252,utf-16"`
 	Delimiter   string   `yaml:"delimiter" doc:"Character between fields." default:","`
 	Header      bool     `yaml:"header" doc:"Whether the first line names the columns; without it they are named 0, 1, ..." default:"true"`
 	Label       string   `yaml:"label" doc:"Column to predict. Default: the last."`

@@ -17,3 +17,23 @@ func FromBytes(dst []float32, x []byte, scale, shift float32) {
 		dst[i] = float32(float32(x[i])*scale) + shift
 	}
 }
+
+// FromBytesEach computes dst[j] = scale[j]·x[j] + shift[j], with the product rounded. All have
+// the length of dst.
+func FromBytesEach(dst []float32, x []byte, scale, shift []float32) {
+	x, scale, shift = x[:len(dst)], scale[:len(dst)], shift[:len(dst)]
+	i := fromBytesEachAsm(dst, x, scale, shift)
+	for ; i < len(dst); i++ {
+		dst[i] = float32(float32(x[i])*scale[i]) + shift[i]
+	}
+}
+
+// FromBytesCentered computes dst[j] = scale[j]·(x[j] − center[j]) + shift[j], with the difference
+// and the product rounded. All have the length of dst.
+func FromBytesCentered(dst []float32, x []byte, scale, shift, center []float32) {
+	x, scale, shift, center = x[:len(dst)], scale[:len(dst)], shift[:len(dst)], center[:len(dst)]
+	i := fromBytesCenteredAsm(dst, x, scale, shift, center)
+	for ; i < len(dst); i++ {
+		dst[i] = float32(float32(float32(x[i])-center[i])*scale[i]) + shift[i]
+	}
+}

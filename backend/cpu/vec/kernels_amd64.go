@@ -785,3 +785,38 @@ func fromBytesAsm(dst []float32, x []uint8, scale float32, shift float32) int {
 	fromBytesAVX2(n, &dst[0], &x[0], scale, shift)
 	return n
 }
+
+// fromBytesEachAVX2 is dst = scale·x + shift.
+//
+//go:noescape
+func fromBytesEachAVX2(n int, dst *float32, x *uint8, scale *float32, shift *float32)
+
+func fromBytesEachAsm(dst []float32, x []uint8, scale []float32, shift []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = scale[n-1]
+	_ = shift[n-1]
+	fromBytesEachAVX2(n, &dst[0], &x[0], &scale[0], &shift[0])
+	return n
+}
+
+// fromBytesCenteredAVX2 is dst = scale·(x − center) + shift.
+//
+//go:noescape
+func fromBytesCenteredAVX2(n int, dst *float32, x *uint8, scale *float32, shift *float32, center *float32)
+
+func fromBytesCenteredAsm(dst []float32, x []uint8, scale []float32, shift []float32, center []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	_ = scale[n-1]
+	_ = shift[n-1]
+	_ = center[n-1]
+	fromBytesCenteredAVX2(n, &dst[0], &x[0], &scale[0], &shift[0], &center[0])
+	return n
+}

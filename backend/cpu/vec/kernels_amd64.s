@@ -2134,3 +2134,54 @@ loop:
 	JLT  loop
 	VZEROUPPER
 	RET
+
+// func fromBytesEachAVX2(n int, dst *float32, x *uint8, scale *float32, shift *float32)
+TEXT ·fromBytesEachAVX2(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	MOVQ scale+24(FP), R8
+	MOVQ shift+32(FP), R9
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VPMOVZXBD (SI)(AX*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS (R8)(AX*4), Y1
+	VMOVUPS (R9)(AX*4), Y2
+	VMULPS Y1, Y0, Y0
+	VADDPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET
+
+// func fromBytesCenteredAVX2(n int, dst *float32, x *uint8, scale *float32, shift *float32, center *float32)
+TEXT ·fromBytesCenteredAVX2(SB), NOSPLIT, $0-48
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	MOVQ scale+24(FP), R8
+	MOVQ shift+32(FP), R9
+	MOVQ center+40(FP), R10
+	XORQ AX, AX
+	PCALIGN $32
+
+loop:
+	VPMOVZXBD (SI)(AX*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS (R10)(AX*4), Y1
+	VSUBPS Y1, Y0, Y0
+	VMOVUPS (R8)(AX*4), Y1
+	VMOVUPS (R9)(AX*4), Y2
+	VMULPS Y1, Y0, Y0
+	VADDPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  loop
+	VZEROUPPER
+	RET

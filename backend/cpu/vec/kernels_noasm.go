@@ -131,3 +131,9 @@ func fromBF16Asm(dst []float32, x []uint16) int { return 0 }
 func addBF16Asm(sum []float32, x []uint16) int { return 0 }
 
 func fromBytesAsm(dst []float32, x []uint8, scale float32, shift float32) int { return 0 }
+
+func fromBytesEachAsm(dst []float32, x []uint8, scale []float32, shift []float32) int { return 0 }
+
+func fromBytesCenteredAsm(dst []float32, x []uint8, scale []float32, shift []float32, center []float32) int {
+	return 0
+}

@@ -24,9 +24,10 @@ func (p *Plan) gather(b Batch) Launch {
 	for i, in := range []struct {
 		name string
 		col  Column
-		from [3]Buffer
+		from [4]Buffer
 	}{
-		{ir.InX, b.X, [3]Buffer{DataX, ScaleX, ShiftX}}, {ir.InY, b.Y, [3]Buffer{DataY, ScaleY, ShiftY}},
+		{ir.InX, b.X, [4]Buffer{DataX, ScaleX, ShiftX, CenterX}},
+		{ir.InY, b.Y, [4]Buffer{DataY, ScaleY, ShiftY, CenterY}},
 	} {
 		to, typ := p.input(in.name)
 		if to.Ref.Buffer == Null || in.col.Type == None {
@@ -36,7 +37,7 @@ func (p *Plan) gather(b Batch) Launch {
 		args = append(args, to)
 		for k, buffer := range in.from {
 			arg := null()
-			if in.col.Type != None && (k == 0 || in.col.Scales > 0) {
+			if in.col.Type != None && (k == 0 || in.col.Scales > 0) && (k < 3 || in.col.Centered) {
 				arg = ptr(Ref{Buffer: buffer})
 			}
 			args = append(args, arg)

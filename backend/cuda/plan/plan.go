@@ -75,10 +75,14 @@ const (
 	DataX
 	// DataY is rows of targets.
 	DataY
-	// ScaleX is what features are multiplied by, float32.
+	// CenterX is what is subtracted from features, float32.
+	CenterX
+	// ScaleX is what features are then multiplied by, float32.
 	ScaleX
 	// ShiftX is what is then added to features, float32.
 	ShiftX
+	// CenterY is CenterX for targets.
+	CenterY
 	// ScaleY is ScaleX for targets.
 	ScaleY
 	// ShiftY is ShiftX for targets.

@@ -68,6 +68,8 @@ type Column struct {
 	// Scales is the number of elements of scale and shift: Size, 1, or 0 for
 	// none.
 	Scales int
+	// Centered: there are as many of center.
+	Centered bool
 }
 
 // An ElementType is the type of stored data.
@@ -86,7 +88,7 @@ const (
 
 // ColumnOf returns the column of a table.
 func ColumnOf(t *data.Table) Column {
-	c := Column{Size: t.RowSize(), Scales: len(t.Scale)}
+	c := Column{Size: t.RowSize(), Scales: len(t.Scale), Centered: len(t.Center) > 0}
 	switch {
 	case t.U8 != nil:
 		c.Type = U8

@@ -30,7 +30,8 @@ func ParsePrecision(s string) (Precision, error) {
 var bufferNames = [numBuffers]string{
 	Null: "null", Arena: "arena", Vars: "vars", Grads: "grads", Scratch: "scratch", Counters: "counters",
 	Tables: "table", Control: "control", Rates: "rates", Sums: "sums", DataX: "data_x", DataY: "data_y",
-	ScaleX: "scale_x", ShiftX: "shift_x", ScaleY: "scale_y", ShiftY: "shift_y",
+	CenterX: "center_x", ScaleX: "scale_x", ShiftX: "shift_x",
+	CenterY: "center_y", ScaleY: "scale_y", ShiftY: "shift_y",
 	AsideScratch: "aside_scratch", AsideCounters: "aside_counters", Progress: "progress",
 }
 

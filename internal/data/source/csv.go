@@ -18,11 +18,16 @@ const maxCategories = 4096
 // A layout says what to take from the fields of a record.
 type layout struct {
 	columns []csvColumn
-	label   int   // field; -1 none
-	classes *dict // of class labels; nil: labels are numbers
-	auto    bool  // the first label decides whether there are classes
-	ids     bool  // features are integer ids
-	origin  string
+	label   int    // field; -1 none
+	classes *dict  // of class labels; nil: labels are numbers
+	auto    bool   // the first label decides whether there are classes
+	ids     bool   // features are integer ids
+	loss    string // whose targets labels that are numbers must be
+	known   bool   // from a training, not from settings
+	// exact: features are not normalised, so that float32 must hold integers as they
+	// are written.
+	exact  bool
+	origin string
 }
 
 // A csvColumn is one feature.
@@ -34,11 +39,12 @@ type csvColumn struct {
 
 // readCSV reads the training file, and the test file in the same form. With
 // opt.Prep, both take the form of the training that made it.
-func readCSV(ctx context.Context, d spec.CSV, opt Options) (*raw, error) {
+func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
+	d := all.CSV
 	if d.Path == "" {
 		return nil, errors.New("data.csv.path: got nothing, want a file")
 	}
-	form := &data.CSV{Delimiter: d.Delimiter, Header: d.Header, Label: d.Label}
+	form := &data.CSV{Encoding: d.Encoding, Delimiter: d.Delimiter, Header: d.Header, Label: d.Label}
 	var lay *layout
 	learn := func(fields []string) (_ *layout, err error) {
 		form.Fields = slices.Clone(fields)
@@ -47,12 +53,20 @@ func readCSV(ctx context.Context, d spec.CSV, opt Options) (*raw, error) {
 		} else {
 			lay, err = newLayout(fields, d, opt)
 		}
-		return lay, err
+		if err != nil {
+			return nil, err
+		}
+		if opt.Prep == nil {
+			lay.exact = !normalizes(all)
+			lay.auto = lay.auto && (all.OneHot || !isRegression(opt.Loss)) // which takes numbers
+		}
+		lay.loss = opt.Loss
+		return lay, nil
 	}
 	r := &raw{source: d.Path}
 	var rows [3]*csvRows
 	var err error
-	if rows[data.Train], err = readCSVFile(ctx, d.Path, d, learn); err != nil {
+	if rows[data.Train], err = readCSVFile(ctx, d.Path, csvFormatOf(d, opt), learn); err != nil {
 		return nil, err
 	}
 	lay.settle(rows[data.Train])
@@ -66,7 +80,7 @@ func readCSV(ctx context.Context, d spec.CSV, opt Options) (*raw, error) {
 	}
 	if d.TestPath != "" {
 		again := func(fields []string) (*layout, error) { return lay.on(fields, form) }
-		if rows[data.Test], err = readCSVFile(ctx, d.TestPath, d, again); err != nil {
+		if rows[data.Test], err = readCSVFile(ctx, d.TestPath, csvFormatOf(d, opt), again); err != nil {
 			return nil, err
 		}
 	}
@@ -74,13 +88,13 @@ func readCSV(ctx context.Context, d spec.CSV, opt Options) (*raw, error) {
 	if lay.classes != nil {
 		r.labels, r.classes = lay.classes.words, len(lay.classes.words)
 	}
-	r.asIs = lay.oneHot()
 	for split, part := range rows {
 		if part == nil {
 			continue
 		}
-		if r.parts[split], err = lay.part(part); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Path, err)
+		r.parts[split] = lay.part(part)
+		if part.rounded != "" && opt.Log != nil {
+			opt.Log("%s: targets are float32, as predictions are", part.rounded)
 		}
 	}
 	return r, nil
@@ -152,7 +166,7 @@ func (lay *layout) markCategorical(fields, categorical []string) error {
 // knownLayout is the layout of a training, on a file with other fields. Without
 // needLabel the label may be missing.
 func knownLayout(prep *data.Prep, fields []string, needLabel bool) (*layout, error) {
-	lay := &layout{label: -1, ids: prep.Ints, origin: "the training data"}
+	lay := &layout{label: -1, ids: prep.Ints, known: true, exact: !prep.Normalizes(), origin: "the training data"}
 	for _, c := range prep.CSV.Columns {
 		column := csvColumn{name: c.Name}
 		if c.Categories != nil {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,34 +11,48 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
 )
 
 // csvRows are the cells that a layout takes, row by row.
 type csvRows struct {
 	rows    int
-	numbers []float32 // of the numeric columns
-	ids     []int32   // of the categorical columns, as numbers in their dicts
+	cells   []float64 // of each column a number; of a categorical one that in its dict
 	classes []int32   // labels; or
 	targets []float32
+	rounded string // the first of targets that is an integer float32 does not have, in words
 }
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
 func readCSVFile(
-	ctx context.Context, path string, d spec.CSV, lay func(fields []string) (*layout, error),
+	ctx context.Context, path string, format csvFormat, lay func(fields []string) (*layout, error),
 ) (*csvRows, error) {
 	in, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	return decodeCSV(ctx, in, csvFormat{d.Delimiter, d.Header}, lay)
+	return decodeCSV(ctx, in, format, lay)
 }
 
 // A csvFormat says how the text is cut into fields.
 type csvFormat struct {
+	encoding  string
 	delimiter string
 	header    bool
+	known     bool // from a training, not from settings
+}
+
+// csvFormatOf returns the format of a training file, or of others that are to be
+// read like it.
+func csvFormatOf(d spec.CSV, opt Options) csvFormat {
+	return csvFormat{d.Encoding, d.Delimiter, d.Header, opt.Prep != nil}
+}
+
+// knownFormat returns the format of a training.
+func knownFormat(c *data.CSV) csvFormat {
+	return csvFormat{c.Encoding, c.Delimiter, c.Header, true}
 }
 
 // decodeCSV reads records one by one. Errors start with the name, the line and
@@ -45,54 +60,100 @@ type csvFormat struct {
 func decodeCSV(
 	ctx context.Context, in *input, format csvFormat, lay func([]string) (*layout, error),
 ) (*csvRows, error) {
+	buffered, ok := in.Reader.(*bufio.Reader)
+	if !ok {
+		panic("source: invariant: input is not buffered")
+	}
+	utf8, err := text(buffered, format.encoding, "CSV", true)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.name, err)
+	}
+	return decodeText(ctx, utf8, in.name, format, lay)
+}
+
+// decodeText is decodeCSV of text in UTF-8.
+func decodeText(
+	ctx context.Context, in io.Reader, name string, format csvFormat, lay func([]string) (*layout, error),
+) (*csvRows, error) {
 	comma, err := delimiter(format.delimiter)
 	if err != nil {
 		return nil, err
 	}
-	c := &csvReader{name: in.name, csv: csv.NewReader(&lineReader{r: withoutBOM(in)})}
+	c := &csvReader{name: name, format: format, csv: csv.NewReader(&lineReader{r: in})}
 	c.csv.Comma, c.csv.ReuseRecord, c.csv.FieldsPerRecord = comma, true, -1
 	first, err := c.next()
 	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: empty file, want rows", in.name)
+		return nil, fmt.Errorf("%s: empty file, want rows", name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if c.fields, err = fieldNames(first, format.header); err != nil {
-		return nil, fmt.Errorf("%s:1: %w", in.name, err)
+		return nil, fmt.Errorf("%s:1: %w", name, err)
 	}
 	if c.lay, err = lay(c.fields); err != nil {
-		return nil, fmt.Errorf("%s: %w", in.name, err)
-	}
-	record := first
-	if format.header {
-		record, err = c.next()
-	}
-	for ; err == nil; record, err = c.next() {
-		if err := c.add(record); err != nil {
-			return nil, err
+		if other := otherDelimiter(first, comma, format.known); other != nil {
+			err = other
 		}
-		if c.out.rows%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if !errors.Is(err, io.EOF) {
+	if err := c.rows(ctx, first); err != nil {
 		return nil, err
 	}
 	if c.out.rows == 0 {
-		return nil, fmt.Errorf("%s: a header and no rows", in.name)
+		return nil, fmt.Errorf("%s: a header and no rows", name)
 	}
 	return &c.out, nil
 }
 
-// withoutBOM skips a byte order mark.
-func withoutBOM(r io.Reader) io.Reader {
-	start := make([]byte, 3)
-	n, _ := io.ReadFull(r, start) // a real error comes again
-	if string(start[:n]) == "\ufeff" {
-		n = 0
+// rows adds all records; the first is one unless it is the header.
+func (c *csvReader) rows(ctx context.Context, record []string) (err error) {
+	if c.format.header {
+		record, err = c.next()
 	}
-	return io.MultiReader(strings.NewReader(string(start[:n])), r)
+	for ; err == nil; record, err = c.next() {
+		if err = c.add(record); err != nil {
+			break
+		}
+		if c.out.rows%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if bad := c.badCells(); bad != nil {
+		return bad // it is further up in the file
+	}
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// otherDelimiter returns an error when the first line is one field that holds what
+// may well be the delimiter.
+func otherDelimiter(first []string, comma rune, known bool) error {
+	if len(first) != 1 {
+		return nil
+	}
+	is, n := likelyDelimiter(first[0])
+	if n == 0 || is == comma {
+		return nil
+	}
+	hint := fmt.Sprintf("set data.csv.delimiter: %q", is)
+	if known {
+		hint = fmt.Sprintf("the training data was read with %q: write this file alike", comma)
+	}
+	return fmt.Errorf("the first line is one field with delimiter %q, but holds %d of %q\nhint: %s",
+		comma, n, is, hint)
+}
+
+// likelyDelimiter returns which delimiter a text has most of, and how many.
+func likelyDelimiter(s string) (is rune, n int) {
+	for _, r := range ";\t|," {
+		if k := strings.Count(s, string(r)); k > n {
+			is, n = r, k
+		}
+	}
+	return is, n
 }
 
 // fieldNames returns the names in the header, or 0, 1, ... without one.
@@ -114,20 +175,27 @@ func fieldNames(first []string, header bool) ([]string, error) {
 
 type csvReader struct {
 	name   string
+	format csvFormat
 	csv    *csv.Reader
 	fields []string
 	lay    *layout
 	out    csvRows
+	bad    []*badColumn // columns with cells that are no numbers
+	// firstLine is where the first row is.
+	firstLine int
 }
 
 // next returns a record, which the next call overwrites.
 func (c *csvReader) next() ([]string, error) {
 	record, err := c.csv.Read()
 	var parse *csv.ParseError
-	if errors.As(err, &parse) {
+	var letters *textError
+	switch {
+	case errors.As(err, &parse):
 		return nil, fmt.Errorf("%s:%d:%d: %w", c.name, parse.Line, parse.Column, parse.Err)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	case errors.As(err, &letters):
+		return nil, fmt.Errorf("%s:%d: %s", c.name, letters.line, letters.msg)
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	return record, err
@@ -137,6 +205,9 @@ func (c *csvReader) add(record []string) error {
 	if len(record) != len(c.fields) {
 		return c.ragged(record)
 	}
+	if c.out.rows == 0 {
+		c.firstLine, _ = c.csv.FieldPos(0)
+	}
 	for _, col := range c.lay.columns {
 		cell := strings.TrimSpace(record[col.field])
 		if col.dict != nil {
@@ -145,27 +216,23 @@ func (c *csvReader) add(record []string) error {
 			}
 			continue
 		}
-		v, err := number(cell)
+		v, err := c.lay.number(cell)
 		if err != nil {
-			return c.numberError(col.field, err)
+			c.note(col.field, cell, err)
 		}
-		c.out.numbers = append(c.out.numbers, v)
+		c.out.cells = append(c.out.cells, v)
 	}
 	c.out.rows++
 	return c.label(record)
 }
 
-// numberError explains a cell that is not a number: text in the first row means
-// a column that is not numeric.
-func (c *csvReader) numberError(field int, err error) error {
-	hint := ""
-	if errors.Is(err, errNotNumber) {
-		hint = "\nhint: list it in data.csv.categorical"
-		if c.out.rows == 0 && c.lay.columns[0].field == field {
-			hint += ", or check data.csv.header"
-		}
+// number reads a feature.
+func (lay *layout) number(cell string) (float64, error) {
+	v, err := number(cell)
+	if err == nil && lay.exact && float64(float32(v)) != v && isInteger(cell) {
+		err = &inexactError{v}
 	}
-	return fmt.Errorf("%w%s", c.at(field, err), hint)
+	return v, err
 }
 
 func (c *csvReader) category(col csvColumn, cell string) error {
@@ -180,7 +247,7 @@ func (c *csvReader) category(col csvColumn, cell string) error {
 		return c.at(col.field,
 			fmt.Errorf("more than %d categories, too many to encode one-hot", maxCategories))
 	}
-	c.out.ids = append(c.out.ids, id)
+	c.out.cells = append(c.out.cells, float64(id))
 	return nil
 }
 
@@ -190,19 +257,25 @@ func (c *csvReader) label(record []string) error {
 		return nil
 	}
 	cell := strings.TrimSpace(record[lay.label])
-	if cell == "" {
-		return c.at(lay.label, errors.New("empty cell, want a label"))
-	}
 	v, err := number(cell)
-	if lay.auto {
+	if lay.auto && cell != "" {
 		lay.auto = false
 		if errors.Is(err, errNotNumber) {
 			lay.classes = newDict(nil)
 		}
 	}
-	if lay.classes == nil {
-		c.out.targets = append(c.out.targets, v)
-		if err != nil {
+	switch {
+	case cell == "":
+		return c.at(lay.label, errors.New("empty cell, want a label"))
+	case lay.classes == nil && err != nil:
+		c.note(lay.label, cell, err)
+		return nil
+	case lay.classes == nil:
+		c.out.targets = append(c.out.targets, float32(v))
+		if c.out.rounded == "" && float64(float32(v)) != v && isInteger(cell) {
+			c.out.rounded = c.at(lay.label, &inexactError{v}).Error()
+		}
+		if err := inRange(float32(v), lay.loss); err != nil {
 			return c.at(lay.label, err)
 		}
 		return nil
@@ -235,20 +308,24 @@ func (c *csvReader) ragged(record []string) error {
 		len(c.fields), quote(record[len(c.fields)]))
 }
 
-var errNotNumber = errors.New("not a number")
+var (
+	errNotNumber = errors.New("not a number")
+	errEmpty     = errors.New("empty cell, want a number")
+)
 
-// number reads a finite float32.
-func number(cell string) (float32, error) {
-	v, err := strconv.ParseFloat(cell, 32)
+// number reads a number that a float32 can be near to. As text it may have more
+// digits: they count until it has been normalised.
+func number(cell string) (float64, error) {
+	v, err := strconv.ParseFloat(cell, 64)
 	switch {
 	case cell == "":
-		return 0, errors.New("empty cell, want a number")
-	case errors.Is(err, strconv.ErrRange):
+		return 0, errEmpty
+	case errors.Is(err, strconv.ErrRange), err == nil && !math.IsInf(v, 0) && math.IsInf(float64(float32(v)), 0):
 		return 0, fmt.Errorf("%s is out of the range of float32", clip(cell))
 	case err != nil:
 		return 0, fmt.Errorf("%s: %w", quote(cell), errNotNumber)
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return 0, fmt.Errorf("%s, want a finite number", cell)
 	}
-	return float32(v), nil
+	return v, nil
 }

@@ -33,7 +33,7 @@ func OpenFeatures(path string, prep data.Prep) (*data.Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		return prepared(a.table(), path, &prep)
+		return preparedArray(a, path, &prep)
 	}
 	in, err := open(path)
 	if err != nil {
@@ -49,30 +49,39 @@ func features(in *input, prep *data.Prep) (*data.Table, error) {
 		panic("source: invariant: input is not buffered")
 	}
 	start, _ := buffered.Peek(6)
+	encoding := ""
+	if prep.CSV != nil {
+		encoding = prep.CSV.Encoding
+	}
 	switch {
 	case len(start) == 0:
 		return nil, fmt.Errorf("%s: empty file, want rows", in.name)
-	case bytes.HasPrefix(start, []byte("\x93NUMPY")):
+	case bytes.HasPrefix(start, []byte(npyMagic)):
 		a, err := decodeNPY(in)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", in.name, err)
 		}
-		return prepared(a.table(), in.name, prep)
+		return preparedArray(a, in.name, prep)
 	case bytes.HasPrefix(start, []byte{0, 0, idxBytes}):
 		dims, elems, err := decodeIDX(in)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", in.name, err)
 		}
 		return prepared(data.Table{Shape: idxRow(dims), U8: elems}, in.name, prep)
-	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		return nil, fmt.Errorf("%s: is a zip archive, want CSV, NPY, IDX or JSON lines"+
-			"\nhint: name an array of an .npz file as file.npz:name", in.name)
 	case start[0] == '[' || start[0] == '{':
-		return jsonFeatures(buffered, in.name, prep)
-	case prep.CSV == nil:
-		return plainCSV(in, prep)
+		encoding = encUTF8 // JSON has no other
 	}
-	rows, err := decodeCSV(context.Background(), in, csvFormat{prep.CSV.Delimiter, prep.CSV.Header},
+	lines, err := text(buffered, encoding, "CSV, NPY, IDX or JSON lines", false)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.name, err)
+	}
+	switch start, _ := lines.Peek(1); {
+	case len(start) > 0 && (start[0] == '[' || start[0] == '{'):
+		return jsonFeatures(lines, in.name, prep)
+	case prep.CSV == nil:
+		return plainCSV(lines, in.name, prep)
+	}
+	rows, err := decodeText(context.Background(), lines, in.name, knownFormat(prep.CSV),
 		func(fields []string) (*layout, error) { return knownLayout(prep, fields, false) })
 	if err != nil {
 		return nil, err
@@ -86,11 +95,24 @@ func knownRows(rows *csvRows, name string, prep *data.Prep) (*data.Table, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	x, err := lay.table(rows)
-	if err != nil {
+	x := lay.table(rows)
+	if err := encode(&x, prep); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return prepared(x, name, prep)
+	return &x, nil
+}
+
+// preparedArray is prepared for an array.
+func preparedArray(a *array, name string, prep *data.Prep) (*data.Table, error) {
+	if prep.Ints && (a.f32 != nil || a.f64 != nil) {
+		return nil, fmt.Errorf("%s: %w", name, a.notIDs())
+	}
+	if !prep.Ints && !prep.Normalizes() {
+		if err := a.exact(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return prepared(a.table(), name, prep)
 }
 
 // prepared gives a table the shape and normalisation of the training. Rows may
@@ -101,28 +123,27 @@ func prepared(x data.Table, name string, prep *data.Prep) (*data.Table, error) {
 		return nil, fmt.Errorf("%s: rows of %d elements, shape %v; the model takes %d, shape %v", name,
 			got, x.Shape, want, prep.Shape)
 	}
-	if prep.Ints && x.F32 != nil {
-		return nil, fmt.Errorf("%s: holds floats, the model takes integer ids", name)
+	if err := prep.Normalize(&x); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	x.Shape, x.Scale, x.Shift = prep.Shape, prep.Scale, prep.Shift
 	return &x, nil
 }
 
 // plainCSV reads rows of numbers for a model that was not trained on CSV. A
 // first line of anything else is taken for a header.
-func plainCSV(in *input, prep *data.Prep) (*data.Table, error) {
+func plainCSV(in *bufio.Reader, name string, prep *data.Prep) (*data.Table, error) {
 	size := (&data.Table{Shape: prep.Shape}).RowSize()
 	columns := make([]csvColumn, size)
-	lay := &layout{columns: columns, label: -1}
+	lay := &layout{columns: columns, label: -1, known: true, exact: !prep.Ints && !prep.Normalizes()}
 	header := false
-	if line, _ := in.Reader.(*bufio.Reader).Peek(chunk); len(line) > 0 {
+	if line, _ := in.Peek(chunk); len(line) > 0 {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
-		cell, _, _ := bytes.Cut(bytes.TrimPrefix(line, []byte("\ufeff")), []byte(","))
+		cell, _, _ := bytes.Cut(line, []byte(","))
 		_, err := number(strings.TrimSpace(strings.Trim(strings.TrimSpace(string(cell)), `"`)))
 		header = errors.Is(err, errNotNumber)
 	}
-	format := csvFormat{",", header}
-	rows, err := decodeCSV(context.Background(), in, format, func(fields []string) (*layout, error) {
+	format := csvFormat{delimiter: ",", header: header, known: true}
+	rows, err := decodeText(context.Background(), in, name, format, func(fields []string) (*layout, error) {
 		if len(fields) != size {
 			return nil, fmt.Errorf("%d columns, the model takes %d, shape %v", len(fields), size, prep.Shape)
 		}
@@ -134,24 +155,29 @@ func plainCSV(in *input, prep *data.Prep) (*data.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := data.Table{Shape: prep.Shape, F32: rows.numbers}
-	if prep.Ints {
-		if x, err = integers(x); err != nil {
-			return nil, fmt.Errorf("%s: %w", in.name, err)
-		}
-	}
-	return prepared(x, in.name, prep)
+	return preparedNumbers(rows.cells, name, prep)
 }
 
-// integers makes integer ids of floats that are whole.
-func integers(t data.Table) (data.Table, error) {
-	t.I32 = make([]int32, len(t.F32))
-	for i, v := range t.F32 {
-		if v < math.MinInt32 || v >= -math.MinInt32 || v != float32(math.Trunc(float64(v))) {
-			return t, fmt.Errorf("row %d: %v, the model takes integer ids", i/t.RowSize(), v)
+// preparedNumbers is prepared for numbers that were text.
+func preparedNumbers(v []float64, name string, prep *data.Prep) (*data.Table, error) {
+	x := data.Table{Shape: prep.Shape, F64: v}
+	if prep.Ints {
+		if err := integers(&x); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return prepared(x, name, prep)
+}
+
+// integers makes integer ids of numbers that are whole.
+func integers(t *data.Table) error {
+	t.I32 = make([]int32, len(t.F64))
+	for i, v := range t.F64 {
+		if v < math.MinInt32 || v > math.MaxInt32 || v != math.Trunc(v) {
+			return fmt.Errorf("row %d: %v, the model takes integer ids", i/t.RowSize(), v)
 		}
 		t.I32[i] = int32(v)
 	}
-	t.F32 = nil
-	return t, nil
+	t.F64 = nil
+	return nil
 }

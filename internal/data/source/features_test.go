@@ -156,7 +156,7 @@ func TestReadFeaturesIDs(t *testing.T) {
 	for text, want := range map[string]string{
 		"7,8.5,9\n":                              "stdin: row 0: 8.5, the model takes integer ids",
 		"7,8,3e9\n":                              "stdin: row 0: 3e+09, the model takes integer ids",
-		npy("<f4", "(1, 3)", []float32{7, 8, 9}): "stdin: holds floats, the model takes integer ids",
+		npy("<f4", "(1, 3)", []float32{7, 8, 9}): "stdin: <f4 elements, but the model starts with an embedding, which takes integer ids",
 	} {
 		_, err := ReadFeatures(strings.NewReader(text), "stdin", prep)
 		wantError(t, err, "-", want)
@@ -177,7 +177,7 @@ func TestReadFeaturesErrors(t *testing.T) {
 		{"category", "age,city,height\n1,Rom,2\n", table, `stdin:2: column "city": category "Rom" does not occur in the training data`},
 		{"few pixels", "1,2,3\n", digits, "stdin: 3 columns, the model takes 64, shape [8 8 1]"},
 		{"shape", npy("<f4", "(2, 28, 28)", make([]float32, 2*28*28)), digits, "stdin: rows of 784 elements, shape [28 28]; the model takes 64, shape [8 8 1]"},
-		{"zip", "PK\x03\x04", digits, "stdin: is a zip archive, want CSV, NPY, IDX or JSON lines\nhint: name an array of an .npz file as file.npz:name"},
+		{"zip", "PK\x03\x04", digits, "stdin: is a zip archive, want CSV, NPY, IDX or JSON lines\nhint: unpack it; only .gz and .npz are read as they are"},
 		{"json", "[1,2", digits, "stdin: row 0: unexpected EOF"},
 		{"json length", "[1,2]", digits, "stdin: row 0: 2 values, want 64"},
 		{"json object", "{}", digits, "stdin: row 0: an object, but the model was not trained on named columns\nhint: write an array of numbers"},

@@ -21,7 +21,10 @@ import (
 // length of each axis as a big-endian 32-bit number, and the elements, row-major.
 //
 // Source: Y. LeCun, C. Cortes and C. Burges, the MNIST database.
-const idxBytes = 0x08 // element type of unsigned bytes
+const (
+	idxBytes = 0x08 // element type of unsigned bytes
+	idxMagic = "\x00\x00\x08"
+)
 
 // idxFiles are the standard names: images and labels to train, and to test.
 var idxFiles = [4]string{
@@ -148,6 +151,9 @@ func readIDXFile(path string) ([]int64, []byte, error) {
 
 // decodeIDX returns the length of each axis and the elements.
 func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
+	if err := in.notForeign(idxMagic, "IDX"); err != nil {
+		return nil, nil, err
+	}
 	var head [4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, nil, fmt.Errorf("no IDX header: %w", unexpected(err))

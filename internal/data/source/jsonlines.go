@@ -13,7 +13,7 @@ import (
 
 // jsonFeatures reads JSON lines: each becomes a record of CSV.
 func jsonFeatures(r *bufio.Reader, name string, prep *data.Prep) (*data.Table, error) {
-	c := &csvReader{name: name, lay: &layout{label: -1}}
+	c := &csvReader{name: name, lay: &layout{label: -1, exact: !prep.Ints && !prep.Normalizes()}}
 	if prep.CSV != nil {
 		var err error
 		if c.lay, err = knownLayout(prep, prep.CSV.Fields, false); err != nil {
@@ -27,6 +27,10 @@ func jsonFeatures(r *bufio.Reader, name string, prep *data.Prep) (*data.Table, e
 		if err := decoder.Decode(&value); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
+			var letters *textError
+			if errors.As(err, &letters) {
+				return nil, fmt.Errorf("%s:%d: %s", name, letters.line, letters.msg)
+			}
 			return nil, fmt.Errorf("%s: row %d: %w", name, row, err)
 		}
 		if err := c.addJSON(value, prep); err != nil {
@@ -36,14 +40,7 @@ func jsonFeatures(r *bufio.Reader, name string, prep *data.Prep) (*data.Table, e
 	if prep.CSV != nil {
 		return knownRows(&c.out, name, prep)
 	}
-	x := data.Table{Shape: prep.Shape, F32: c.out.numbers}
-	if prep.Ints {
-		var err error
-		if x, err = integers(x); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return prepared(x, name, prep)
+	return preparedNumbers(c.out.cells, name, prep)
 }
 
 // addJSON adds a row: numbers in the order of the features, or cells by name.
@@ -89,14 +86,14 @@ func (c *csvReader) addCells(cells []string) error {
 			if !ok {
 				return fmt.Errorf("%q: category %s does not occur in %s", col.name, quote(cell), c.lay.origin)
 			}
-			c.out.ids = append(c.out.ids, id)
+			c.out.cells = append(c.out.cells, float64(id))
 			continue
 		}
-		v, err := number(cell)
+		v, err := c.lay.number(cell)
 		if err != nil {
 			return fmt.Errorf("value %d: %w", i, err)
 		}
-		c.out.numbers = append(c.out.numbers, v)
+		c.out.cells = append(c.out.cells, v)
 	}
 	c.out.rows++
 	return nil

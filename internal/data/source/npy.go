@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/gespann/gespann/internal/data"
@@ -16,22 +17,27 @@ import (
 // Source: NumPy Enhancement Proposal 1.
 
 // readNPY reads features and targets from array files.
-func readNPY(d spec.NPY, opt Options) (*raw, error) {
+func readNPY(all spec.Data, opt Options) (*raw, error) {
+	d := all.NPY
 	if d.X == "" || d.Y == "" {
 		return nil, fmt.Errorf("data.npy: x and y must name files, got x %q and y %q", d.X, d.Y)
 	}
 	if (d.TestX == "") != (d.TestY == "") {
 		return nil, fmt.Errorf("data.npy: test_x and test_y go together, got %q and %q", d.TestX, d.TestY)
 	}
-	r := &raw{byteMax: 255, source: d.X, targets: d.Y}
+	r := &raw{byteMax: 255, source: d.X, targets: d.Y, tested: d.TestY}
+	exact := !normalizes(all)
+	if opt.Prep != nil {
+		exact = !opt.Prep.Normalizes()
+	}
 	var err error
-	if r.parts[data.Train], err = r.readArrays(d.X, d.Y, opt); err != nil {
+	if r.parts[data.Train], err = r.readArrays(d.X, d.Y, exact, opt); err != nil {
 		return nil, err
 	}
 	if d.TestX == "" {
 		return r, nil
 	}
-	if r.parts[data.Test], err = r.readArrays(d.TestX, d.TestY, opt); err != nil {
+	if r.parts[data.Test], err = r.readArrays(d.TestX, d.TestY, exact, opt); err != nil {
 		return nil, err
 	}
 	train, test := &r.parts[data.Train], &r.parts[data.Test]
@@ -42,8 +48,9 @@ func readNPY(d spec.NPY, opt Options) (*raw, error) {
 	return r, sameShape(r)
 }
 
-// readArrays reads a part from two files.
-func (r *raw) readArrays(xPath, yPath string, opt Options) (data.Part, error) {
+// readArrays reads a part from two files. With exact, float32 must hold the
+// integers of x.
+func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Part, error) {
 	x, err := openArray(xPath)
 	if err != nil {
 		return data.Part{}, err
@@ -54,9 +61,13 @@ func (r *raw) readArrays(xPath, yPath string, opt Options) (data.Part, error) {
 	if strings.HasSuffix(x.dtype, "b1") {
 		r.byteMax = 1
 	}
-	if opt.IntFeatures && x.f32 != nil {
-		return data.Part{}, fmt.Errorf("%s: %s elements, "+
-			"but the model starts with an embedding, which takes integer ids", xPath, x.dtype)
+	if opt.IntFeatures && (x.f32 != nil || x.f64 != nil) {
+		return data.Part{}, fmt.Errorf("%s: %w", xPath, x.notIDs())
+	}
+	if exact && !opt.IntFeatures {
+		if err := x.exact(); err != nil {
+			return data.Part{}, fmt.Errorf("%s: %w", xPath, err)
+		}
 	}
 	y, err := openArray(yPath)
 	if err != nil {
@@ -65,21 +76,78 @@ func (r *raw) readArrays(xPath, yPath string, opt Options) (data.Part, error) {
 	if y.shape[0] != x.shape[0] {
 		return data.Part{}, fmt.Errorf("%s: %d rows, but %s has %d", yPath, y.shape[0], xPath, x.shape[0])
 	}
-	return data.Part{X: x.table(), Y: y.targets(), Rows: int(x.shape[0])}, nil
+	part := data.Part{X: x.table(), Y: y.targets(), Rows: int(x.shape[0])}
+	if y.whole && part.Y.F32 != nil {
+		if part.Y.RowSize() > 1 {
+			r.rows = fmt.Errorf("integers of shape %v per row", part.Y.Shape)
+		} else {
+			r.wide = y.tooWide()
+		}
+		if i, v := y.rounded(); opt.Log != nil && i >= 0 && isRegression(opt.Loss) {
+			opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v})
+		}
+	}
+	return part, nil
 }
 
-// An array is what an NPY file holds, row-major. One of u8, i32 and f32 is set.
+// An array is what an NPY file holds, row-major. One of u8, i32, f32 and f64 is set.
 type array struct {
 	dtype string
 	shape []int64
 	u8    []byte
 	i32   []int32
 	f32   []float32
+	f64   []float64
+	whole bool // the type is one of integers or booleans
+}
+
+// notIDs says why the array is none of ids.
+func (a *array) notIDs() error {
+	if a.whole {
+		return a.tooWide()
+	}
+	return fmt.Errorf("%s elements, but the model starts with an embedding, which takes integer ids", a.dtype)
+}
+
+// tooWide names the first integer of more than 32 bits.
+func (a *array) tooWide() error {
+	i := slices.IndexFunc(a.f64, func(v float64) bool { return v != float64(int32(v)) })
+	if i < 0 {
+		return nil
+	}
+	return fmt.Errorf("element %d is %.0f, want at most 32 bits", i, a.f64[i])
+}
+
+// rounded returns the first integer that float32 does not have, and where it is,
+// or -1.
+func (a *array) rounded() (int, float64) {
+	if !a.whole {
+		return -1, 0
+	}
+	i := slices.IndexFunc(a.i32, func(v int32) bool { return float64(float32(v)) != float64(v) })
+	if i >= 0 {
+		return i, float64(a.i32[i])
+	}
+	if i = slices.IndexFunc(a.f64, func(v float64) bool { return float64(float32(v)) != v }); i >= 0 {
+		return i, a.f64[i]
+	}
+	return -1, 0
+}
+
+// exact returns an error for integers that are features and that float32 does not
+// have.
+func (a *array) exact() error {
+	i, v := a.rounded()
+	if i < 0 {
+		return nil
+	}
+	return fmt.Errorf("element %d: %w\nhint: data.normalize: standard or scale is computed from the number itself; "+
+		"or, if rounding does no harm, save x.astype(numpy.float32)", i, &inexactError{v})
 }
 
 // table returns the array as rows.
 func (a *array) table() data.Table {
-	return data.Table{Shape: rowShape(a.shape), U8: a.u8, I32: a.i32, F32: a.f32}
+	return data.Table{Shape: rowShape(a.shape), U8: a.u8, I32: a.i32, F32: a.f32, F64: a.f64}
 }
 
 // targets returns the array as targets: one integer per row, or rows of floats.
@@ -102,7 +170,14 @@ func (a *array) targets() data.Table {
 			t.F32[i] = float32(v)
 		}
 		t.I32 = nil
-	case len(t.Shape) == 0:
+	case t.F64 != nil:
+		t.F32 = make([]float32, len(t.F64))
+		for i, v := range t.F64 {
+			t.F32[i] = float32(v)
+		}
+		t.F64 = nil
+	}
+	if t.I32 == nil && len(t.Shape) == 0 {
 		t.Shape = []int{1}
 	}
 	return t
@@ -133,12 +208,18 @@ func openArray(path string) (*array, error) {
 	return a, nil
 }
 
+// npyMagic is what an NPY file begins with.
+const npyMagic = "\x93NUMPY"
+
 // maxHeader bounds the header; that of a plain array has about 100 bytes.
 const maxHeader = 64 << 10
 
 // decodeNPY reads an array and converts its elements: bytes and booleans to u8,
-// other integers to i32, floats to f32.
+// other integers to i32, or where one is longer to f64, floats to f32 or f64.
 func decodeNPY(in *input) (*array, error) {
+	if err := in.notForeign(npyMagic, "NPY"); err != nil {
+		return nil, err
+	}
 	header, length, err := npyHeader(in)
 	if err != nil {
 		return nil, err
@@ -152,8 +233,7 @@ func decodeNPY(in *input) (*array, error) {
 	}
 	t, ok := npyTypes[strings.TrimLeft(h.descr, "<>|=")]
 	if !ok {
-		return nil, fmt.Errorf("element type %q, "+
-			"want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f4, f8", h.descr)
+		return nil, noNumbers(h.descr)
 	}
 	count, ok := volume(h.shape, max(t.width, 4))
 	if !ok || count == 0 {
@@ -164,12 +244,13 @@ func decodeNPY(in *input) (*array, error) {
 	if h.descr[0] == '>' {
 		order = binary.BigEndian
 	}
-	a := &array{dtype: h.descr, shape: h.shape}
+	a := &array{dtype: h.descr, shape: h.shape, whole: t.floats == nil}
 	if err := in.elements(length, count, t.width, t.reader(a, in, count, order)); err != nil {
 		return nil, about(fmt.Sprintf("%s elements of shape %s", h.descr, h.words()), err)
 	}
 	if h.fortran && len(h.shape) > 1 {
-		a.u8, a.i32, a.f32 = rowMajor(a.u8, a.shape), rowMajor(a.i32, a.shape), rowMajor(a.f32, a.shape)
+		a.u8, a.i32 = rowMajor(a.u8, a.shape), rowMajor(a.i32, a.shape)
+		a.f32, a.f64 = rowMajor(a.f32, a.shape), rowMajor(a.f64, a.shape)
 	}
 	return a, nil
 }
@@ -180,7 +261,7 @@ func npyHeader(in *input) (text string, length int64, err error) {
 	if _, err := io.ReadFull(in, head[:10]); err != nil {
 		return "", 0, fmt.Errorf("no NPY header: %w", unexpected(err))
 	}
-	if string(head[:6]) != "\x93NUMPY" {
+	if string(head[:6]) != npyMagic {
 		return "", 0, fmt.Errorf("not an NPY file: starts with % x, want 93 4e 55 4d 50 59", head[:6])
 	}
 	start := int64(10)

@@ -71,8 +71,16 @@ func TestNPYTypes(t *testing.T) {
 		{npy("<u8", "(1,)", []uint64{9}), []int32{9}},
 		{npy("<f4", "(2,)", []float32{-0.5, 3e38}), []float32{-0.5, 3e38}},
 		{npy(">f4", "(1,)", []float32{1.5}), []float32{1.5}},
-		{npy("<f8", "(2,)", []float64{0.1, -1e30}), []float32{0.1, -1e30}},
-		{npy(">f8", "(1,)", []float64{0.1}), []float32{0.1}},
+		{npy("<f8", "(2,)", []float64{0.1, -1e30}), []float64{0.1, -1e30}},
+		{npy(">f8", "(1,)", []float64{0.1}), []float64{0.1}},
+		{npy("<i8", "(3,)", []int64{7, -1 << 40, 1<<53 - 1}), []float64{7, -1 << 40, 1<<53 - 1}},
+		{npy(">u4", "(2,)", []uint32{1, 1<<32 - 1}), []float64{1, 1<<32 - 1}},
+		{npy("<u8", "(2,)", []uint64{1, 1 << 63}), []float64{1, 1 << 63}},
+		{npyOrder("<i8", "(2, 2)", "True", []int64{1, 1 << 33, 2, 4}), []float64{1, 2, 1 << 33, 4}},
+		// float16: 1, −2, the greatest, the least normal, the least, a third, −0.
+		{npy("<f2", "(7,)", []uint16{0x3c00, 0xc000, 0x7bff, 0x0400, 0x0001, 0x3555, 0x8000}),
+			[]float32{1, -2, 65504, 0x1p-14, 0x1p-24, 0.333251953125, float32(math.Copysign(0, -1))}},
+		{npy(">f2", "(1,)", []uint16{0x3c00}), []float32{1}},
 		{npyOrder("<i4", "(2, 3)", "True", []int32{0, 3, 1, 4, 2, 5}), []int32{0, 1, 2, 3, 4, 5}},
 		{npyOrder("|u1", "(2, 2, 2)", "True", []byte{0, 4, 2, 6, 1, 5, 3, 7}), []byte{0, 1, 2, 3, 4, 5, 6, 7}},
 		{zipped(npy("|u1", "(3,)", []byte{1, 2, 3})), []byte{1, 2, 3}},
@@ -92,6 +100,8 @@ func TestNPYTypes(t *testing.T) {
 			got = a.u8
 		case a.i32 != nil:
 			got = a.i32
+		case a.f64 != nil:
+			got = a.f64
 		default:
 			got = a.f32
 		}
@@ -100,6 +110,12 @@ func TestNPYTypes(t *testing.T) {
 		}
 	}
 }
+
+const (
+	elementTypes = "want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f2, f4, f8"
+	textHint     = "\nhint: in Python, for class labels: numpy.save(\"y.npy\", numpy.unique(y, return_inverse=True)[1]); for numbers: x.astype(numpy.float32)"
+	floatHint    = "\nhint: in Python: numpy.save(\"x.npy\", x.astype(numpy.float32))"
+)
 
 func TestNPYErrors(t *testing.T) {
 	good := npy("<f4", "(2, 2)", []float32{1, 2, 3, 4})
@@ -117,9 +133,16 @@ func TestNPYErrors(t *testing.T) {
 		{"long, compressed", zipped(good + "!"), "<f4 elements of shape (2, 2) need 144 bytes, file has more"},
 		{"objects", dict("{'descr': '|O', " + rest), `NPY header: element type "|O" holds Python objects, want plain numbers`},
 		{"structured", dict("{'descr': [('a', '<f4')], " + rest), "NPY header: structured elements, want plain numbers"},
-		{"half", dict("{'descr': '<f2', " + rest), `element type "<f2", want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f4, f8`},
-		{"text", dict("{'descr': '<U8', " + rest), `element type "<U8", want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f4, f8`},
-		{"no type", dict("{'descr': '', " + rest), `element type "", want one of b1, u1, i1, u2, i2, u4, i4, u8, i8, f4, f8`},
+		{"text", dict("{'descr': '<U8', " + rest), `element type "<U8" is text, ` + elementTypes + textHint},
+		{"bytes as text", dict("{'descr': '|S3', " + rest), `element type "|S3" is text, ` + elementTypes + textHint},
+		{"dates", dict("{'descr': '<M8[ns]', " + rest), `element type "<M8[ns]" is dates or times, ` + elementTypes + "\nhint: in Python: numpy.save(\"x.npy\", x.astype(numpy.int64)), and set data.normalize: standard"},
+		{"complex", dict("{'descr': '<c8', " + rest), `element type "<c8" is complex numbers, ` + elementTypes + "\nhint: in Python: numpy.save(\"x.npy\", numpy.stack([x.real, x.imag], -1))"},
+		{"long double", dict("{'descr': '<f16', " + rest), `element type "<f16", ` + elementTypes + floatHint},
+		{"no type", dict("{'descr': '', " + rest), `element type "", ` + elementTypes + floatHint},
+		{"half NaN", npy("<f2", "(2,)", []uint16{0, 0x7e00}), "<f2 elements of shape (2): element 1 is NaN, want a finite float32"},
+		{"half infinity", npy("<f2", "(1,)", []uint16{0xfc00}), "<f2 elements of shape (1): element 0 is -Inf, want a finite float32"},
+		{"PNG", "\x89PNG\r\n\x1a\n", "is a PNG image, want NPY\nhint: " + imageHint},
+		{"pickle", "\x80\x04\x95", "is a Python pickle, want NPY\nhint: " + datasetHint},
 		{"no dict", dict("descr"), `NPY header: got "descr", want {`},
 		{"unknown key", dict("{'evil': 1}"), `NPY header: unknown key "evil"`},
 		{"missing key", dict("{'descr': '<f4', 'fortran_order': False}"), `NPY header: no key "shape"`},
@@ -134,7 +157,6 @@ func TestNPYErrors(t *testing.T) {
 		{"axes", dict("{'descr': '<f4', 'fortran_order': False, 'shape': (" + strings.Repeat("1,", 33) + ")}"), "NPY header: shape: more than 32 axes"},
 		{"NaN", npy("<f4", "(2,)", []float32{1, float32(math.NaN())}), "<f4 elements of shape (2): element 1 is NaN, want a finite float32"},
 		{"too large", npy("<f8", "(2,)", []float64{1, 1e300}), "<f8 elements of shape (2): element 1 is 1e+300, want a finite float32"},
-		{"too wide", npy("<i8", "(2,)", []int64{1, 1 << 40}), "<i8 elements of shape (2): element 1 is 1099511627776, want at most 32 bits"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,6 +250,8 @@ func TestScaleOfBooleans(t *testing.T) {
 	}
 }
 
+const classHint = "\nhint: class labels count from 0; numbers to predict need a regression loss"
+
 func TestTargetErrors(t *testing.T) {
 	x := npy("<f4", "(4, 2)", []float32{1, 2, 3, 4, 5, 6, 7, 8})
 	classes, floats := npy("<i8", "(4,)", []int64{0, 2, 1, 0}), npy("<f4", "(4,)", []float32{0, 2, 1, 0})
@@ -236,13 +260,21 @@ func TestTargetErrors(t *testing.T) {
 		oneHot        bool
 		want          string
 	}{
-		{"floats as classes", floats, "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes integer class labels, got numbers\nhint: save the labels as integers"},
+		{"floats as classes", floats, "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes integer class labels, got numbers\nhint: save the labels as integers: in Python, numpy.save(\"y.npy\", y.astype(numpy.int64))"},
+		{"masks", npy("<i8", "(4, 8, 8)", make([]int64, 4*64)), "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes one class label per row, got integers of shape [8 8] per row"},
+		{"one hot masks", npy("|u1", "(4, 8, 8)", make([]byte, 4*64)), "categorical_crossentropy", true, "y.npy: data.one_hot: takes one class label per row, got integers of shape [8 8] per row"},
+		{"rows of floats", npy("<f4", "(4, 2)", make([]float32, 8)), "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes one class label per row, got numbers of shape [2] per row"},
+		{"1 and 2", npy("<i8", "(4,)", []int64{1, 2, 1, 2}), "binary_crossentropy", false, "y.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: classes count from 0, but the labels are 1 to 2: subtract 1"},
+		{"wide labels", npy("<i8", "(4,)", []int64{0, 1, 1 << 40, 0}), "sparse_categorical_crossentropy", false, "y.npy: element 2 is 1099511627776, want at most 32 bits"},
+		{"above 1", npy("<f4", "(4,)", []float32{0, 1, 1.0000001, 0.5}), "binary_crossentropy", false, "y.npy: row 2: target 1.0000001, want 0 to 1 for loss binary_crossentropy"},
+		{"below 0", npy("<f8", "(4, 2)", []float64{0, 1, 1, 0, 0.5, -0.5, 0, 1}), "categorical_crossentropy", false, "y.npy: row 2: column 1: target -0.5, want 0 to 1 for loss categorical_crossentropy"},
+		{"integer rows", npy("<i2", "(4, 2)", []int16{0, 1, 1, 0, 255, 0, 0, 1}), "binary_crossentropy", false, "y.npy: row 2: column 0: target 255, want 0 to 1 for loss binary_crossentropy"},
 		{"one hot floats", floats, "mean_squared_error", true, "y.npy: data.one_hot: does not apply to targets that are numbers"},
 		{"one hot, sparse", classes, "sparse_categorical_crossentropy", true, "y.npy: data.one_hot: loss sparse_categorical_crossentropy takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot"},
 		{"no one hot", classes, "categorical_crossentropy", false, "y.npy: loss categorical_crossentropy takes one-hot rows, got 3 classes\nhint: set data.one_hot: true"},
 		{"binary of three", classes, "binary_crossentropy", false, "y.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: set data.one_hot: true"},
-		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label -2, want 0 to 1048575"},
-		{"huge", npy("<i8", "(4,)", []int64{0, 2000000000, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label 2000000000, want 0 to 1048575"},
+		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label -2, want 0 to 1048575" + classHint},
+		{"huge", npy("<i8", "(4,)", []int64{0, 2000000000, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label 2000000000, want 0 to 1048575" + classHint},
 		{"rows", npy("<i8", "(3,)", []int64{0, 2, 1}), "", false, "y.npy: 3 rows, but x.npy has 4"},
 	}
 	for _, test := range tests {
@@ -304,7 +336,7 @@ func fuzzArchive(method uint16) string {
 func checkArray(t *testing.T, a *array) {
 	t.Helper()
 	count, ok := volume(a.shape, 4)
-	if got := len(a.u8) + len(a.i32) + len(a.f32); !ok || int64(got) != count {
+	if got := len(a.u8) + len(a.i32) + len(a.f32) + len(a.f64); !ok || int64(got) != count {
 		t.Errorf("shape %v: %d elements", a.shape, got)
 	}
 }

@@ -8,84 +8,105 @@ import (
 	"github.com/gespann/gespann/model/spec"
 )
 
+// normalizes reports whether features are to be normalised.
+func normalizes(d spec.Data) bool { return d.Normalize != "" && d.Normalize != "none" }
+
 // learnScale fits the normalisation to the training rows.
 func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	x := &r.parts[data.Train].X
-	if d.Normalize == "" || d.Normalize == "none" {
+	if !normalizes(d) {
 		return nil
 	}
 	if opt.IntFeatures {
 		return fmt.Errorf("data.normalize: %s does not apply to integer ids for an embedding",
 			d.Normalize)
 	}
+	prep.Bytes = x.U8 != nil
 	if d.Normalize == "scale" && x.U8 != nil {
-		prep.Scale, prep.Shift = []float32{1 / r.byteMax}, []float32{0}
+		prep.From, prep.Width = []float64{0}, []float64{float64(r.byteMax)}
 		return nil
 	}
-	cols := measure(x)
-	size := len(cols)
-	prep.Scale, prep.Shift = make([]float32, size), make([]float32, size)
-	for j, c := range cols {
-		var scale, shift float64
+	for j, c := range measure(x) {
+		from, width := c.mean, math.Sqrt(c.m2/float64(x.Rows()))
 		if d.Normalize == "scale" {
-			scale, shift = affine(c.lo, c.hi-c.lo)
-		} else {
-			scale, shift = affine(c.mean, math.Sqrt(c.m2/float64(x.Rows())))
+			from, width = c.lo, c.hi-c.lo
 		}
-		if r.asIs != nil && r.asIs[j] {
-			scale, shift = 1, 0
+		if width == 0 {
+			width = 1 // a column of one value becomes 0
 		}
-		prep.Scale[j], prep.Shift[j] = float32(scale), float32(shift)
+		columns := 1
+		if prep.CSV != nil && prep.CSV.Columns[j].Categories != nil {
+			from, width, columns = 0, 1, len(prep.CSV.Columns[j].Categories) // one-hot: as it is
+		}
+		for range columns {
+			prep.From, prep.Width = append(prep.From, from), append(prep.Width, width)
+		}
 	}
 	return nil
 }
 
-// affine returns scale and shift with value·scale + shift = (value - from)/width.
-// A column of one value has no width; it becomes 0.
-func affine(from, width float64) (scale, shift float64) {
-	if width == 0 {
-		width = 1
-	}
-	return 1 / width, -from / width
-}
-
 // A column sums up the training values of one feature.
 type column struct {
-	lo, hi, mean float64
-	m2           float64 // Σ (value - mean)²
+	first, lo, hi float64
+	mean          float64
+	rest          float64 // Σ (value - mean), which rounding has left
+	m2            float64 // Σ (value - mean)²
 }
 
 func measure(x *data.Table) []column {
 	cols := make([]column, x.RowSize())
 	switch {
 	case x.U8 != nil:
-		add(cols, x.U8)
+		sum(cols, x.U8)
 	case x.F32 != nil:
-		add(cols, x.F32)
+		sum(cols, x.F32)
+	case x.F64 != nil:
+		sum(cols, x.F64)
 	default:
-		add(cols, x.I32)
+		sum(cols, x.I32)
 	}
 	return cols
 }
 
-// add measures rows by Welford's recurrence, whose m2 is exactly 0 for a column
-// of one value:
+// sum measures rows in two passes, in float64. With n rows and v₀ the first,
 //
-//	mean' = mean + (v - mean)/k;  m2' = m2 + (v - mean)·(v - mean')
+//	m  = v₀ + 1/n Σ (v − v₀);  mean = m + 1/n Σ (v − m)
+//	m2 = Σ (v − m)² − 1/n (Σ (v − m))²
 //
-// Source: B. P. Welford, Technometrics 4 (1962).
-func add[T byte | float32 | int32](cols []column, values []T) {
-	for row := 0; row*len(cols) < len(values); row++ {
-		weight := 1 / float64(row+1)
-		for j, v := range values[row*len(cols):][:len(cols)] {
+// so that no sum is of numbers longer than the column is wide, however far from 0 it
+// is, and m2 of a column of one value is exactly 0. Products are rounded before
+// they are added, for the same bits on every machine.
+//
+// Source: T. F. Chan, G. H. Golub and R. J. LeVeque, The American Statistician 37
+// (1983).
+func sum[T byte | float32 | float64 | int32](cols []column, values []T) {
+	size := len(cols)
+	for j := range cols {
+		first := float64(values[j])
+		cols[j] = column{first: first, lo: first, hi: first}
+	}
+	n := float64(len(values) / size)
+	for row := values; len(row) > 0; row = row[size:] {
+		for j, v := range row[:size] {
 			c, v := &cols[j], float64(v)
-			if row == 0 {
-				c.lo, c.hi = v, v
-			}
 			c.lo, c.hi = min(c.lo, v), max(c.hi, v)
-			d := v - c.mean
-			c.mean += d * weight
-			c.m2 += d * (v - c.mean)
+			c.mean += v - c.first
 		}
+	}
+	for j := range cols {
+		cols[j].mean = cols[j].first + cols[j].mean/n
+	}
+	for row := values; len(row) > 0; row = row[size:] {
+		for j, v := range row[:size] {
+			c := &cols[j]
+			d := float64(v) - c.mean
+			c.rest += d
+			c.m2 += float64(d * d)
+		}
+	}
+	for j := range cols {
+		c := &cols[j]
+		c.m2 = max(0, c.m2-float64(c.rest*c.rest/n))
+		c.mean += c.rest / n
 	}
 }

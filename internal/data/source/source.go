@@ -38,11 +38,14 @@ type raw struct {
 	classes int          // number of classes, if the source fixes it
 	isClass bool         // integers in y are classes, never numbers
 	labels  []string     // class names
-	asIs    []bool       // by feature column: not to be normalised; nil: none
 	byteMax float32      // greatest byte that the source can hold
 	csv     *data.CSV
 	targets string // the file of y, where that is one of its own
-	source  string // in words
+	tested  string // the same of the test part
+	// rows says what the targets are, where they are integers but not one per row;
+	// wide which of them is beyond 32 bits.
+	rows, wide error
+	source     string // in words
 }
 
 // Load reads the data that d describes, splits it, and normalises it by what its
@@ -57,7 +60,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 		return nil, err
 	}
 	prep := data.Prep{
-		Source: d.Source, Shape: r.parts[data.Train].X.Shape, Ints: opt.IntFeatures,
+		Source: d.Source, Shape: r.shape(data.Train, opt.IntFeatures), Ints: opt.IntFeatures,
 		Labels: r.labels, CSV: r.csv,
 	}
 	if opt.Prep != nil {
@@ -67,6 +70,9 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 		prep = *opt.Prep
 	} else if err := learnTargets(r, d, opt, &prep); err != nil {
 		return nil, fmt.Errorf("%s: %w", cmp.Or(r.targets, r.source), err)
+	}
+	if err := checkRange(r, opt.Loss); err != nil {
+		return nil, err
 	}
 	if err := split(r, d); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.source, err)
@@ -82,7 +88,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 	}
 	for i := range set.Parts {
 		if err := finish(&set.Parts[i], &prep); err != nil {
-			return nil, fmt.Errorf("%s: %w", r.source, err)
+			return nil, fmt.Errorf("%s: %v: %w", r.source, data.Split(i), err)
 		}
 	}
 	return set, nil
@@ -98,9 +104,9 @@ func read(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 	case "mnist", "fashion_mnist", "idx":
 		return readIDX(ctx, d, opt)
 	case "csv":
-		return readCSV(ctx, d.CSV, opt)
+		return readCSV(ctx, d, opt)
 	case "npy":
-		return readNPY(d.NPY, opt)
+		return readNPY(d, opt)
 	}
 	return nil, fmt.Errorf("data.source: got %q, "+
 		"want digits, mnist, fashion_mnist, idx, csv or npy", d.Source)
@@ -119,13 +125,26 @@ func unused(d spec.Data) error {
 	return nil
 }
 
+// shape returns the shape of a row of features as a model sees it.
+func (r *raw) shape(split data.Split, ids bool) []int {
+	if r.csv != nil {
+		return []int{r.csv.Width(ids)}
+	}
+	return r.parts[split].X.Shape
+}
+
 // finish gives a part the targets and the normalisation of prep.
 func finish(p *data.Part, prep *data.Prep) error {
 	if p.Rows == 0 {
-		p.X.Shape, p.X.Scale, p.X.Shift = prep.Shape, prep.Scale, prep.Shift
-		p.Y = data.Table{Shape: prep.TargetShape()}
+		p.X, p.Y = data.Table{Shape: prep.Shape}, data.Table{Shape: prep.TargetShape()}
 		return nil
 	}
-	p.X.Shape, p.X.Scale, p.X.Shift = prep.Shape, prep.Scale, prep.Shift
+	normalize := prep.Normalize
+	if prep.CSV != nil {
+		normalize = func(t *data.Table) error { return encode(t, prep) }
+	}
+	if err := normalize(&p.X); err != nil {
+		return err
+	}
 	return finishTargets(p, prep)
 }

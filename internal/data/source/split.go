@@ -70,6 +70,7 @@ func cutTable(t data.Table, held []uint32) (kept, out data.Table) {
 	kept, out = t, t
 	kept.U8, out.U8 = cut(t.U8, size, held)
 	kept.F32, out.F32 = cut(t.F32, size, held)
+	kept.F64, out.F64 = cut(t.F64, size, held)
 	kept.I32, out.I32 = cut(t.I32, size, held)
 	return kept, out
 }

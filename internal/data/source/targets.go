@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -29,7 +30,11 @@ func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 		return err
 	}
 	prep.Classes, prep.Target = r.classes, data.Classes
-	const hint = "\nhint: set data.one_hot: true"
+	prep.Least, _ = r.parts[data.Train].Y.MinMaxInt()
+	hint := "\nhint: set data.one_hot: true"
+	if prep.Least > 0 && r.classes-prep.Least <= 2 && opt.Loss == "binary_crossentropy" {
+		hint = countHint(prep.Least, r.classes-1)
+	}
 	switch {
 	case d.OneHot && opt.Loss == "sparse_categorical_crossentropy":
 		return fmt.Errorf("data.one_hot: loss %s takes class labels, not rows"+
@@ -51,6 +56,11 @@ func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	return nil
 }
 
+// countHint says that labels begin with 0.
+func countHint(least, most int) string {
+	return fmt.Sprintf("\nhint: classes count from 0, but the labels are %d to %d: subtract %d", least, most, least)
+}
+
 func isRegression(loss string) bool {
 	switch loss {
 	case "mean_squared_error", "mean_absolute_error", "huber":
@@ -64,11 +74,55 @@ func numbers(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	prep.Target = data.Numbers
 	prep.TargetRow = r.parts[data.Train].Y.Shape
 	switch {
+	case r.wide != nil && (d.OneHot || !isRegression(opt.Loss) && opt.Loss != ""):
+		return r.wide
+	case d.OneHot && r.rows != nil:
+		return fmt.Errorf("data.one_hot: takes one class label per row, got %w", r.rows)
 	case d.OneHot:
 		return fmt.Errorf("data.one_hot: does not apply to targets that are numbers")
-	case opt.Loss == "sparse_categorical_crossentropy":
-		return fmt.Errorf("loss %s takes integer class labels, got numbers"+
-			"\nhint: save the labels as integers", opt.Loss)
+	case opt.Loss != "sparse_categorical_crossentropy":
+		return nil
+	case r.rows != nil:
+		return fmt.Errorf("loss %s takes one class label per row, got %w", opt.Loss, r.rows)
+	case r.parts[data.Train].Y.RowSize() != 1:
+		return fmt.Errorf("loss %s takes one class label per row, got numbers of shape %v per row",
+			opt.Loss, r.parts[data.Train].Y.Shape)
+	}
+	return fmt.Errorf("loss %s takes integer class labels, got numbers"+
+		"\nhint: save the labels as integers: in Python, numpy.save(\"y.npy\", y.astype(numpy.int64))", opt.Loss)
+}
+
+// inRange returns an error for a target that a loss cannot have: probabilities are
+// from 0 to 1.
+func inRange(v float32, loss string) error {
+	switch loss {
+	case "binary_crossentropy", "categorical_crossentropy":
+		if !(v >= 0 && v <= 1) {
+			return fmt.Errorf("target %v, want 0 to 1 for loss %s", v, loss)
+		}
+	}
+	return nil
+}
+
+// checkRange returns an error that names the first target which the loss cannot
+// have. Labels have been checked, as integers.
+func checkRange(r *raw, loss string) error {
+	for split, p := range r.parts {
+		size := p.Y.RowSize()
+		for i, v := range p.Y.F32 {
+			err := inRange(v, loss)
+			if err == nil {
+				continue
+			}
+			file := cmp.Or(r.targets, r.source)
+			if data.Split(split) == data.Test {
+				file = cmp.Or(r.tested, file)
+			}
+			if size > 1 {
+				return fmt.Errorf("%s: row %d: column %d: %w", file, i/size, i%size, err)
+			}
+			return fmt.Errorf("%s: row %d: %w", file, i, err)
+		}
 	}
 	return nil
 }
@@ -79,7 +133,7 @@ func countClasses(r *raw) error {
 	if r.classes == 0 {
 		y := &r.parts[data.Train].Y
 		if err := y.CheckLabels(maxClasses); err != nil {
-			return err
+			return fmt.Errorf("%w\nhint: class labels count from 0; numbers to predict need a regression loss", err)
 		}
 		_, most := y.MinMaxInt()
 		r.classes = most + 1
@@ -119,9 +173,9 @@ func fits(r *raw, prep *data.Prep) error {
 		if p.Rows == 0 {
 			continue
 		}
-		if !slices.Equal(p.X.Shape, prep.Shape) {
+		if shape := r.shape(data.Split(split), prep.Ints); !slices.Equal(shape, prep.Shape) {
 			return fmt.Errorf("%s rows have shape %v, the model was trained on %v",
-				data.Split(split), p.X.Shape, prep.Shape)
+				data.Split(split), shape, prep.Shape)
 		}
 		if err := targetsFit(&p.Y, prep); err != nil {
 			return fmt.Errorf("%s: %w", data.Split(split), err)

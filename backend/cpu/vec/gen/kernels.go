@@ -255,4 +255,13 @@ func bytes(a *assembly) {
 	k := a.kernel("fromBytes", "is dst = scale·x + shift.", f("dst")[0], slice{"x", "uint8"})
 	scale, shift := k.param("scale"), k.param("shift")
 	k.store("dst", k.mad(k.load8("x"), scale, shift))
+
+	each := f("dst", "scale", "shift", "center")
+	k = a.kernel("fromBytesEach", "is dst = scale·x + shift.",
+		each[0], slice{"x", "uint8"}, each[1], each[2])
+	k.store("dst", k.mad(k.load8("x"), k.load("scale"), k.load("shift")))
+
+	k = a.kernel("fromBytesCentered", "is dst = scale·(x − center) + shift.",
+		each[0], slice{"x", "uint8"}, each[1], each[2], each[3])
+	k.store("dst", k.mad(k.sub(k.load8("x"), k.load("center")), k.load("scale"), k.load("shift")))
 }
