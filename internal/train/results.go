@@ -60,19 +60,24 @@ type measured struct {
 
 // A sessionResult is what one process did for the run.
 type sessionResult struct {
-	Version   string     `json:"version"`
-	Go        string     `json:"go"`
-	System    string     `json:"system"`
-	Backend   string     `json:"backend"`
-	Threads   int        `json:"threads,omitempty"` // of a CPU
-	Precision string     `json:"precision"`
-	Strategy  string     `json:"strategy,omitempty"` // of a cluster
-	FromStep  int64      `json:"from_step"`
-	ToStep    int64      `json:"to_step"`
-	Started   time.Time  `json:"started"`
-	Ended     *time.Time `json:"ended,omitempty"` // absent while it runs, or when it was killed
-	// Bill is what each worker of a cluster did.
-	Bill *backend.Account `json:"bill,omitempty"`
+	Version   string      `json:"version"`
+	Go        string      `json:"go"`
+	System    string      `json:"system"`
+	Backend   string      `json:"backend"`
+	Threads   int         `json:"threads,omitempty"` // of a CPU
+	Precision string      `json:"precision"`
+	Strategy  string      `json:"strategy,omitempty"` // of a cluster
+	FromStep  int64       `json:"from_step"`
+	ToStep    int64       `json:"to_step"`
+	Started   time.Time   `json:"started"`
+	Ended     *time.Time  `json:"ended,omitempty"` // absent while it runs, or when it was killed
+	Bill      *billResult `json:"bill,omitempty"`
+}
+
+// A billResult is what each worker of a cluster did, and what they were worth.
+type billResult struct {
+	backend.Account
+	Worth backend.Worth `json:"worth"`
 }
 
 // startResults adds this process to the results.

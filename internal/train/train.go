@@ -141,7 +141,7 @@ func (l *loop) interrupted(ctx context.Context) error {
 func (l *loop) bill() {
 	if a, ok := l.session.(backend.Accountant); ok {
 		account := a.Account()
-		l.results.Sessions[len(l.results.Sessions)-1].Bill = &account
+		l.results.Sessions[len(l.results.Sessions)-1].Bill = &billResult{account, account.Worth()}
 		l.Events(Bill{account})
 	}
 }
