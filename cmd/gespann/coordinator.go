@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ Off this machine, it wants the certificates that gespann certs makes, or
 // coordinate serves until ctx ends.
 func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error) {
 	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
-	log := slog.New(slog.NewTextHandler(t.err, nil))
+	log := newLog(t.err)
 	trust, err := f.trust.load(f.listen)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -98,7 +97,7 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 			Add:    func(sum, x []float32) { vec.Add(sum, sum, x) },
 			ToBF16: vec.ToBF16, FromBF16: vec.FromBF16, AddBF16: vec.AddBF16,
 		},
-		Log: slog.New(slog.NewTextHandler(t.err, nil)),
+		Log: newLog(t.err),
 	})
 }
 

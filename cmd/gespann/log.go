@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// newLog returns the log of a process that runs for long: one line per event, and the
+// hint of an error below it.
+func newLog(w io.Writer) *slog.Logger {
+	h := &logHandler{out: &logWriter{w: w}}
+	h.Handler = slog.NewTextHandler(&h.out.line, nil)
+	return slog.New(h)
+}
+
+// A logHandler is slog's text handler, which would write the line break before a hint
+// as \n.
+type logHandler struct {
+	slog.Handler // writes into out.line
+	out          *logWriter
+}
+
+// A logWriter puts a line together and writes it at once.
+type logWriter struct {
+	mu   sync.Mutex
+	line bytes.Buffer
+	w    io.Writer
+}
+
+// Handle implements slog.Handler.
+func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
+	var hints []string
+	message, hint := cutHint(r.Message)
+	hints = append(hints, hint)
+	plain := slog.NewRecord(r.Time, r.Level, message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		text := ""
+		switch v := a.Value.Resolve(); {
+		case v.Kind() == slog.KindString:
+			text = v.String()
+		case v.Kind() == slog.KindAny:
+			if err, ok := v.Any().(error); ok {
+				text = err.Error()
+			}
+		}
+		if text, hint := cutHint(text); hint != "" {
+			a.Value = slog.StringValue(text)
+			hints = append(hints, hint)
+		}
+		plain.AddAttrs(a)
+		return true
+	})
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	h.out.line.Reset()
+	if err := h.Handler.Handle(ctx, plain); err != nil {
+		return err
+	}
+	for _, hint := range hints {
+		if hint != "" {
+			h.out.line.WriteString("  hint: " + hint + "\n")
+		}
+	}
+	_, err := h.out.w.Write(h.out.line.Bytes())
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{h.Handler.WithAttrs(attrs), h.out}
+}
+
+// WithGroup implements slog.Handler.
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	return &logHandler{h.Handler.WithGroup(name), h.out}
+}
+
+// cutHint cuts a hint of one line from the end of a text. Whatever else has line
+// breaks stays quoted: texts can come from other machines.
+func cutHint(text string) (rest, hint string) {
+	rest, hint, _ = strings.Cut(text, "\nhint: ")
+	if strings.ContainsFunc(hint, unicode.IsControl) {
+		return text, ""
+	}
+	return rest, hint
+}
