@@ -15,7 +15,7 @@ func TestLog(t *testing.T) {
 	log.Warn("refused", "err", err, "step", 3)
 	log.Info("refused: no\nhint: say yes", "reason", "why\nhint: because")
 	log.WithGroup("g").Error("from elsewhere", "text", "a\ntime=now level=ERROR", "more", "b\nhint: c\ntime=now")
-	got := regexp.MustCompile(`time=\S+`).ReplaceAllString(out.String(), "time=T")
+	got := regexp.MustCompile(`(?m)^time=\S+`).ReplaceAllString(out.String(), "time=T")
 	const want = `time=T level=WARN msg=refused worker=w1 err="cannot begin: it is of another version" step=3
   hint: use the same version of gespann everywhere
 time=T level=INFO msg="refused: no" worker=w1 reason=why

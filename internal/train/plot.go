@@ -103,10 +103,13 @@ func panel(name string, table map[string][]float64) *plot.Plot {
 	p.Add(grid())
 	epochs := table["epoch"]
 	p.X.Min, p.X.Max = epochs[0], epochs[len(epochs)-1]
-	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{most: 10, step: 1}, ticks{most: 6, step: 1e-6}
-	addCurve(p, "training", epochs, table[name], trainColor)
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{most: 10, least: 1}, ticks{most: 6}
+	some := addCurve(p, "training", epochs, table[name], trainColor)
 	if val, ok := table[valPrefix+name]; ok {
-		addCurve(p, "validation", epochs, val, valColor)
+		some = addCurve(p, "validation", epochs, val, valColor) || some
+	}
+	if !some {
+		p.Title.Text += ": no finite value"
 	}
 	if p.Y.Min >= 0 && !rising(name) {
 		p.Y.Min = 0
@@ -117,8 +120,9 @@ func panel(name string, table map[string][]float64) *plot.Plot {
 	return p
 }
 
-// addCurve draws the finite values of a column, and a dot where it ends.
-func addCurve(p *plot.Plot, label string, x, y []float64, c color.Color) {
+// addCurve draws the finite values of a column, and a dot where it ends. It reports
+// whether there are any.
+func addCurve(p *plot.Plot, label string, x, y []float64, c color.Color) bool {
 	var points plotter.XYs
 	for i := range y {
 		if !math.IsNaN(y[i]) && !math.IsInf(y[i], 0) {
@@ -126,7 +130,7 @@ func addCurve(p *plot.Plot, label string, x, y []float64, c color.Color) {
 		}
 	}
 	if len(points) == 0 {
-		return
+		return false
 	}
 	line := &plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: c, Width: vg.Points(2)}}
 	end := &plotter.Scatter{
@@ -134,7 +138,8 @@ func addCurve(p *plot.Plot, label string, x, y []float64, c color.Color) {
 		GlyphStyle: draw.GlyphStyle{Color: c, Radius: vg.Points(3), Shape: draw.CircleGlyph{}},
 	}
 	p.Add(line, end)
-	p.Legend.Add(fmt.Sprintf("%s %.4g", label, points[len(points)-1].Y), line)
+	p.Legend.Add(label+" "+short(fmt.Sprintf("%.4g", points[len(points)-1].Y)), line)
+	return true
 }
 
 // style sets fonts and colours.
@@ -163,34 +168,4 @@ func grid() *plotter.Grid {
 	g.Horizontal.Color = gridColor
 	g.Horizontal.Dashes = nil
 	return g
-}
-
-// ticks are at round numbers: at most so many, at least step apart.
-type ticks struct {
-	most int
-	step float64 // 1 for whole numbers
-}
-
-// Ticks implements plot.Ticker.
-func (t ticks) Ticks(lo, hi float64) []plot.Tick {
-	step := t.step
-	for (hi-lo)/step > float64(t.most) {
-		step = nextStep(step)
-	}
-	digits := max(0, int(math.Ceil(-math.Log10(step)-1e-9)))
-	var out []plot.Tick
-	// Adding 0 turns -0 into 0.
-	for i := math.Ceil(lo/step-1e-9) + 0; i*step <= hi+step*1e-9; i++ {
-		out = append(out, plot.Tick{Value: i * step, Label: fmt.Sprintf("%.*f", digits, i*step)})
-	}
-	return out
-}
-
-// nextStep goes 1, 2, 5, 10, 20, 50, ...
-func nextStep(step float64) float64 {
-	lead := step / math.Pow(10, math.Floor(math.Log10(step)+1e-9))
-	if math.Round(lead) == 2 {
-		return step * 2.5
-	}
-	return step * 2
 }

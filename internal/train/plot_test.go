@@ -59,3 +59,35 @@ func TestPlot(t *testing.T) {
 		}
 	}
 }
+
+// TestPlotOfHugeValues checks that labels stay short, and that a curve without numbers
+// says so.
+func TestPlotOfHugeValues(t *testing.T) {
+	d := &Dir{Path: t.TempDir()}
+	log, err := openMetrics(d.file(metricsFile), []string{"loss", "mean_absolute_error"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for epoch := range 3 {
+		r := Row{Epoch: epoch + 1, Values: []Value{{"loss", 2.5e11 / float64(epoch+1)}, {"mean_absolute_error", math.NaN()}}}
+		if err := log.append(r.line()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Plot(); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(d.file("plot.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{">2e11<", ">training 8.333e10<", ">mean absolute error: no finite value<"} {
+		if !bytes.Contains(svg, []byte(want)) {
+			t.Errorf("plot.svg has no %q", want)
+		}
+	}
+	if bytes.Contains(svg, []byte("00000")) {
+		t.Errorf("plot.svg has a long label:\n%s", svg)
+	}
+}

@@ -84,24 +84,3 @@ func TestWatch(t *testing.T) {
 		}
 	}
 }
-
-func TestTicks(t *testing.T) {
-	for _, c := range []struct {
-		lo, hi float64
-		ticks  ticks
-		want   []string
-	}{
-		{1, 3, ticks{10, 1}, []string{"1", "2", "3"}},
-		{1, 40, ticks{10, 1}, []string{"5", "10", "15", "20", "25", "30", "35", "40"}},
-		{-0.1, 0.5, ticks{6, 1e-6}, []string{"-0.1", "0.0", "0.1", "0.2", "0.3", "0.4", "0.5"}},
-		{0, 0.1, ticks{4, 1e-6}, []string{"0.00", "0.05", "0.10"}},
-	} {
-		var got []string
-		for _, tick := range c.ticks.Ticks(c.lo, c.hi) {
-			got = append(got, tick.Label)
-		}
-		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%v to %v: got %q, want %q", c.lo, c.hi, got, c.want)
-		}
-	}
-}
