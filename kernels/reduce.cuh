@@ -9,14 +9,15 @@
 // to end merges the parts in order. So the result depends on the number of parts,
 // and on nothing else.
 //
-// S is what is summed up, with N floats:
+// S is what is summed up, with N numbers of type T:
 //   add(r, c)        one element
-//   merge(other)     another S
-//   load(p, stride), store(p, stride)   N floats, so far apart
+//   close()          there are no more
+//   merge(other)     another S, closed
+//   load(p, stride), store(p, stride)   N numbers, so far apart
 //   finish(c)        what becomes of the total of column c
 template <class S>
-DEVICE void column_reduce(S zero, i64 rows, int cols, float* scratch, u32* counters) {
-  __shared__ float shared[threads * S::N];
+DEVICE void column_reduce(S zero, i64 rows, int cols, typename S::T* scratch, u32* counters) {
+  __shared__ typename S::T shared[threads * S::N];
   int width = 1;
   while (width < 32 && width < cols) width *= 2;
   int lane = threadIdx.x % width, row = threadIdx.x / width, height = threads / width;
@@ -26,6 +27,7 @@ DEVICE void column_reduce(S zero, i64 rows, int cols, float* scratch, u32* count
   S sum = zero;
   if (c < cols)
     for (i64 r = first + row; r < last; r += height) sum.add(r, c);
+  sum.close();
   for (int half = height / 2; half > 0; half /= 2) {
     __syncthreads();
     if (row >= half && row < 2 * half) sum.store(shared + threadIdx.x - half * width, threads);
@@ -54,8 +56,10 @@ DEVICE void column_reduce(S zero, i64 rows, int cols, float* scratch, u32* count
 // Sums is N plain sums.
 template <int COUNT>
 struct Sums {
+  using T = float;
   static constexpr int N = COUNT;
   float v[COUNT];
+  DEVICE void close() {}
   DEVICE void merge(const Sums& o) {
     for (int i = 0; i < N; i++) v[i] += o.v[i];
   }

@@ -45,6 +45,11 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 		defer ex.Close()
 		testNaN(t, ex)
 	})
+	t.Run("statistics", func(t *testing.T) {
+		ex := newExecutor(t)
+		defer ex.Close()
+		testStatistics(t, ex)
+	})
 }
 
 // opCases returns the cases by op.

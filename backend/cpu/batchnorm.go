@@ -4,32 +4,35 @@ import (
 	"math"
 
 	"github.com/gespann/gespann/backend/cpu/vec"
+	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 )
 
+// Batch normalisation is in two halves: sums over the rows, as a vector of package meet,
+// and what they are for. Between them a session may put the sums of more rows.
+
+// halves returns the step of both halves, one after the other.
+func (c *call) halves(sums, rest step, v []float64) step {
+	c.meets = &host.Halves{V: v, Sums: sums, Rest: rest}
+	return sequence(sums, rest)
+}
+
 // batchNorm -- op BatchNorm: y = act(gamma·(x−mean)/sqrt(variance+Eps) + beta)
-// sums     mean, then variance around it, in f32 as columnSums
+// sums     mean and variance as columnPairs of moments
 func batchNorm(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
-	mean, variance, x := c.out(1), c.out(2), c.in(0)
-	center := make([]float32, fold(cols)*cols)
-	means := c.columnSums(rows, cols, []*columnSum{{out: mean,
-		add: func(sum []float32, at, n int) { addRows(sum, x[at:], n) }}})
-	variances := c.columnSums(rows, cols, []*columnSum{{out: variance,
-		add: func(sum []float32, at, n int) {
-			for i := at; i < at+n*len(sum); i += len(sum) {
-				vec.AddSquares(sum, x[i:], center)
-			}
-		}}})
-	divide := func(sums []float32) step {
-		return func() {
-			for i, v := range sums {
-				sums[i] = float32(float64(v) / float64(rows))
-			}
+	mean, variance := c.out(1), c.out(2)
+	v := meet.PointOf(c.p, c.ins).Vector()
+	finish := func() {
+		m, squares := meet.Channels(v)
+		n := meet.Count(v)
+		for i, m := range m {
+			mean[i], variance[i] = float32(m), float32(squares[i]/n)
 		}
 	}
-	return sequence(means, divide(mean), func() { repeat(center, mean) },
-		variances, divide(variance), c.normalise(mean, variance))
+	return c.halves(c.columnPairs(rows, cols, v, &moments{x: c.in(0)}),
+		sequence(finish, c.normalise(mean, variance)), v)
 }
 
 // batchNormInfer -- op BatchNormInfer: batchNorm with given mean and variance
@@ -64,9 +67,10 @@ func rstd(variance float32, eps float64) float64 { return 1 / math.Sqrt(float64(
 // batchNormGrad -- op BatchNormGrad, with xhat = (x−mean)·rstd:
 //
 //	dbeta = Σ_r dy;  dgamma = Σ_r dy·xhat
-//	dx    = gamma·rstd·(dy − dbeta/R − xhat·dgamma/R)
+//	dx    = gamma·rstd·(dy − dbeta/n − xhat·dgamma/n)
 //
-// sums     f32 as columnSums
+// sums     as columnPairs. In dx they, and n, are those of the whole gradient run; dgamma
+// and dbeta are of these rows alone, and added up as all gradients are.
 func batchNormGrad(c *call) step {
 	rows, cols := ir.Rows(c.shape(0))
 	x, gamma, mean, variance, dy := c.in(0), c.in(1), c.in(2), c.in(3), c.in(4)
@@ -74,34 +78,36 @@ func batchNormGrad(c *call) step {
 	wide := fold(cols) * cols
 	center, scale := make([]float32, wide), make([]float32, wide)
 	a, b := make([]float32, wide), make([]float32, wide)
-	sum := &columnSum{add: func(sum []float32, at, n int) { addRows(sum, dy[at:], n) }}
-	dot := &columnSum{add: func(sum []float32, at, n int) { // Σ dy·(x−mean)
-		for i := at; i < at+n*len(sum); i += len(sum) {
-			vec.AddProducts(sum, dy[i:], x[i:], center)
-		}
-	}}
-	sums := c.columnSums(rows, cols, []*columnSum{sum, dot})
-	columns := func() {
+	v := meet.PointOf(c.p, c.ins).Vector()
+	pairs := c.columnPairs(rows, cols, v, &products{x: x, dy: dy, center: center})
+	own := func() {
+		sum, dot := meet.Channels(v)
 		for i := range cols {
-			s, d, r := float64(sum.part[i]), float64(dot.part[i]), rstd(variance[i], eps)
 			if dbeta != nil {
-				dbeta[i] = float32(s)
+				dbeta[i] = float32(sum[i])
 			}
 			if dgamma != nil {
-				dgamma[i] = float32(d * r)
+				dgamma[i] = float32(dot[i] * rstd(variance[i], eps))
 			}
+		}
+	}
+	sums := sequence(func() { repeat(center, mean[:cols]) }, pairs, own)
+	if dx == nil {
+		return c.halves(sums, func() {}, v)
+	}
+	columns := func() {
+		sum, dot := meet.Channels(v)
+		n := meet.Count(v)
+		for i := range cols {
+			r := rstd(variance[i], eps)
 			scale[i] = float32(float64(gamma[i]) * r)
-			a[i], b[i] = float32(s/float64(rows)), float32(d*r*r/float64(rows))
+			a[i], b[i] = float32(sum[i]/n), float32(dot[i]*r*r/n)
 		}
 		for _, v := range [][]float32{scale, a, b} {
 			repeat(v[cols:], v[:cols])
 		}
 	}
-	first := func() { repeat(center, mean[:cols]) }
-	if dx == nil {
-		return sequence(first, sums, columns)
-	}
-	return sequence(first, sums, columns, c.wideRows(rows, cols, func(from, to int) {
+	return c.halves(sums, sequence(columns, c.wideRows(rows, cols, func(from, to int) {
 		vec.NormaliseGrad(dx[from:to], dy[from:], x[from:], center, scale, a, b)
-	}))
+	})), v)
 }

@@ -16,7 +16,8 @@ type call struct {
 	kit  gemm.Kit // of products and convolutions
 	told *notes   // of a plan for people: see plan.go; else nil
 
-	optimiser *optimiser // of an instruction that is one
+	optimiser *optimiser   // of an instruction that is one
+	meets     *host.Halves // of an instruction at which parts meet
 }
 
 // in returns the Float input k, nil when it is Int.

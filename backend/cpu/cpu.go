@@ -118,3 +118,6 @@ func (r *runner) Run() {
 
 // Exec runs instruction i.
 func (r *runner) Exec(i int) { r.each[i]() }
+
+// Meet returns the halves of instruction i.
+func (r *runner) Meet(i int) *host.Halves { return r.calls[i].meets }

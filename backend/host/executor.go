@@ -74,3 +74,19 @@ type Runner interface {
 	// the first value that is not finite.
 	Exec(i int)
 }
+
+// A Meeter is a Runner that can stop inside the instructions at which the parts of a
+// gradient run meet: see package meet.
+type Meeter interface {
+	// Meet returns the two halves of instruction i, one of meet.Points.
+	Meet(i int) *Halves
+}
+
+// Halves are what an instruction does before and after parts meet. Exec does both, and so
+// takes its own rows for all.
+type Halves struct {
+	V []float64 // of the part, after Sums; of all parts, before Rest
+	// Sums writes V, and those outputs that are of the part alone; Rest the others. Neither
+	// allocates.
+	Sums, Rest func()
+}

@@ -6,6 +6,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 )
 
 func init() { backend.Register("ref", refBackend{}) }
@@ -22,7 +23,12 @@ type Executor struct{}
 
 // Compile prepares p; there is nothing to do.
 func (Executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
-	return runner{p, Slots[float32]{F: s.F, I: s.I}}, nil
+	r := runner{p, Slots[float32]{F: s.F, I: s.I}, map[int]*host.Halves{}}
+	for _, point := range meet.Points(p) {
+		c, v := call[float32]{p, &p.Instrs[point.Instr], r.s}, point.Vector()
+		r.meets[point.Instr] = &host.Halves{V: v, Sums: func() { c.meetSums(v) }, Rest: func() { c.meetRest(v) }}
+	}
+	return r, nil
 }
 
 // Close does nothing.
@@ -31,7 +37,25 @@ func (Executor) Close() {}
 type runner struct {
 	p *ir.Program
 	s Slots[float32]
+	// meets are the halves of instructions at which parts meet.
+	meets map[int]*host.Halves
 }
 
-func (r runner) Run()       { Run(r.p, r.s) }
-func (r runner) Exec(i int) { Exec(r.p, i, r.s) }
+func (r runner) Run() {
+	for i := range r.p.Instrs {
+		r.Exec(i)
+	}
+}
+
+func (r runner) Exec(i int) {
+	h := r.meets[i]
+	if h == nil {
+		Exec(r.p, i, r.s)
+		return
+	}
+	h.Sums()
+	h.Rest()
+}
+
+// Meet returns the halves of instruction i.
+func (r runner) Meet(i int) *host.Halves { return r.meets[i] }

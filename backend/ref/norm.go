@@ -4,22 +4,20 @@ import (
 	"math"
 
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 )
 
 // norm runs normalisations and embeddings.
 func (c call[T]) norm() {
 	a := &c.ins.Attrs
 	switch c.ins.Op {
-	case ir.BatchNorm:
-		rows, cols := ir.Rows(c.shape(0))
-		batchNorm(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), rows, cols, a)
+	case ir.BatchNorm, ir.BatchNormGrad:
+		v := meet.PointOf(c.p, c.ins).Vector()
+		c.meetSums(v)
+		c.meetRest(v)
 	case ir.BatchNormInfer:
 		rows, cols := ir.Rows(c.shape(0))
 		normalise(c.out(0), c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), rows, cols, a)
-	case ir.BatchNormGrad:
-		rows, cols := ir.Rows(c.shape(0))
-		batchNormGrad(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), c.in(3), c.in(4),
-			rows, cols, a.Eps)
 	case ir.LayerNorm:
 		rows, cols := ir.Rows(c.shape(0))
 		layerNorm(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), rows, cols, a.Eps)
@@ -34,15 +32,48 @@ func (c call[T]) norm() {
 	}
 }
 
-// batchNorm computes mean[c] and variance[c] over the rows, and
+// meetSums writes to v, laid out as package meet says, the sums over the rows of batch
+// normalisation or its gradient, and meetRest the outputs from those of all rows of the
+// gradient run. With one after the other the rows here are all.
+func (c call[T]) meetSums(v []float64) {
+	rows, cols := ir.Rows(c.shape(0))
+	meet.SetCount(v, rows)
+	if c.ins.Op == ir.BatchNorm {
+		batchNormSums(v, c.in(0), rows, cols)
+		return
+	}
+	batchNormGradSums(v, c.out(1), c.out(2), c.in(0), c.in(2), c.in(3), c.in(4), rows, cols, c.ins.Attrs.Eps)
+}
+
+func (c call[T]) meetRest(v []float64) {
+	rows, cols := ir.Rows(c.shape(0))
+	a := &c.ins.Attrs
+	if c.ins.Op == ir.BatchNorm {
+		batchNorm(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), v, rows, cols, a)
+	} else if dx := c.out(0); dx != nil {
+		batchNormDX(dx, c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), v, rows, cols, a.Eps)
+	}
+}
+
+// batchNormSums computes, over the rows of x [R,C], mean[c] and Σ (x − mean)².
+func batchNormSums[T Float](v []float64, x []T, rows, cols int) {
+	mean, squares := meet.Channels(v)
+	for c := range cols {
+		m, variance := moments(x[c:], rows, cols)
+		mean[c], squares[c] = m, variance*float64(rows)
+	}
+}
+
+// batchNorm computes, from mean and Σ (x − mean)² of n values in each channel,
 //
+//	variance = Σ (x − mean)² / n
 //	y = act(gamma·(x−mean)/sqrt(variance+Eps) + beta)
 //
 // Shapes: y, x [R,C]; the others [C].
-func batchNorm[T Float](y, mean, variance, x, gamma, beta []T, rows, cols int, a *ir.Attrs) {
+func batchNorm[T Float](y, mean, variance, x, gamma, beta []T, v []float64, rows, cols int, a *ir.Attrs) {
+	means, squares := meet.Channels(v)
 	for c := range cols {
-		m, v := moments(x[c:], rows, cols)
-		mean[c], variance[c] = T(m), T(v)
+		mean[c], variance[c] = T(means[c]), T(squares[c]/meet.Count(v))
 	}
 	normalise(y, x, gamma, beta, mean, variance, rows, cols, a)
 }
@@ -71,34 +102,46 @@ func normalise[T Float](y, x, gamma, beta, mean, variance []T, rows, cols int, a
 	}
 }
 
-// batchNormGrad computes, with xhat = (x−mean)·rstd, rstd = 1/sqrt(variance+Eps):
+// batchNormGradSums computes Σ_r dy and Σ_r dy·(x−mean), and with rstd =
+// 1/sqrt(variance+Eps)
 //
 //	dbeta  = Σ_r dy
-//	dgamma = Σ_r dy·xhat
-//	dx     = gamma·rstd·(dy − dbeta/R − xhat·dgamma/R)
+//	dgamma = rstd·Σ_r dy·(x−mean)
 //
-// Outputs that are nil are left out. Shapes: dx, x, dy [R,C]; the others [C].
-func batchNormGrad[T Float](dx, dgamma, dbeta, x, gamma, mean, variance, dy []T,
+// Outputs that are nil are left out. Shapes: x, dy [R,C]; the others [C].
+func batchNormGradSums[T Float](v []float64, dgamma, dbeta, x, mean, variance, dy []T,
 	rows, cols int, eps float64) {
+	sums, dots := meet.Channels(v)
 	for c := range cols {
-		m, rstd := float64(mean[c]), 1/math.Sqrt(float64(variance[c])+eps)
 		var sum, dot float64
 		for i := c; i < rows*cols; i += cols {
 			sum += float64(dy[i])
-			dot += float64(dy[i]) * (float64(x[i]) - m) * rstd
+			dot += float64(dy[i]) * (float64(x[i]) - float64(mean[c]))
 		}
+		sums[c], dots[c] = sum, dot
 		if dgamma != nil {
-			dgamma[c] = T(dot)
+			dgamma[c] = T(dot / math.Sqrt(float64(variance[c])+eps))
 		}
 		if dbeta != nil {
 			dbeta[c] = T(sum)
 		}
-		if dx == nil {
-			continue
-		}
+	}
+}
+
+// batchNormDX computes, from those sums over n values in each channel, with xhat =
+// (x−mean)·rstd,
+//
+//	dx = gamma·rstd·(dy − Σ dy/n − xhat·rstd·Σ dy·(x−mean)/n)
+//
+// Shapes: dx, x, dy [R,C]; the others [C].
+func batchNormDX[T Float](dx, x, gamma, mean, variance, dy []T, v []float64, rows, cols int, eps float64) {
+	sums, dots := meet.Channels(v)
+	n := meet.Count(v)
+	for c := range cols {
+		m, rstd := float64(mean[c]), 1/math.Sqrt(float64(variance[c])+eps)
 		for i := c; i < rows*cols; i += cols {
 			xhat := (float64(x[i]) - m) * rstd
-			d := float64(dy[i]) - sum/float64(rows) - xhat*dot/float64(rows)
+			d := float64(dy[i]) - sums[c]/n - xhat*rstd*dots[c]/n
 			dx[i] = T(float64(gamma[c]) * rstd * d)
 		}
 	}

@@ -8,6 +8,7 @@
 #include "shim.h"
 
 #include "../batch.cu"
+#include "../batch_norm.cu"
 #include "../conv.cu"
 #include "../conv_bf16.cu"
 #include "../conv_tf32.cu"

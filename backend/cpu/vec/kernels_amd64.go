@@ -209,36 +209,38 @@ func softmaxGradAsm(dx []float32, y []float32, dy []float32, dot float32) int {
 	return n
 }
 
-// addSquaresAVX2 is sum += (x − mean)².
+// addMomentsAVX2 is sum += d, squares += d², d = x − center.
 //
 //go:noescape
-func addSquaresAVX2(n int, sum *float32, x *float32, mean *float32)
+func addMomentsAVX2(n int, sum *float32, squares *float32, x *float32, center *float32)
 
-func addSquaresAsm(sum []float32, x []float32, mean []float32) int {
+func addMomentsAsm(sum []float32, squares []float32, x []float32, center []float32) int {
 	n := len(sum) &^ 7
 	if n == 0 || !useAsm {
 		return 0
 	}
+	_ = squares[n-1]
 	_ = x[n-1]
-	_ = mean[n-1]
-	addSquaresAVX2(n, &sum[0], &x[0], &mean[0])
+	_ = center[n-1]
+	addMomentsAVX2(n, &sum[0], &squares[0], &x[0], &center[0])
 	return n
 }
 
-// addProductsAVX2 is sum += dy·(x − mean).
+// addDotsAVX2 is sum += dy, dot += dy·(x − center).
 //
 //go:noescape
-func addProductsAVX2(n int, sum *float32, dy *float32, x *float32, mean *float32)
+func addDotsAVX2(n int, sum *float32, dot *float32, dy *float32, x *float32, center *float32)
 
-func addProductsAsm(sum []float32, dy []float32, x []float32, mean []float32) int {
+func addDotsAsm(sum []float32, dot []float32, dy []float32, x []float32, center []float32) int {
 	n := len(sum) &^ 7
 	if n == 0 || !useAsm {
 		return 0
 	}
+	_ = dot[n-1]
 	_ = dy[n-1]
 	_ = x[n-1]
-	_ = mean[n-1]
-	addProductsAVX2(n, &sum[0], &dy[0], &x[0], &mean[0])
+	_ = center[n-1]
+	addDotsAVX2(n, &sum[0], &dot[0], &dy[0], &x[0], &center[0])
 	return n
 }
 

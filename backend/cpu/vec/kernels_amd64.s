@@ -618,48 +618,56 @@ loop:
 	VZEROUPPER
 	RET
 
-// func addSquaresAVX2(n int, sum *float32, x *float32, mean *float32)
-TEXT ·addSquaresAVX2(SB), NOSPLIT, $0-32
+// func addMomentsAVX2(n int, sum *float32, squares *float32, x *float32, center *float32)
+TEXT ·addMomentsAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+0(FP), CX
 	MOVQ sum+8(FP), DI
-	MOVQ x+16(FP), SI
-	MOVQ mean+24(FP), R8
+	MOVQ squares+16(FP), SI
+	MOVQ x+24(FP), R8
+	MOVQ center+32(FP), R9
 	XORQ AX, AX
 	PCALIGN $32
 
 loop:
-	VMOVUPS (SI)(AX*4), Y0
-	VMOVUPS (R8)(AX*4), Y1
+	VMOVUPS (R8)(AX*4), Y0
+	VMOVUPS (R9)(AX*4), Y1
 	VSUBPS Y1, Y0, Y0
 	VMOVUPS (DI)(AX*4), Y1
+	VADDPS Y0, Y1, Y1
+	VMOVUPS Y1, (DI)(AX*4)
+	VMOVUPS (SI)(AX*4), Y1
 	VMULPS Y0, Y0, Y0
 	VADDPS Y0, Y1, Y0
-	VMOVUPS Y0, (DI)(AX*4)
+	VMOVUPS Y0, (SI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop
 	VZEROUPPER
 	RET
 
-// func addProductsAVX2(n int, sum *float32, dy *float32, x *float32, mean *float32)
-TEXT ·addProductsAVX2(SB), NOSPLIT, $0-40
+// func addDotsAVX2(n int, sum *float32, dot *float32, dy *float32, x *float32, center *float32)
+TEXT ·addDotsAVX2(SB), NOSPLIT, $0-48
 	MOVQ n+0(FP), CX
 	MOVQ sum+8(FP), DI
-	MOVQ dy+16(FP), SI
-	MOVQ x+24(FP), R8
-	MOVQ mean+32(FP), R9
+	MOVQ dot+16(FP), SI
+	MOVQ dy+24(FP), R8
+	MOVQ x+32(FP), R9
+	MOVQ center+40(FP), R10
 	XORQ AX, AX
 	PCALIGN $32
 
 loop:
-	VMOVUPS (SI)(AX*4), Y0
-	VMOVUPS (R8)(AX*4), Y1
-	VMOVUPS (R9)(AX*4), Y2
+	VMOVUPS (R8)(AX*4), Y0
+	VMOVUPS (R9)(AX*4), Y1
+	VMOVUPS (R10)(AX*4), Y2
 	VSUBPS Y2, Y1, Y1
-	VMULPS Y1, Y0, Y0
-	VMOVUPS (DI)(AX*4), Y1
-	VADDPS Y0, Y1, Y0
+	VMULPS Y1, Y0, Y1
+	VMOVUPS (DI)(AX*4), Y2
+	VADDPS Y0, Y2, Y0
 	VMOVUPS Y0, (DI)(AX*4)
+	VMOVUPS (SI)(AX*4), Y0
+	VADDPS Y1, Y0, Y0
+	VMOVUPS Y0, (SI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop

@@ -36,9 +36,11 @@ func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float3
 
 func softmaxGradAsm(dx []float32, y []float32, dy []float32, dot float32) int { return 0 }
 
-func addSquaresAsm(sum []float32, x []float32, mean []float32) int { return 0 }
+func addMomentsAsm(sum []float32, squares []float32, x []float32, center []float32) int { return 0 }
 
-func addProductsAsm(sum []float32, dy []float32, x []float32, mean []float32) int { return 0 }
+func addDotsAsm(sum []float32, dot []float32, dy []float32, x []float32, center []float32) int {
+	return 0
+}
 
 func normaliseAsm(y []float32, x []float32, mean []float32, scale []float32, shift []float32) int {
 	return 0

@@ -3,20 +3,22 @@ package vec
 // The loops of batch normalisation run along a row; all but x and dy are one
 // element per column.
 
-// AddSquares computes sum += (x − mean)².
-func AddSquares(sum, x, mean []float32) {
-	i := addSquaresAsm(sum, x, mean)
+// AddMoments computes sum += d and squares += d², d = x − center.
+func AddMoments(sum, squares, x, center []float32) {
+	i := addMomentsAsm(sum, squares, x, center)
 	for ; i < len(sum); i++ {
-		d := x[i] - mean[i]
-		sum[i] += float32(d * d)
+		d := x[i] - center[i]
+		sum[i] += d
+		squares[i] += float32(d * d)
 	}
 }
 
-// AddProducts computes sum += dy·(x − mean).
-func AddProducts(sum, dy, x, mean []float32) {
-	i := addProductsAsm(sum, dy, x, mean)
+// AddDots computes sum += dy and dot += dy·(x − center).
+func AddDots(sum, dot, dy, x, center []float32) {
+	i := addDotsAsm(sum, dot, dy, x, center)
 	for ; i < len(sum); i++ {
-		sum[i] += float32(dy[i] * (x[i] - mean[i]))
+		sum[i] += dy[i]
+		dot[i] += float32(dy[i] * (x[i] - center[i]))
 	}
 }
 

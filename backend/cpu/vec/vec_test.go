@@ -88,8 +88,8 @@ func loops() (all []loop) {
 		}},
 		{"ScaledDiff", 2, 1, func(o, in [][]float32) { ScaledDiff(o[0], in[0], in[1], 0.7, 0.3) }},
 		{"LogTail", 1, 1, func(o, in [][]float32) { LogTail(o[0], in[0]) }},
-		{"AddSquares", 2, 1, func(o, in [][]float32) { AddSquares(o[0], in[0], in[1]) }},
-		{"AddProducts", 3, 1, func(o, in [][]float32) { AddProducts(o[0], in[0], in[1], in[2]) }},
+		{"AddMoments", 2, 2, func(o, in [][]float32) { AddMoments(o[0], o[1], in[0], in[1]) }},
+		{"AddDots", 3, 2, func(o, in [][]float32) { AddDots(o[0], o[1], in[0], in[1], in[2]) }},
 		{"Normalise", 4, 1, func(o, in [][]float32) { Normalise(o[0], in[0], in[1], in[2], in[3]) }},
 		{"NormaliseGrad", 6, 1, func(o, in [][]float32) {
 			NormaliseGrad(o[0], in[0], in[1], in[2], in[3], in[4], in[5])

@@ -9,7 +9,7 @@ func (b *builder) norm() {
 	act, alpha := b.act()
 	switch b.ins.Op {
 	case ir.BatchNorm:
-		b.columns("batch_norm_stats", rows, cols, 3, 0, b.out(1), b.out(2), b.in(0), i64(rows), i32(cols))
+		b.columns("batch_norm_stats", rows, cols, 6, 0, b.out(1), b.out(2), null(), b.in(0), i64(rows), i32(cols))
 		b.each("batch_norm_apply", rows*cols, b.out(0), b.in(0), b.in(1), b.in(2), b.out(1), b.out(2),
 			i64(rows*cols), i32(cols), f32(a.Eps), act, alpha)
 	case ir.BatchNormInfer:
@@ -46,7 +46,7 @@ func (b *builder) batchNormGrad(rows, cols int) {
 	}
 	eps := f32(b.ins.Attrs.Eps)
 	x, gamma, mean, variance, dy := b.in(0), b.in(1), b.in(2), b.in(3), b.in(4)
-	b.columns("batch_norm_sums", rows, cols, 2, skip, dgamma, dbeta, x, mean, variance, dy,
+	b.columns("batch_norm_sums", rows, cols, 4, skip, dgamma, dbeta, null(), x, mean, variance, dy,
 		i64(rows), i32(cols), eps)
 	if dx.Ref.Buffer != Null {
 		b.each("batch_norm_dx", rows*cols, dx, x, gamma, mean, variance, dy, dgamma, dbeta,

@@ -83,13 +83,18 @@ func rows(a *assembly) {
 }
 
 func normalisation(a *assembly) {
-	k := a.kernel("addSquares", "is sum += (x − mean)².", f("sum", "x", "mean")...)
-	d := k.sub(k.load("x"), k.load("mean"))
-	k.store("sum", k.addf(k.load("sum"), k.mul(d, d)))
-
-	k = a.kernel("addProducts", "is sum += dy·(x − mean).", f("sum", "dy", "x", "mean")...)
-	d = k.mul(k.load("dy"), k.sub(k.load("x"), k.load("mean")))
+	k := a.kernel("addMoments", "is sum += d, squares += d², d = x − center.",
+		f("sum", "squares", "x", "center")...)
+	d := k.sub(k.load("x"), k.load("center"))
 	k.store("sum", k.addf(k.load("sum"), d))
+	k.store("squares", k.addf(k.load("squares"), k.mul(d, d)))
+
+	k = a.kernel("addDots", "is sum += dy, dot += dy·(x − center).",
+		f("sum", "dot", "dy", "x", "center")...)
+	dy := k.load("dy")
+	d = k.mul(dy, k.sub(k.load("x"), k.load("center")))
+	k.store("sum", k.addf(k.load("sum"), dy))
+	k.store("dot", k.addf(k.load("dot"), d))
 
 	k = a.kernel("normalise", "is y = (x − mean)·scale + shift.",
 		f("y", "x", "mean", "scale", "shift")...)
