@@ -163,6 +163,9 @@ type NotFiniteError struct {
 	Value string // what it was: "matmul output", "variable dense.kernel"
 }
 
+// UnknownLayer is the Layer where the first such value was not found.
+const UnknownLayer = "the model"
+
 func (e *NotFiniteError) Error() string {
 	return fmt.Sprintf("step %d: loss is %v: first value that is not finite is the %s in %s",
 		e.Step, e.Loss, e.Value, e.Layer)

@@ -25,9 +25,37 @@ func Shard(at StepAt, first, rows, i, n int) Part {
 	return Part{
 		First: first + lo, Rows: hi - lo,
 		Weight: float32(hi-lo) / float32(rows),
-		Tick:   int32(at.Done*int64(n) + int64(i)),
+		Tick:   tick(at, i, n),
 	}
 }
+
+// RunShards returns how many of n shards each gradient run of a step has, where parts meet
+// (Replica.Meets): the shards are shared out evenly among as many runs as a step of
+// accumulate batches may need in a tree, the least power of two.
+func RunShards(accumulate, n int) int {
+	runs := 1
+	for runs < accumulate {
+		runs *= 2
+	}
+	return max(n/runs, 1)
+}
+
+// ShardOfRun is Shard where parts meet: none has rows of two gradient runs. The rows are cut
+// into runs of size rows, and each of these into so many shards: see RunShards. With a
+// single run it is Shard.
+func ShardOfRun(at StepAt, first, rows, size, perRun, i, n int) Part {
+	from := min(i/perRun*size, rows)
+	part := Shard(at, first+from, min(size, rows-from), i%perRun, perRun)
+	if part.Rows == 0 {
+		return Part{First: first + from, Tick: tick(at, i, n)}
+	}
+	part.Weight = float32(part.Rows) / float32(rows)
+	part.Tick = tick(at, i, n)
+	return part
+}
+
+// tick returns the tick of shard i of n.
+func tick(at StepAt, i, n int) int32 { return int32(at.Done*int64(n) + int64(i)) }
 
 // Share returns the rows lo ≤ r < hi of a step that member i of a group takes,
 // when the step has so many rows and the members' speeds are as weights, none

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gespann/gespann/internal/data"
 )
@@ -31,6 +32,15 @@ type Replica interface {
 	// on it neither reads nor writes that piece. ready must be quick. A loss that is
 	// not finite is no error here: see Trace.
 	Gradient(ctx context.Context, at StepAt, part Part, add bool, ready func(end int)) (Outcome, error)
+	// Meets reports whether the parts of a gradient run need one another: the model has
+	// batch normalisation, which is over all rows of a run. Gradient takes a part for all of
+	// its run; Together is for those of which there are more.
+	Meets() bool
+	// Together computes the gradients of those parts of one gradient run that are this
+	// replica's, all up to where parts meet before one goes on. A part may have no rows: it
+	// meets the others with nothing. The outcomes are in the order of parts. Errors of how are
+	// returned as they are, or wrapped.
+	Together(ctx context.Context, at StepAt, parts []Part, how Together) ([]Outcome, error)
 	// Update applies Gradients to the variables, as optimiser step at.Done+1.
 	Update(ctx context.Context, at StepAt, rate float32) error
 	// Trace returns the *NotFiniteError of a part whose loss was not finite. It
@@ -63,6 +73,45 @@ type Part struct {
 	// all parts add up to the gradient of the mean loss.
 	Weight float32
 	Tick   int32 // for dropout: unique among the parts of a run, until it wraps
+}
+
+// A Together says how a replica's parts meet each other, and those of other replicas.
+type Together struct {
+	// Meet is called wherever parts meet, in the order of the program, which all replicas
+	// have: see package meet. It gets the vector of each part, which it may change, and
+	// returns that of all parts of the run, which is read before the next call.
+	Meet func(own [][]float64) ([]float64, error)
+	// Each, if not nil, is called with the gradient of each part that has rows, in order,
+	// when all are complete: how many parts there are, so many gradients are held. They
+	// are the replica's, and may be changed. If it is nil there is one part, and its gradient
+	// is in Gradients, or with Add added to it, and Ready is as of Gradient.
+	Each  func(i int, gradient []float32) error
+	Add   bool
+	Ready func(end int)
+}
+
+// TraceRun calls trace, which is Replica.Trace, for the parts of a gradient run that met, in
+// which the loss of part i is the first that is not finite, until one of them shows a cause
+// of its own: through the statistics that they share it spoils all others. If none does, it
+// returns what there is to say of part i.
+func TraceRun(parts []Part, i int, trace func(Part) error) error {
+	unknown := func(err error) bool {
+		var cause *NotFiniteError
+		return errors.As(err, &cause) && cause.Layer == UnknownLayer
+	}
+	first := trace(parts[i])
+	for k, part := range parts {
+		if !unknown(first) {
+			break
+		}
+		if k == i || part.Rows == 0 {
+			continue
+		}
+		if err := trace(part); !unknown(err) {
+			return err
+		}
+	}
+	return first
 }
 
 // An Outcome is what a gradient run measured: its mean loss, and the metrics as

@@ -38,6 +38,8 @@ type Tiny struct {
 	// Plain leaves out batch norm and dropout, so that the loss of a batch is
 	// the mean of the losses of its rows.
 	Plain bool
+	// Still leaves out dropout alone.
+	Still bool
 	// Adam makes that the optimiser, whose steps depend on their number.
 	Adam bool
 }
@@ -126,9 +128,12 @@ func (m *Tiny) Gradient(rows int, add bool) (*ir.Program, error) {
 	d := h
 	var bn []ir.Slot
 	if !m.Plain {
-		tick = b.Input(ir.InTick, ir.Int, 1)
 		bn = b.Do(ir.BatchNorm, bnAttrs, h, wgamma, b.Variable(beta))
-		d = b.Do(ir.Dropout, dropAttrs, bn[0], tick)[0]
+		d = bn[0]
+	}
+	if !m.Plain && !m.Still {
+		tick = b.Input(ir.InTick, ir.Int, 1)
+		d = b.Do(ir.Dropout, dropAttrs, d, tick)[0]
 	}
 	z := b.Do(ir.MatMul, ir.Attrs{Bias: true}, d, wk2, b.Variable(b2))[0]
 	prob, y := m.loss(b, z, rows)
@@ -139,7 +144,10 @@ func (m *Tiny) Gradient(rows int, add bool) (*ir.Program, error) {
 	grads[b2] = b.Do(ir.BiasGrad, ir.Attrs{}, dz)[0]
 	dh := b.Do(ir.MatMul, ir.Attrs{TransB: true}, dz, wk2)[0]
 	if !m.Plain {
-		dn := b.Do(ir.Dropout, dropAttrs, dh, tick)[0]
+		dn := dh
+		if !m.Still {
+			dn = b.Do(ir.Dropout, dropAttrs, dh, tick)[0]
+		}
 		out := b.Do(ir.BatchNormGrad, bnAttrs, h, wgamma, bn[1], bn[2], dn)
 		dh, grads[gamma], grads[beta] = out[0], out[1], out[2]
 		grads[mean], grads[variance] = m.weigh(b, bn[1], seed), m.weigh(b, bn[2], seed)
@@ -196,6 +204,64 @@ func (m *Tiny) Update() (*ir.Program, error) {
 		b.Assign(ir.EMA, ir.Attrs{Momentum: 0.9}, []ir.Slot{b.Grad(mean), b.Grad(variance)},
 			[]ir.Slot{b.Variable(mean), b.Variable(variance)})
 	}
+	return b.Done(), nil
+}
+
+// A Single is a model whose states are mean and variance of the latest gradient run. Its
+// loss is of the features as they are.
+type Single struct{ t testing.TB }
+
+// Vars returns the states, and what normalisation wants.
+func (m *Single) Vars() []ir.Var {
+	of := func(name string, role ir.Role) ir.Var {
+		return ir.Var{Name: name, Shape: []int{features}, Role: role}
+	}
+	return []ir.Var{of("mean", ir.State), of("variance", ir.State), of("gamma", ir.Param), of("beta", ir.Param)}
+}
+
+// Initial returns zeros.
+func (m *Single) Initial() [][]float32 {
+	zeros := make([]float32, features)
+	return [][]float32{zeros, zeros, zeros, zeros}
+}
+
+// Forward returns the inference program, which is that of training without gradients.
+func (m *Single) Forward(rows int, targets bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "forward", rows, m.Vars())
+	x := b.Input(ir.InX, ir.Float, rows, features)
+	y := b.Do(ir.BatchNormInfer, bnAttrs, x, b.Variable(2), b.Variable(3), b.Variable(0), b.Variable(1))[0]
+	b.Name(y, ir.OutPrediction)
+	if targets {
+		m.loss(b, x, rows)
+	}
+	return b.Done(), nil
+}
+
+func (m *Single) loss(b *Builder, x ir.Slot, rows int) {
+	b.Name(b.Do(ir.SoftmaxXent, ir.Attrs{}, x, b.Input(ir.InY, ir.Int, rows))[0], ir.OutLoss)
+}
+
+// Gradient returns the training program.
+func (m *Single) Gradient(rows int, add bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "gradient", rows, m.Vars())
+	x, seed := b.Input(ir.InX, ir.Float, rows, features), b.Input(ir.InSeed, ir.Float, 1)
+	n := b.Do(ir.BatchNorm, bnAttrs, x, b.Variable(2), b.Variable(3))
+	m.loss(b, x, rows)
+	for i := range 2 {
+		weighed := (&Tiny{t: m.t}).weigh(b, n[1+i], seed)
+		op := ir.Activation
+		if add {
+			op = ir.Accumulate
+		}
+		b.Assign(op, ir.Attrs{}, []ir.Slot{weighed}, []ir.Slot{b.Grad(i)})
+	}
+	return b.Done(), nil
+}
+
+// Update returns the program that keeps the statistics.
+func (m *Single) Update() (*ir.Program, error) {
+	b := NewBuilder(m.t, "update", 0, m.Vars())
+	b.Assign(ir.EMA, ir.Attrs{}, []ir.Slot{b.Grad(0), b.Grad(1)}, []ir.Slot{b.Variable(0), b.Variable(1)})
 	return b.Done(), nil
 }
 

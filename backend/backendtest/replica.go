@@ -28,6 +28,8 @@ func ReplicaOf(t *testing.T, b backend.Backend) {
 		"steps": testReplicaSteps, "tick": testReplicaTick, "parts": testParts, "ready": testReady,
 		"trace": testTrace, "update": testUpdate, "errors": testReplicaErrors, "cancel": testReplicaCancel,
 		"no rows": testNoRows, "read and write": testReadWrite,
+		"together": testTogether, "together alone": testTogetherAlone, "together errors": testTogetherErrors,
+		"variance": testVariance,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -132,30 +134,43 @@ type group struct {
 	replicas []backend.Replica
 }
 
-// step takes one step: each replica folds the gradients of its shards, all
-// exchange the nodes.
+// step takes one step: each replica folds the gradients of its shards, all exchange the
+// nodes. The shards of a run meet, those of all replicas at the same time.
 func (g *group) step(t *testing.T, at backend.StepAt, span backend.Span, stats *backend.Stats) {
 	t.Helper()
-	var outcomes []backend.Outcome
-	var nodes []sumtree.Node
-	first, rows := rowsOf(g.job, at.Index)
-	for k, r := range g.replicas {
-		tree := newTree(t, g.job.Shards)
-		for i := g.cuts[k]; i < g.cuts[k+1]; i++ {
-			part := backend.Shard(at, first, rows, i, g.job.Shards)
-			part.Tick += int32(span.Tick)
-			if part.Rows == 0 {
-				push(t, tree, sumtree.Node{Lo: i, Hi: i + 1})
-				continue
-			}
-			outcomes = append(outcomes, gradientOf(t, r, at, part, false))
-			push(t, tree, sumtree.Node{Lo: i, Hi: i + 1, Sum: r.Gradients()})
+	n := g.job.Shards
+	perRun := backend.RunShards(g.job.Accumulate, n)
+	trees := make([]*sumtree.Tree, len(g.replicas))
+	for k := range trees {
+		trees[k] = newTree(t, n)
+	}
+	outcomes := make([]backend.Outcome, n)
+	for run := 0; run < n; run += perRun {
+		var cuts []int // of the run's shards
+		for _, cut := range g.cuts {
+			cuts = append(cuts, min(max(cut-run, 0), perRun))
 		}
+		hall := newHall(len(g.replicas), perRun, func(v [][]float64) error {
+			for i := range cuts[1:] {
+				if err := meet.Fold(v, cuts[i], cuts[i+1]); err != nil {
+					return err
+				}
+			}
+			return meet.Join(v, cuts)
+		})
+		var all sync.WaitGroup
+		for k, r := range g.replicas {
+			all.Go(func() { g.shards(t, r, trees[k], at, span, run, cuts[k], cuts[k+1], hall, outcomes) })
+		}
+		all.Wait()
+	}
+	var nodes []sumtree.Node
+	for _, tree := range trees {
 		nodes = append(nodes, tree.Nodes()...)
 	}
 	g.replicas[0].Outcomes().AddStep(stats, outcomes)
 	for _, r := range g.replicas {
-		tree := newTree(t, g.job.Shards)
+		tree := newTree(t, n)
 		for _, n := range nodes {
 			push(t, tree, n)
 		}
@@ -165,6 +180,33 @@ func (g *group) step(t *testing.T, at backend.StepAt, span backend.Span, stats *
 		}
 		apply(t, r, at, span.Rates[at.Index-span.First])
 	}
+}
+
+// shards computes shards lo ≤ i < hi of a run, and pushes their gradients.
+func (g *group) shards(t *testing.T, r backend.Replica, tree *sumtree.Tree, at backend.StepAt, span backend.Span,
+	run, lo, hi int, hall *hall, outcomes []backend.Outcome) {
+	first, rows := rowsOf(g.job, at.Index)
+	n := g.job.Shards
+	var parts []backend.Part
+	for i := run + lo; i < run+hi; i++ {
+		part := backend.ShardOfRun(at, first, rows, g.job.BatchSize, backend.RunShards(g.job.Accumulate, n), i, n)
+		part.Tick += int32(span.Tick)
+		parts = append(parts, part)
+	}
+	got, err := r.Together(t.Context(), at, parts, backend.Together{Meet: hall.meet(lo), Each: func(i int, dw []float32) error {
+		return tree.Push(run+lo+i, run+lo+i+1, dw)
+	}})
+	if err != nil {
+		t.Error(err)
+	}
+	for i, part := range parts {
+		if part.Rows == 0 {
+			if err := tree.Push(run+lo+i, run+lo+i+1, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	copy(outcomes[run+lo:], got)
 }
 
 func newTree(t *testing.T, leaves int) *sumtree.Tree {

@@ -25,6 +25,7 @@ const numStages = 2
 // A need is how much memory a job takes on a card, in bytes.
 type need struct {
 	vars, grads int64
+	parts       int64 // arenas and gradients of parts that meet, but for the first
 	arena       int64 // inputs, activations and outputs of one program at a time
 	scratch     int64 // with counters and tables
 	data        int64 // all rows, or the chunks in flight when streamed
@@ -32,7 +33,7 @@ type need struct {
 }
 
 func (n need) total() int64 {
-	return n.vars + n.grads + n.arena + n.scratch + n.data + n.control
+	return n.vars + n.grads + n.parts + n.arena + n.scratch + n.data + n.control
 }
 
 // String lists what takes the memory.
@@ -42,7 +43,7 @@ func (n need) String() string {
 		name  string
 		bytes int64
 	}{
-		{"variables", n.vars}, {"gradients", n.grads}, {"activations", n.arena},
+		{"variables", n.vars}, {"gradients", n.grads}, {"activations", n.arena}, {"shards that meet", n.parts},
 		{"scratch", n.scratch + n.control}, {"data", n.data},
 	} {
 		if part.bytes > 0 {
@@ -58,6 +59,7 @@ type programKey struct {
 	kind    programKind
 	rows    int
 	variant bool
+	meets   bool // a gradient program whose parts meet: see together.go
 }
 
 type programKind uint8
@@ -76,18 +78,18 @@ func keysFor(job *backend.Job, batch int) []programKey {
 	}
 	var keys []programKey
 	if n := job.Data.Parts[data.Train].Rows; n > 0 {
-		keys = append(keys, programKey{update, 0, false})
+		keys = append(keys, programKey{kind: update})
 		for _, micro := range microBatches(n, batch, job.Accumulate) {
-			keys = append(keys, programKey{gradient, micro.rows, micro.add})
+			keys = append(keys, programKey{kind: gradient, rows: micro.rows, variant: micro.add})
 		}
 	}
 	for split := range job.Data.Parts {
 		n := job.Data.Parts[split].Rows
 		if n >= batch {
-			keys = append(keys, programKey{forward, batch, true})
+			keys = append(keys, programKey{kind: forward, rows: batch, variant: true})
 		}
 		if n%batch > 0 {
-			keys = append(keys, programKey{forward, n % batch, true})
+			keys = append(keys, programKey{kind: forward, rows: n % batch, variant: true})
 		}
 	}
 	return keys
@@ -207,7 +209,7 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 	if err := ir.Verify(p, pl.vars); err != nil {
 		return nil, fmt.Errorf("arranged: %w", err)
 	}
-	planned, err := pl.lay(p, key.kind == update)
+	planned, err := pl.lay(p, key)
 	if err != nil {
 		return nil, fmt.Errorf("program %s: %w", p.Name, err)
 	}
@@ -216,13 +218,14 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 }
 
 // lay decides where the values of an arranged program are, and plans it.
-func (pl *planner) lay(p *ir.Program, update bool) (*plan.Plan, error) {
+func (pl *planner) lay(p *ir.Program, key programKey) (*plan.Plan, error) {
 	o := pl.options
 	o.Layout = ir.PlanMemory(p)
 	if !pl.narrow {
 		o.Layout = plan.Layout(p)
 	}
-	if update {
+	o.Meets = key.meets
+	if key.kind == update {
 		pl.behind = (o.Layout.Size + alignBytes/4 - 1) / (alignBytes / 4) * (alignBytes / 4)
 	} else {
 		shift(&o.Layout, pl.behind)
@@ -285,6 +288,9 @@ func (pl *planner) need(batch int, streamed bool) (need, error) {
 	n.control += sums
 	if pl.job.Data == nil {
 		return n, nil
+	}
+	if err := pl.needParts(&n, batch); err != nil {
+		return n, err
 	}
 	n.control += align(int64(pl.stepsPerEpoch(batch)) * 4)
 	n.data = dataBytes(pl.job.Data)

@@ -34,7 +34,11 @@ func describe(c *Card, job backend.Job, programs []*ir.Program) (string, error) 
 	slices.SortStableFunc(order, func(a, b int) int { return programs[a].Batch - programs[b].Batch })
 	for _, i := range order {
 		p := programs[i]
-		planned, err := pl.lay(plan.Arrange(p), p.Batch == 0)
+		key := programKey{kind: gradient} // or forward, which is laid out alike
+		if p.Batch == 0 {
+			key.kind = update
+		}
+		planned, err := pl.lay(plan.Arrange(p), key)
 		if err != nil {
 			return "", fmt.Errorf("cuda: program %s: %w", p.Name, err)
 		}

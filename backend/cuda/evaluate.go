@@ -28,7 +28,7 @@ func (s *session) evaluate(ctx context.Context, split data.Split) (stats backend
 	if n == 0 {
 		return stats, nil
 	}
-	first, err := s.program(programKey{forward, min(n, batch), true})
+	first, err := s.program(programKey{kind: forward, rows: min(n, batch), variant: true})
 	if err != nil {
 		return stats, err
 	}
@@ -59,7 +59,7 @@ func (s *session) evaluateOn(ctx context.Context, p *pass, i int, stats *backend
 				return nil, err
 			}
 		}
-		pr, err := s.program(programKey{forward, rows, true})
+		pr, err := s.program(programKey{kind: forward, rows: rows, variant: true})
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +121,7 @@ func (s *session) predictAll(ctx context.Context, x *data.Table,
 		return nil
 	}
 	batch := min(rows, s.job.BatchSize)
-	pr, err := s.program(programKey{forward, batch, false})
+	pr, err := s.program(programKey{kind: forward, rows: batch, variant: false})
 	if err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}
@@ -158,7 +158,7 @@ func (s *session) predictAll(ctx context.Context, x *data.Table,
 
 // predict applies the model to rows of a table.
 func (s *session) predict(c *column, first, last int, emit func(out []float32, shape []int) error) error {
-	pr, err := s.program(programKey{forward, last - first, false})
+	pr, err := s.program(programKey{kind: forward, rows: last - first, variant: false})
 	if err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}

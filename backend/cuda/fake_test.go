@@ -275,6 +275,10 @@ func (f *fake) do(c *command) error {
 		f.gather(c, control)
 	case c.end != nil:
 		f.endBatch(c, control)
+	case c.meeting() != nil:
+		f.meet(c, c.meeting())
+	case c.first() && c.plan.Program.Instrs[c.Instr].Op == ir.BatchNormGrad:
+		f.batchNormGrad(c)
 	case c.first() && !(f.halted(control) && c.plan.Program.Instrs[c.Instr].Op.Updates()):
 		instrs := append([]int{c.Instr}, c.Also...)
 		slices.Sort(instrs)

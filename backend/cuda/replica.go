@@ -8,6 +8,7 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -50,7 +51,7 @@ func (s *session) placeGradients() error {
 	if s.job.Programs != nil {
 		if p, err := s.job.Programs.Gradient(s.job.BatchSize, false); err == nil {
 			offset, size, s.flat.metrics = host.GradientVector(p, s.vars)
-			s.flat.size = size
+			s.flat.size, s.points = size, meet.Points(p)
 		}
 	}
 	bytes := int64(0)
@@ -139,7 +140,7 @@ func (s *session) gradient(at backend.StepAt, part backend.Part, add bool) (o ba
 	if err != nil {
 		return o, err
 	}
-	pr, err := s.program(programKey{gradient, part.Rows, add})
+	pr, err := s.program(programKey{kind: gradient, rows: part.Rows, variant: add})
 	if err != nil {
 		return o, err
 	}
@@ -149,7 +150,7 @@ func (s *session) gradient(at backend.StepAt, part backend.Part, add bool) (o ba
 	if err := s.dev.Download(s.flat.host[:s.flat.bytes()], s.flat.at); err != nil {
 		return o, err
 	}
-	return s.outcome(pr, part.Rows)
+	return s.outcome(pr, &s.at, part.Rows)
 }
 
 // loadPart lets the device see the rows of a part, and names its run.
@@ -196,13 +197,13 @@ func (s *session) runPart(key partKey) error {
 
 func (s *session) partCommands(key partKey) ([]command, error) {
 	if key.update {
-		up, err := s.program(programKey{update, 0, false})
+		up, err := s.program(programKey{kind: update})
 		if err != nil {
 			return nil, err
 		}
 		return s.programCommands(up, s.bind(up, data.Train, key.stage))
 	}
-	pr, err := s.program(programKey{gradient, key.rows, key.add})
+	pr, err := s.program(programKey{kind: gradient, rows: key.rows, variant: key.add})
 	if err != nil {
 		return nil, err
 	}
@@ -211,11 +212,11 @@ func (s *session) partCommands(key partKey) ([]command, error) {
 }
 
 // outcome reads loss and metrics of a gradient run, and waits for it.
-func (s *session) outcome(pr *program, rows int) (o backend.Outcome, err error) {
+func (s *session) outcome(pr *program, places *places, rows int) (o backend.Outcome, err error) {
 	o = backend.Outcome{Rows: rows, Metrics: make([]float32, s.flat.metrics.Len())}
 	var loss [1]float32
 	if at, v, ok := pr.Value(ir.OutLoss); ok && v.Kind == ir.Output {
-		if err := s.dev.Download(bytesOf(loss[:]), s.at.address(at)); err != nil {
+		if err := s.dev.Download(bytesOf(loss[:]), places.address(at)); err != nil {
 			return o, err
 		}
 	}
@@ -226,7 +227,7 @@ func (s *session) outcome(pr *program, rows int) (o backend.Outcome, err error) 
 			return o, fmt.Errorf("program %s has no metric %s", pr.Program.Name, name)
 		}
 		to := o.Metrics[next:][:s.flat.metrics.Sizes[i]]
-		if err := s.dev.Download(bytesOf(to), s.at.address(at)); err != nil {
+		if err := s.dev.Download(bytesOf(to), places.address(at)); err != nil {
 			return o, err
 		}
 		next += len(to)
@@ -252,7 +253,7 @@ func (s *session) update(at backend.StepAt, rate float32) error {
 	if err := s.dev.Upload(s.flat.at, s.flat.host[:s.flat.bytes()]); err != nil {
 		return err
 	}
-	up, err := s.program(programKey{update, 0, false})
+	up, err := s.program(programKey{kind: update})
 	if err != nil {
 		return err
 	}
@@ -283,7 +284,7 @@ func (s *session) Trace(ctx context.Context, at backend.StepAt, part backend.Par
 	if err := s.checkPart(part); err != nil {
 		return fmt.Errorf("trace: %w", err)
 	}
-	e := &backend.NotFiniteError{Step: at.Done + 1, Loss: loss, Layer: "the model", Value: "loss"}
+	e := &backend.NotFiniteError{Step: at.Done + 1, Loss: loss, Layer: backend.UnknownLayer, Value: "loss"}
 	err := s.dev.Do(func() error {
 		if found, err := s.traceVars(e); found || err != nil {
 			return err
@@ -292,7 +293,7 @@ func (s *session) Trace(ctx context.Context, at backend.StepAt, part backend.Par
 		if err != nil {
 			return err
 		}
-		pr, err := s.program(programKey{gradient, part.Rows, false})
+		pr, err := s.program(programKey{kind: gradient, rows: part.Rows, variant: false})
 		if err != nil {
 			return err
 		}

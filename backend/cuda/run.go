@@ -46,7 +46,7 @@ func (s *session) commands(key runKey) ([]command, error) {
 	if key.train {
 		return s.stepCommands(key)
 	}
-	p, err := s.program(programKey{forward, key.rows, true})
+	p, err := s.program(programKey{kind: forward, rows: key.rows, variant: true})
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +59,14 @@ func (s *session) commands(key runKey) ([]command, error) {
 // batch is its share of the step's rows, so the gradient is the mean over all
 // rows whatever their number.
 func (s *session) stepCommands(key runKey) ([]command, error) {
-	up, err := s.program(programKey{update, 0, false})
+	up, err := s.program(programKey{kind: update})
 	if err != nil {
 		return nil, err
 	}
 	var list []command
 	for micro, first := 0, 0; first < key.rows; micro, first = micro+1, first+s.job.BatchSize {
 		rows := min(s.job.BatchSize, key.rows-first)
-		p, err := s.program(programKey{gradient, rows, micro > 0})
+		p, err := s.program(programKey{kind: gradient, rows: rows, variant: micro > 0})
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -39,6 +40,8 @@ type session struct {
 	unit     int // replayed last
 	flat     vector
 	partRuns map[partKey]*run
+	points   []meet.Point  // of the gradient programs
+	others   []*partMemory // of parts that meet, but for the first
 	tree     *sumtree.Tree // of the gradients of shards; nil without shards
 }
 
@@ -135,9 +138,9 @@ func (s *session) checkData() error {
 				split, x, y, part.Rows)
 		}
 		rows := min(part.Rows, s.job.BatchSize)
-		keys := []programKey{{forward, rows, true}}
+		keys := []programKey{{kind: forward, rows: rows, variant: true}}
 		if split == data.Train {
-			keys = []programKey{{update, 0, false}, {forward, rows, true}, {gradient, rows, false}}
+			keys = []programKey{{kind: update}, {kind: forward, rows: rows, variant: true}, {kind: gradient, rows: rows, variant: false}}
 		}
 		for _, key := range keys {
 			p, err := s.planner.get(key)

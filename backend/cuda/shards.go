@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -53,27 +54,15 @@ func (s *session) shardStep(ctx context.Context, at backend.StepAt, rate float32
 	first := at.Index * s.stepRows()
 	rows := min(s.stepRows(), s.rows(data.Train)-first)
 	s.tree.Reset()
-	outcomes := make([]backend.Outcome, 0, s.job.Shards)
-	for i := range s.job.Shards {
-		part := backend.Shard(at, first, rows, i, s.job.Shards)
-		part.Tick += tick
-		if part.Rows == 0 {
-			if err := s.tree.Push(i, i+1, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		o, err := s.Gradient(ctx, at, part, false, nil)
-		if err != nil {
-			return err
-		}
-		if !finite(o.Loss) {
-			return s.Trace(ctx, at, part, o.Loss)
-		}
-		outcomes = append(outcomes, o)
-		if err := s.tree.Push(i, i+1, s.Gradients()); err != nil {
-			return err
-		}
+	var outcomes []backend.Outcome
+	var err error
+	if s.Meets() {
+		outcomes, err = s.meetingShards(ctx, at, first, rows, tick)
+	} else {
+		outcomes, err = s.shards(ctx, at, first, rows, tick)
+	}
+	if err != nil {
+		return err
 	}
 	sum, _ := s.tree.Root()
 	copy(s.Gradients(), sum)
@@ -82,4 +71,62 @@ func (s *session) shardStep(ctx context.Context, at backend.StepAt, rate float32
 	}
 	s.flat.metrics.AddStep(stats, outcomes)
 	return nil
+}
+
+// shards pushes the gradients of shards, one after the other.
+func (s *session) shards(ctx context.Context, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
+	outcomes := make([]backend.Outcome, 0, s.job.Shards)
+	for i := range s.job.Shards {
+		part := backend.Shard(at, first, rows, i, s.job.Shards)
+		part.Tick += tick
+		if part.Rows == 0 {
+			if err := s.tree.Push(i, i+1, nil); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		o, err := s.Gradient(ctx, at, part, false, nil)
+		if err != nil {
+			return nil, err
+		}
+		if !finite(o.Loss) {
+			return nil, s.Trace(ctx, at, part, o.Loss)
+		}
+		outcomes = append(outcomes, o)
+		if err := s.tree.Push(i, i+1, s.Gradients()); err != nil {
+			return nil, err
+		}
+	}
+	return outcomes, nil
+}
+
+// meetingShards pushes the gradients of shards that meet, one gradient run after the other.
+func (s *session) meetingShards(ctx context.Context, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
+	outcomes := make([]backend.Outcome, 0, s.job.Shards)
+	n := meetingShards(&s.job)
+	for run := 0; run < s.job.Shards; run += n {
+		parts := make([]backend.Part, n)
+		for i := range parts {
+			parts[i] = backend.ShardOfRun(at, first, rows, s.job.BatchSize, n, run+i, s.job.Shards)
+			parts[i].Tick += tick
+		}
+		got, err := s.Together(ctx, at, parts, backend.Together{
+			Meet: func(own [][]float64) ([]float64, error) { return own[0], meet.Fold(own, 0, len(own)) },
+			Each: func(i int, dw []float32) error { return s.tree.Push(run+i, run+i+1, dw) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		for i, o := range got {
+			if o.Rows > 0 && !finite(o.Loss) {
+				return nil, backend.TraceRun(parts, i, func(part backend.Part) error { return s.Trace(ctx, at, part, o.Loss) })
+			}
+			if o.Rows > 0 {
+				outcomes = append(outcomes, o)
+			} else if err := s.tree.Push(run+i, run+i+1, nil); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return outcomes, nil
 }

@@ -17,7 +17,7 @@ import (
 // again until one has such a loss.
 func (s *session) trace(p *pass, i int, loss float32) error {
 	e := &backend.NotFiniteError{
-		Step: p.done + int64(i-p.first) + 1, Loss: loss, Layer: "the model", Value: "loss",
+		Step: p.done + int64(i-p.first) + 1, Loss: loss, Layer: backend.UnknownLayer, Value: "loss",
 	}
 	found, err := s.traceVars(e)
 	if err == nil && !found {
@@ -56,7 +56,7 @@ func (s *session) traceStep(p *pass, i int, e *backend.NotFiniteError) error {
 	}
 	for micro, first := 0, 0; first < p.size(i); micro, first = micro+1, first+s.job.BatchSize {
 		rows := min(s.job.BatchSize, p.size(i)-first)
-		pr, err := s.program(programKey{gradient, rows, micro > 0})
+		pr, err := s.program(programKey{kind: gradient, rows: rows, variant: micro > 0})
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (s *session) trainPass(span backend.Span) (p pass, err error) {
 			p.first, p.last-1, rows, steps)
 	}
 	if p.first < p.last {
-		key := programKey{gradient, min(s.job.BatchSize, rows), false}
+		key := programKey{kind: gradient, rows: min(s.job.BatchSize, rows), variant: false}
 		first, err := s.program(key)
 		if err != nil {
 			return p, err

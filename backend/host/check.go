@@ -27,12 +27,12 @@ func (s *session) checkPart(part *data.Part, split data.Split) error {
 	if x, y := part.X.Rows(), part.Y.Rows(); x != part.Rows || y != part.Rows {
 		return fmt.Errorf("got %d rows of features and %d of targets, want %d", x, y, part.Rows)
 	}
-	keys := []programKey{{forward, min(part.Rows, s.job.BatchSize), true}}
+	keys := []programKey{{forward, min(part.Rows, s.job.BatchSize), true, 0}}
 	if split == data.Train {
 		keys = append(keys, s.gradientKeys()[0])
 	}
 	for _, key := range keys {
-		pr, err := s.program(key.kind, key.rows, key.variant)
+		pr, err := s.programIn(key.memory, key.kind, key.rows, key.variant)
 		if err != nil {
 			return err
 		}

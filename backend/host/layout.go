@@ -8,6 +8,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 )
 
 // maxMarks bounds about how often one gradient run reports progress: a ring that
@@ -104,18 +105,30 @@ func (s *session) layOut() error {
 	if s.layout != nil {
 		return nil
 	}
-	p, err := s.build(programKey{gradient, s.job.BatchSize, false})
+	p, err := s.build(programKey{gradient, s.job.BatchSize, false, 0})
 	if err != nil {
 		return err
 	}
 	s.layout = newLayout(p, s.vars)
-	s.flat = Alloc(s.layout.size)
-	s.grads = make([][]float32, len(s.vars))
-	for _, i := range s.layout.order {
-		off, n := s.layout.offset[i], ir.Size(s.vars[i].Shape)
-		s.grads[i] = s.flat[off : off+n : off+n+Slack]
+	first := s.memories[0]
+	first.flat = Alloc(s.layout.size)
+	first.grads = s.layout.views(s.vars, first.flat)
+	s.points = meet.Points(p)
+	for _, point := range s.points {
+		s.meeting.totals = append(s.meeting.totals, point.Vector())
 	}
 	return nil
+}
+
+// views returns the gradient of each variable in a vector of all, nil for optimiser
+// state.
+func (l *layout) views(vars []ir.Var, flat []float32) [][]float32 {
+	grads := make([][]float32, len(vars))
+	for _, i := range l.order {
+		off, n := l.offset[i], ir.Size(vars[i].Shape)
+		grads[i] = flat[off : off+n : off+n+Slack]
+	}
+	return grads
 }
 
 // metricsOf describes the metrics of a program, in the order of its values.

@@ -38,17 +38,17 @@ func (s *session) plan(p *ir.Program) ir.Plan {
 
 // slots lays out the memory of p: variables and gradients by their variable, the
 // rest in the arena.
-func (s *session) slots(p *ir.Program, plan ir.Plan) Slots {
+func (s *session) slots(p *ir.Program, plan ir.Plan, m *memory) Slots {
 	slots := Slots{F: make([][]float32, len(p.Values)), I: make([][]int32, len(p.Values))}
 	memory := func(v *ir.Value, slot int) []float32 {
 		switch v.Kind {
 		case ir.Variable:
 			return s.values[v.Var]
 		case ir.Grad:
-			return s.grads[v.Var]
+			return m.grads[v.Var]
 		default:
 			off, n := plan.Offset[slot], v.Size()
-			return s.arena[off : off+n : off+n+Slack]
+			return m.arena[off : off+n : off+n+Slack]
 		}
 	}
 	for i := range p.Values {
@@ -67,8 +67,8 @@ func (s *session) slots(p *ir.Program, plan ir.Plan) Slots {
 
 // reserve makes the arena at least so large. Programs compiled before keep the
 // arena they have.
-func (s *session) reserve(size int) {
-	if len(s.arena) < size {
-		s.arena = Alloc(size)
+func (m *memory) reserve(size int) {
+	if len(m.arena) < size {
+		m.arena = Alloc(size)
 	}
 }

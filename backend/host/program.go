@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -23,6 +24,7 @@ type programKey struct {
 	kind    programKind
 	rows    int
 	variant bool
+	memory  int // of a gradient program: see together.go
 }
 
 // maxPrograms bounds the programs that a session keeps: two for each of 64 sizes
@@ -38,6 +40,10 @@ type program struct {
 	with       *program
 	p          *ir.Program
 	marks      []mark // of a gradient program
+	points     []meet.Point
+	meeter     Meeter // where there are points
+	next       int    // instruction of a run that stops on the way
+	marked     int    // marks that it has passed
 	slots      Slots
 	x, y       input
 	seed, rate []float32 // [1], or nil
@@ -61,7 +67,12 @@ type metric struct {
 
 // program returns the compiled program of that name.
 func (s *session) program(kind programKind, rows int, variant bool) (*program, error) {
-	key := programKey{kind, rows, variant}
+	return s.programIn(0, kind, rows, variant)
+}
+
+// programIn is program on one of the session's memories.
+func (s *session) programIn(memory int, kind programKind, rows int, variant bool) (*program, error) {
+	key := programKey{kind, rows, variant, memory}
 	if s.ex == nil {
 		return nil, errClosed
 	}
@@ -114,10 +125,10 @@ func (s *session) build(key programKey) (p *ir.Program, err error) {
 }
 
 // compile lays out a program's memory and finds its inputs and outputs.
-func (s *session) compile(kind programKind, p *ir.Program) (*program, error) {
-	plan := s.plan(p)
-	s.reserve(plan.Size)
-	pr := &program{p: p, slots: s.slots(p, plan)}
+func (s *session) compile(key programKey, p *ir.Program) (*program, error) {
+	plan, m := s.plan(p), s.memoryOf(key.memory)
+	m.reserve(plan.Size)
+	pr := &program{p: p, slots: s.slots(p, plan, m)}
 	pr.gatherer, _ = s.ex.(Gatherer)
 	for i := range p.Values {
 		v := &p.Values[i]
@@ -125,13 +136,17 @@ func (s *session) compile(kind programKind, p *ir.Program) (*program, error) {
 			return nil, fmt.Errorf("program %s: %v %s: %w", p.Name, v.Kind, v.Name, err)
 		}
 	}
-	if kind == gradient {
-		pr.marks = s.layout.marks(p)
+	if key.kind == gradient {
+		pr.marks, pr.points = s.layout.marks(p), meet.Points(p)
 	}
 	var err error
 	pr.Runner, err = s.ex.Compile(p, pr.slots)
 	if err != nil {
 		return nil, fmt.Errorf("program %s: %w", p.Name, err)
+	}
+	var ok bool
+	if pr.meeter, ok = pr.Runner.(Meeter); !ok {
+		pr.points = nil
 	}
 	return pr, nil
 }

@@ -16,7 +16,7 @@ func (s *session) Gradients() []float32 {
 	if s.layOut() != nil {
 		return nil // Gradient and Update say why
 	}
-	return s.flat
+	return s.memories[0].flat
 }
 
 // Outcomes describes the metrics of an Outcome.
@@ -39,14 +39,19 @@ func (s *session) Gradient(ctx context.Context, at backend.StepAt, part backend.
 	}
 	pr.fill(in)
 	pr.run(ready)
-	o := backend.Outcome{Rows: part.Rows, Metrics: make([]float32, 0, s.layout.metrics.Len())}
+	return pr.outcome(part.Rows, s.layout.metrics), nil
+}
+
+// outcome returns what a run of so many rows has measured.
+func (pr *program) outcome(rows int, metrics backend.Layout) backend.Outcome {
+	o := backend.Outcome{Rows: rows, Metrics: make([]float32, 0, metrics.Len())}
 	if pr.loss != nil {
 		o.Loss = pr.loss[0]
 	}
 	for _, m := range pr.metrics {
 		o.Metrics = append(o.Metrics, m.sums...)
 	}
-	return o, nil
+	return o
 }
 
 // Update applies Gradients to the variables.
@@ -76,6 +81,11 @@ func (s *session) Trace(ctx context.Context, at backend.StepAt, part backend.Par
 
 // load returns the gradient program of a part, and what it reads.
 func (s *session) load(at backend.StepAt, part backend.Part, add bool) (*program, batch, error) {
+	return s.loadIn(0, at, part, add)
+}
+
+// loadIn is load on one of the session's memories.
+func (s *session) loadIn(memory int, at backend.StepAt, part backend.Part, add bool) (*program, batch, error) {
 	if s.job.Data == nil {
 		return nil, batch{}, errNoData
 	}
@@ -87,7 +97,7 @@ func (s *session) load(at backend.StepAt, part backend.Part, add bool) (*program
 		return nil, batch{}, fmt.Errorf("a part of rows %d to %d in an epoch of %d",
 			part.First, part.First+part.Rows-1, set.Rows)
 	}
-	pr, err := s.program(gradient, part.Rows, add)
+	pr, err := s.programIn(memory, gradient, part.Rows, add)
 	if err != nil {
 		return nil, batch{}, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 	"github.com/gespann/gespann/backend/sumtree"
 )
 
@@ -15,11 +16,13 @@ type session struct {
 	job      backend.Job
 	ex       Executor
 	vars     []ir.Var
-	values   [][]float32 // by variable
-	layout   *layout     // nil until a program needs the gradients
-	flat     []float32   // all gradients
-	grads    [][]float32 // by variable, in flat; nil for optimiser state
-	arena    []float32   // shared by all programs, of which one runs at a time
+	values   [][]float32  // by variable
+	layout   *layout      // nil until a program needs the gradients
+	points   []meet.Point // of the gradient programs
+	memories []*memory    // the first is that of all programs but of parts that meet
+	meeting  meeting
+	shards   []backend.Part   // of the run being taken
+	how      backend.Together // of shards that are all here
 	programs map[programKey]*program
 	clock    int64         // counts uses of programs
 	rows     []uint32      // of the batch being gathered, [BatchSize]
@@ -31,7 +34,7 @@ type session struct {
 // fails. The programs that training needs are compiled here, others when they
 // are first used.
 func Open(job backend.Job, ex Executor) (backend.Session, error) {
-	s := &session{job: job, ex: ex, programs: map[programKey]*program{}}
+	s := &session{job: job, ex: ex, programs: map[programKey]*program{}, memories: []*memory{{}}, how: backend.Together{Meet: inTree}}
 	if err := s.open(); err != nil {
 		ex.Close()
 		return nil, err
@@ -75,12 +78,15 @@ func (s *session) prepare() error {
 	}
 	var keys []programKey
 	if s.trainRows() > 0 {
-		keys = append(keys, programKey{update, 0, false})
+		if err := s.layOut(); err != nil {
+			return err
+		}
+		keys = append(keys, programKey{update, 0, false, 0})
 		keys = append(keys, s.gradientKeys()...)
 	}
 	for split := range s.job.Data.Parts {
 		if n := s.job.Data.Parts[split].Rows; n > 0 {
-			keys = append(keys, programKey{forward, min(n, s.job.BatchSize), true})
+			keys = append(keys, programKey{forward, min(n, s.job.BatchSize), true, 0})
 		}
 	}
 	if err := s.compileAll(keys); err != nil {
@@ -93,17 +99,30 @@ func (s *session) prepare() error {
 func (s *session) gradientKeys() []programKey {
 	rows := s.stepRows(0)
 	n := s.parts(rows)
+	if s.tree != nil && len(s.points) > 0 {
+		return s.meetingKeys(rows)
+	}
 	part := func(i int) int { return s.part(backend.StepAt{}, rows, i, 0).Rows }
 	if s.tree != nil {
-		keys := []programKey{{gradient, part(n - 1), false}} // as large as any
+		keys := []programKey{{gradient, part(n - 1), false, 0}} // as large as any
 		if least := part(0); least > 0 && least < keys[0].rows {
-			keys = append(keys, programKey{gradient, least, false})
+			keys = append(keys, programKey{gradient, least, false, 0})
 		}
 		return keys
 	}
-	keys := []programKey{{gradient, part(0), false}}
+	keys := []programKey{{gradient, part(0), false, 0}}
 	if n > 1 {
-		keys = append(keys, programKey{gradient, part(1), true})
+		keys = append(keys, programKey{gradient, part(1), true, 0})
+	}
+	return keys
+}
+
+// meetingKeys names the gradient programs of the first run, whose shards meet.
+func (s *session) meetingKeys(rows int) (keys []programKey) {
+	for i := range s.runShards() {
+		if n := s.part(backend.StepAt{}, rows, i, 0).Rows; n > 0 {
+			keys = append(keys, programKey{gradient, n, false, i})
+		}
 	}
 	return keys
 }
@@ -117,20 +136,22 @@ func (s *session) compileAll(keys []programKey) error {
 		}
 	}
 	built := make([]*ir.Program, len(keys))
-	size := 0
+	sizes := map[int]int{}
 	for i, key := range keys {
 		var err error
 		if built[i], err = s.build(key); err != nil {
 			return err
 		}
-		size = max(size, s.plan(built[i]).Size)
+		sizes[key.memory] = max(sizes[key.memory], s.plan(built[i]).Size)
 	}
-	s.reserve(size)
+	for i, size := range sizes {
+		s.memoryOf(i).reserve(size)
+	}
 	for i, key := range keys {
 		if s.programs[key] != nil {
 			continue
 		}
-		pr, err := s.compile(key.kind, built[i])
+		pr, err := s.compile(key, built[i])
 		if err != nil {
 			return err
 		}

@@ -102,14 +102,53 @@ func (s *session) addUp(at backend.StepAt, rows int, tick int32) error {
 	if s.tree != nil {
 		s.tree.Reset()
 	}
-	for i := range s.parts(rows) {
-		if err := s.add(at, s.part(at, rows, i, tick), i); err != nil {
+	if s.tree != nil && len(s.points) > 0 {
+		if err := s.addRuns(at, rows, tick); err != nil {
 			return err
+		}
+	} else {
+		for i := range s.parts(rows) {
+			if err := s.add(at, s.part(at, rows, i, tick), i); err != nil {
+				return err
+			}
 		}
 	}
 	if s.tree != nil {
 		sum, _ := s.tree.Root()
-		copy(s.flat, sum)
+		copy(s.memories[0].flat, sum)
+	}
+	return nil
+}
+
+// runShards returns the number of shards of a run, where parts meet.
+func (s *session) runShards() int { return backend.RunShards(s.job.Accumulate, s.job.Shards) }
+
+// addRuns adds the shards of a step whose parts meet, one run after the other.
+func (s *session) addRuns(at backend.StepAt, rows int, tick int32) error {
+	n := s.runShards()
+	for first := 0; first < s.job.Shards; first += n {
+		parts := s.shards[:0]
+		for i := range n {
+			parts = append(parts, s.part(at, rows, first+i, tick))
+		}
+		s.shards = parts
+		if err := s.together(at, parts, &s.how); err != nil {
+			return err
+		}
+		for i, part := range parts {
+			var gradient []float32
+			if part.Rows > 0 {
+				pr := s.meeting.progs[i]
+				if pr.loss != nil && !finite(pr.loss[0]) {
+					return s.traceRun(at, parts, i, pr.loss[0])
+				}
+				pr.addTo(&s.sums, part.Rows)
+				gradient = s.memories[i].flat
+			}
+			if err := s.tree.Push(first+i, first+i+1, gradient); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -127,9 +166,17 @@ func (s *session) add(at backend.StepAt, part backend.Part, i int) error {
 		return err
 	}
 	if s.tree != nil {
-		return s.tree.Push(i, i+1, s.flat)
+		return s.tree.Push(i, i+1, s.memories[0].flat)
 	}
 	return nil
+}
+
+// traceRun finds what spoiled a run whose parts met, in which the loss of part i is the
+// first that is not finite: the cause may be in any part.
+func (s *session) traceRun(at backend.StepAt, parts []backend.Part, i int, loss float32) error {
+	return backend.TraceRun(parts, i, func(part backend.Part) error {
+		return s.Trace(context.Background(), at, part, loss)
+	})
 }
 
 // run computes the gradient of a part, and adds to the step's sums.
@@ -170,6 +217,9 @@ func (s *session) part(at backend.StepAt, rows, i int, tick int32) backend.Part 
 	first := at.Index * s.job.BatchSize * s.job.Accumulate
 	if s.tree != nil {
 		part := backend.Shard(at, first, rows, i, s.job.Shards)
+		if len(s.points) > 0 {
+			part = backend.ShardOfRun(at, first, rows, s.job.BatchSize, s.runShards(), i, s.job.Shards)
+		}
 		part.Tick += tick
 		return part
 	}

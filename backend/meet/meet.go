@@ -130,6 +130,44 @@ func Merge(sum, x []float64) error {
 	return nil
 }
 
+// Shards of a run are merged along a balanced binary tree, as their gradients are (package
+// sumtree), so that the bits do not depend on who has which. The vector of a node is in the
+// place of its first shard.
+
+// Fold merges, of the vectors of all shards of a run, a power of two, those lo ≤ i < hi to
+// those of the largest subtrees within.
+func Fold(v [][]float64, lo, hi int) error {
+	return fold(v, func(from, to int) bool { return lo <= from && to <= hi })
+}
+
+// Join merges all to the first vector, when Fold has been applied to each of the ranges
+// between cuts: cuts[0] = 0 ≤ cuts[1] ≤ … ≤ len(v).
+func Join(v [][]float64, cuts []int) error {
+	return fold(v, func(from, to int) bool {
+		for i := range len(cuts) - 1 {
+			if cuts[i] <= from && to <= cuts[i+1] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// fold merges the children of nodes that are wanted, from the leaves up.
+func fold(v [][]float64, wanted func(from, to int) bool) error {
+	for size := 1; size < len(v); size *= 2 {
+		for i := 0; i+2*size <= len(v); i += 2 * size {
+			if !wanted(i, i+2*size) {
+				continue
+			}
+			if err := Merge(v[i], v[i+size]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // at returns the point of a vector, for messages.
 func at(v []float64) any {
 	if len(v) < head {

@@ -22,6 +22,7 @@ type Ring struct {
 	in16        []uint16  // [chunk]
 	mirror      []uint16  // what is on the wire, for each element of a sum
 	all         gather
+	lent        lent // of exchanges
 }
 
 func newRing(g *group, o Options) *Ring {
@@ -178,7 +179,7 @@ func (w *waves) send(lo, hi int) {
 
 // bytesOf returns the memory of x. Machines that are not little-endian are
 // refused when a group connects.
-func bytesOf[T float32 | uint16 | uint64](x []T) []byte {
+func bytesOf[T float32 | float64 | uint16 | uint64](x []T) []byte {
 	if len(x) == 0 {
 		return nil
 	}

@@ -28,6 +28,7 @@ type Tree struct {
 	length int // of the vectors that fold has memory for
 	add    func(sum, x []float32)
 	all    gather
+	lent   []lent // of exchanges, by rank
 }
 
 type leafRange struct{ lo, hi int }

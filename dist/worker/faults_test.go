@@ -19,12 +19,28 @@ import (
 type hooked struct {
 	backend.Replica
 	before func(at backend.StepAt)
+	within func(at backend.StepAt, point int) // where parts meet; nil: before is called, once
 }
 
 func (h *hooked) Gradient(ctx context.Context, at backend.StepAt, part backend.Part, add bool,
 	ready func(int)) (backend.Outcome, error) {
 	h.before(at)
 	return h.Replica.Gradient(ctx, at, part, add, ready)
+}
+
+func (h *hooked) Together(ctx context.Context, at backend.StepAt, parts []backend.Part,
+	how backend.Together) ([]backend.Outcome, error) {
+	if h.within == nil {
+		h.before(at)
+		return h.Replica.Together(ctx, at, parts, how)
+	}
+	meet, point := how.Meet, 0
+	how.Meet = func(own [][]float64) ([]float64, error) {
+		h.within(at, point)
+		point++
+		return meet(own)
+	}
+	return h.Replica.Together(ctx, at, parts, how)
 }
 
 // hireHooked hires a worker that has the job, and calls before in its steps.
@@ -37,7 +53,7 @@ func (y *yard) hireHooked(job wire.Job, before func(at backend.StepAt)) *hand {
 		if err != nil {
 			return nil, err
 		}
-		return &hooked{s.(backend.Replica), before}, nil
+		return &hooked{s.(backend.Replica), before, nil}, nil
 	}
 	return y.crew(1, job)[0]
 }
@@ -58,12 +74,14 @@ func (g gate) in(index int) func(backend.StepAt) {
 	}
 }
 
-// both runs a test in both ways of adding gradients.
+// both runs a test in both ways of adding gradients, and with parts that meet.
 func both(t *testing.T, test func(t *testing.T, y *yard, job wire.Job)) {
 	for name, shards := range map[string]int{"ring": 0, "tree": 8} {
-		t.Run(name, func(t *testing.T) {
-			inYard(t, func(t *testing.T, y *yard) { test(t, y, newJob(t, mlp, 1, shards)) })
-		})
+		for what, model := range map[string]string{"": mlp, ", parts meet": met} {
+			t.Run(name+what, func(t *testing.T) {
+				inYard(t, func(t *testing.T, y *yard) { test(t, y, newJob(t, model, 1, shards)) })
+			})
+		}
 	}
 }
 
@@ -94,16 +112,20 @@ func TestStop(t *testing.T) {
 		span := spanOf(job, 0, 0, stepsOf(job))
 		run(1, span, a, b)
 		<-gate.at
-		synctest.Wait() // b waits for a, and has voted to go on
+		synctest.Wait() // b waits for a, and has voted to go on, unless parts meet before
 		b.tell(&wire.Stop{Gen: 1})
 		synctest.Wait()
 		close(gate.open)
+		want := 4
+		if string(job.Spec) == met {
+			want = 3
+		}
 		for _, h := range []*hand{a, b} {
-			if m := answer[*wire.Ran](h); m.At.Index != 4 || m.At.Done != 4 {
-				t.Errorf("stopped at %+v, want step 4", m.At)
+			if m := answer[*wire.Ran](h); m.At.Index != want || m.At.Done != int64(want) {
+				t.Errorf("stopped at %+v, want step %d", m.At, want)
 			}
 		}
-		run(1, span, a, b) // of which 4 steps are done
+		run(1, span, a, b) // of which these steps are done
 		for _, h := range []*hand{a, b} {
 			answer[*wire.Ran](h)
 		}
@@ -202,6 +224,61 @@ func TestFormAgain(t *testing.T) {
 		}
 		finish(t, job, h)
 	})
+}
+
+// TestKilledWhereTheyMeet kills a worker at each point of a step where parts meet: the
+// others name it, drop the step, and go on without, to what one session comes to.
+func TestKilledWhereTheyMeet(t *testing.T) {
+	for name, shards := range map[string]int{"ring": 0, "tree": 8} {
+		for point := range 4 {
+			t.Run(fmt.Sprint(name, point), func(t *testing.T) {
+				inYard(t, func(t *testing.T, y *yard) {
+					job := newJob(t, met, 1, shards)
+					gate := newGate()
+					stop := gate.in(2)
+					dead := y.hireWithin(job, func(at backend.StepAt, n int) {
+						if n == point {
+							stop(at)
+						}
+					})
+					rest := y.crew(2, job)
+					form(job, 1, rest[0], dead, rest[1])
+					run(1, spanOf(job, 0, 0, stepsOf(job)), dead, rest[0], rest[1])
+					<-gate.at
+					synctest.Wait() // the others wait for it
+					dead.peers.cut()
+					for _, h := range rest {
+						if m := answer[*wire.Broken](h); m.At.Done != 2 || m.At.Index != 2 {
+							t.Errorf("got %+v, want step 2", m)
+						}
+					}
+					form(job, 2, rest...)
+					run(2, spanOf(job, 0, 0, stepsOf(job)), rest...)
+					for _, h := range rest {
+						answer[*wire.Ran](h)
+					}
+					finish(t, job, rest...)
+					close(gate.open)
+					dead.leave()
+				})
+			})
+		}
+	}
+}
+
+// hireWithin hires a worker that calls within where the parts of its steps meet.
+func (y *yard) hireWithin(job wire.Job, within func(at backend.StepAt, point int)) *hand {
+	y.t.Helper()
+	open := y.open
+	defer func() { y.open = open }()
+	y.open = func(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error) {
+		s, err := open(ctx, job, set)
+		if err != nil {
+			return nil, err
+		}
+		return &hooked{s.(backend.Replica), func(backend.StepAt) {}, within}, nil
+	}
+	return y.crew(1, job)[0]
 }
 
 // TestPeerKilled checks that workers whose peer has gone name it, and go on

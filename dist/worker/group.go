@@ -92,9 +92,19 @@ func (g *group) connect(ctx context.Context, peers dist.Peers, gen dist.Generati
 	if err != nil {
 		return err
 	}
-	g.sums = newPartSums(g, links)
+	var meetings *collective.Ring
+	if g.replica.Meets() {
+		gen.Job += meetingLinks
+		if meetings, err = collective.ConnectRing(ctx, peers, gen, members, g.rank, o); err != nil {
+			return errors.Join(err, links.Close())
+		}
+	}
+	g.sums = newPartSums(g, links, meetings)
 	return nil
 }
+
+// meetingLinks, behind the ID of a job, names the links of its meetings.
+const meetingLinks = " meetings"
 
 // breaks tells the coordinator that the group cannot go on.
 func (s *serving) breaks(g *group, err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gespann/gespann/backend"
@@ -28,7 +29,7 @@ func (g *group) take(t *task, at backend.StepAt, rate float32) (stop bool, err e
 	if err := g.sums.compute(t.ctx, at, p); err != nil {
 		return false, err
 	}
-	busy := time.Since(began)
+	busy := time.Since(began) - g.sums.waited()
 	g.table.vote(g.rank, t.steps.Err() != nil, busy)
 	g.account.enter(wait)
 	if err := g.sums.finish(g.table.v); err != nil {
@@ -38,8 +39,7 @@ func (g *group) take(t *task, at backend.StepAt, rate float32) (stop bool, err e
 	g.account.enter(compute)
 
 	if i := g.table.notFinite(); i >= 0 {
-		part := p.at(i, at)
-		return false, &notFiniteError{at: at, part: part, loss: g.table.outcome(p, i).Loss, mine: p.lo <= i && i < p.hi}
+		return false, &notFiniteError{at: at, parts: p.runOf(i, at), i: i % p.perRun, loss: g.table.outcome(p, i).Loss, mine: p.mine(i)}
 	}
 	updating := time.Now()
 	if err := g.replica.Update(t.ctx, at, rate); err != nil {
@@ -83,21 +83,44 @@ func (g *group) pay(p *plan, total, blocked, busy time.Duration) {
 		Compute: (total - blocked).Seconds(), Wait: waited.Seconds(), Comm: (blocked - waited).Seconds(),
 		Sent: moved.Sent - g.moved.Sent, Received: moved.Received - g.moved.Received,
 	}
-	for _, part := range p.parts[p.lo:p.hi] {
-		cost.Rows += int64(part.Rows)
+	for _, run := range p.runs {
+		for _, part := range p.parts[run.lo:run.hi] {
+			cost.Rows += int64(part.Rows)
+		}
 	}
 	g.moved = moved
 	g.account.add(cost)
 }
 
-// A plan is how the rows of a step are cut into parts. All members know all parts;
-// this one computes lo ≤ i < hi.
+// A plan is how the rows of a step are cut into parts. All members know all parts; this
+// one computes those of its runs.
 type plan struct {
-	rows   int
-	first  int            // row of the epoch's order
-	parts  []backend.Part // in the order of rows, as if the step were the run's first
-	ticks  int            // per step
-	lo, hi int
+	rows  int
+	first int            // row of the epoch's order
+	parts []backend.Part // in the order of rows, as if the step were the run's first
+	ticks int            // per step
+	// runs are this member's parts: where parts meet, those of each gradient run that it
+	// has any of, else all.
+	runs []ownParts
+	// perRun is the number of parts of a gradient run where parts meet, else 1.
+	perRun int
+}
+
+// ownParts are the parts lo ≤ i < hi.
+type ownParts struct{ lo, hi int }
+
+// mine reports whether this member computes part i.
+func (p *plan) mine(i int) bool {
+	return slices.ContainsFunc(p.runs, func(r ownParts) bool { return r.lo <= i && i < r.hi })
+}
+
+// runOf returns the parts that part i meets, itself among them.
+func (p *plan) runOf(i int, at backend.StepAt) (parts []backend.Part) {
+	first := i / p.perRun * p.perRun
+	for k := range p.perRun {
+		parts = append(parts, p.at(first+k, at))
+	}
+	return parts
 }
 
 // at returns part i in a step.
@@ -128,34 +151,76 @@ func (g *group) plan(at backend.StepAt) *plan {
 	return p
 }
 
+// perRun returns the number of shards of a gradient run where parts meet.
+func (g *group) perRun() int { return backend.RunShards(g.Accumulate, g.Shards) }
+
 // cut cuts a step of so many rows.
 func (g *group) cut(rows int) plan {
-	p := plan{rows: rows}
-	if g.Shards > 0 {
-		for i := range g.Shards {
-			p.parts = append(p.parts, backend.Shard(backend.StepAt{}, 0, rows, i, g.Shards))
-		}
-		p.lo, p.hi = backend.Share(g.Shards, g.shares, g.rank)
-		return p
-	}
-	for rank := range g.shares {
-		lo, hi := backend.Share(rows, g.shares, rank)
-		tick := len(p.parts)
-		mine := backend.Batches(backend.StepAt{}, 0, rows, lo, hi, g.BatchSize, tick, 0)
-		p.parts = append(p.parts, mine...)
-		if rank == g.rank {
-			p.lo, p.hi = tick, len(p.parts)
+	p := plan{rows: rows, perRun: 1}
+	meets := g.replica.Meets()
+	switch {
+	case g.Shards > 0:
+		g.cutShards(&p, meets)
+	case meets:
+		g.cutRuns(&p)
+	default:
+		for rank := range g.shares {
+			lo, hi := backend.Share(rows, g.shares, rank)
+			tick := len(p.parts)
+			mine := backend.Batches(backend.StepAt{}, 0, rows, lo, hi, g.BatchSize, tick, 0)
+			p.parts = append(p.parts, mine...)
+			if rank == g.rank {
+				p.runs = []ownParts{{tick, len(p.parts)}}
+			}
 		}
 	}
 	return p
 }
 
+// cutShards cuts a step into shards.
+func (g *group) cutShards(p *plan, meets bool) {
+	lo, hi := backend.Share(g.Shards, g.shares, g.rank)
+	p.runs = []ownParts{{lo, hi}}
+	if !meets {
+		for i := range g.Shards {
+			p.parts = append(p.parts, backend.Shard(backend.StepAt{}, 0, p.rows, i, g.Shards))
+		}
+		return
+	}
+	p.runs, p.perRun = nil, g.perRun()
+	for i := range g.Shards {
+		p.parts = append(p.parts, backend.ShardOfRun(backend.StepAt{}, 0, p.rows, g.BatchSize, p.perRun, i, g.Shards))
+	}
+	for first := 0; first < g.Shards; first += p.perRun {
+		if own := (ownParts{max(lo, first), min(hi, first+p.perRun)}); own.lo < own.hi {
+			p.runs = append(p.runs, own)
+		}
+	}
+}
+
+// cutRuns cuts each gradient run of a step into a part for each member, of which some may
+// have no rows.
+func (g *group) cutRuns(p *plan) {
+	p.perRun = len(g.shares)
+	for first := 0; first < p.rows; first += g.BatchSize {
+		run := min(g.BatchSize, p.rows-first)
+		own := len(p.parts) + g.rank
+		p.runs = append(p.runs, ownParts{own, own + 1})
+		for rank := range g.shares {
+			lo, hi := backend.Share(run, g.shares, rank)
+			p.parts = append(p.parts, backend.Part{First: first + lo, Rows: hi - lo,
+				Weight: float32(hi-lo) / float32(p.rows), Tick: int32(len(p.parts))})
+		}
+	}
+}
+
 // A notFiniteError is a loss that is NaN or infinite.
 type notFiniteError struct {
-	at   backend.StepAt
-	part backend.Part
-	loss float32
-	mine bool // this member has computed it
+	at    backend.StepAt
+	parts []backend.Part // that met: number i is the first whose loss it is
+	i     int
+	loss  float32
+	mine  bool // this member has computed it
 }
 
 func (e *notFiniteError) Error() string {
@@ -164,10 +229,11 @@ func (e *notFiniteError) Error() string {
 
 // trace finds where it came from.
 func (e *notFiniteError) trace(ctx context.Context, r backend.Replica) error {
-	if err := r.Trace(ctx, e.at, e.part, e.loss); err != nil {
+	err := backend.TraceRun(e.parts, e.i, func(part backend.Part) error { return r.Trace(ctx, e.at, part, e.loss) })
+	if err != nil {
 		return err
 	}
-	return &backend.NotFiniteError{Step: e.at.Done + 1, Loss: e.loss, Layer: "the model", Value: "loss"}
+	return &backend.NotFiniteError{Step: e.at.Done + 1, Loss: e.loss, Layer: backend.UnknownLayer, Value: "loss"}
 }
 
 func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }

@@ -16,6 +16,7 @@ type idler struct {
 	backend.Replica // nil
 	dw, metrics     []float32
 	layout          backend.Layout
+	meets           bool
 }
 
 func newIdler() *idler {
@@ -23,6 +24,7 @@ func newIdler() *idler {
 		layout: backend.Layout{Names: []string{"accuracy"}, Sizes: []int{1}}}
 }
 
+func (r *idler) Meets() bool                                           { return r.meets }
 func (r *idler) Gradients() []float32                                  { return r.dw }
 func (r *idler) Outcomes() backend.Layout                              { return r.layout }
 func (r *idler) Update(context.Context, backend.StepAt, float32) error { return nil }
@@ -71,7 +73,8 @@ func TestPlan(t *testing.T) {
 	for _, shards := range []int{0, 8} {
 		for _, shares := range [][]int{{1}, {1, 1}, {5, 0, 3}, {100, 1, 50, 20}} {
 			t.Run(fmt.Sprint(shards, shares), func(t *testing.T) {
-				job := job{Job: newJob(t, mlp, 2, shards)} // steps of 32 rows, the last of 11
+				// Steps of 32 rows, the last of 11.
+				job := job{Job: newJob(t, mlp, 2, shards), replica: newIdler()}
 				ticks := map[int32]bool{}
 				var plans []*group
 				for rank := range shares {
@@ -82,11 +85,12 @@ func TestPlan(t *testing.T) {
 					row, next := index*32, 0
 					for _, g := range plans {
 						p := g.plan(at)
-						if !slices.Equal(p.parts, plans[0].plan(at).parts) || p.lo != next {
-							t.Fatalf("step %d, rank %d: parts %v, own from %d, want those of rank 0, from %d", index, g.rank, p.parts, p.lo, next)
+						lo, hi := p.runs[0].lo, p.runs[0].hi
+						if !slices.Equal(p.parts, plans[0].plan(at).parts) || lo != next || len(p.runs) != 1 {
+							t.Fatalf("step %d, rank %d: parts %v, own %v, want those of rank 0, own from %d", index, g.rank, p.parts, p.runs, next)
 						}
-						next = p.hi
-						for i := p.lo; i < p.hi; i++ {
+						next = hi
+						for i := lo; i < hi; i++ {
 							part := p.at(i, at)
 							if part.First != row || part.Rows > 16 || ticks[part.Tick] {
 								t.Errorf("step %d: part %+v, want the rows from %d, a tick of its own", index, part, row)
@@ -96,6 +100,64 @@ func TestPlan(t *testing.T) {
 						}
 					}
 					if want := min((index+1)*32, trainRows); row != want || next != len(plans[0].plan(at).parts) {
+						t.Errorf("step %d ends at row %d, want %d", index, row, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestPlanRuns checks that where parts meet no part has rows of two gradient runs, members
+// have equally many rows of each run as far as their shares are equal, and every part is
+// one member's.
+func TestPlanRuns(t *testing.T) {
+	for _, shards := range []int{0, 8} {
+		for _, shares := range [][]int{{1}, {1, 1}, {5, 0, 3}, {100, 1, 50, 20}} {
+			t.Run(fmt.Sprint(shards, shares), func(t *testing.T) {
+				idler := newIdler()
+				idler.meets = true
+				// Steps of 48 rows in runs of 16, the last of 11 in one run.
+				job := job{Job: newJob(t, mlp, 3, shards), replica: idler}
+				for index := range stepsOf(job.Job) {
+					at := backend.StepAt{Index: index, Done: int64(index)}
+					var owners []int
+					var want *plan
+					for rank := range shares {
+						g := &group{job: &job, rank: rank, shares: shares}
+						p := g.plan(at)
+						if want == nil {
+							want, owners = p, make([]int, len(p.parts))
+						}
+						if !slices.Equal(p.parts, want.parts) {
+							t.Fatalf("step %d: rank %d has parts %v, want %v", index, rank, p.parts, want.parts)
+						}
+						for i := range p.parts {
+							if p.mine(i) {
+								owners[i]++
+							}
+						}
+					}
+					row, ticks := index*48, map[int32]bool{}
+					for i, n := range owners {
+						part := want.at(i, at)
+						if n != 1 || ticks[part.Tick] {
+							t.Errorf("step %d: part %d has %d owners and tick %d, want one and one of its own", index, i, n, part.Tick)
+						}
+						ticks[part.Tick] = true
+						if part.Rows == 0 {
+							continue
+						}
+						if part.First != row || (part.First%48)/16 != ((part.First+part.Rows-1)%48)/16 {
+							t.Errorf("step %d: part %+v, want rows from %d, of one run", index, part, row)
+						}
+						row += part.Rows
+						met := want.runOf(i, at)
+						if !slices.Contains(met, part) {
+							t.Errorf("step %d: part %+v meets %v, want itself among them", index, part, met)
+						}
+					}
+					if want := min((index+1)*48, trainRows); row != want {
 						t.Errorf("step %d ends at row %d, want %d", index, row, want)
 					}
 				}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/sumtree"
@@ -15,6 +16,8 @@ type sums interface {
 	compute(ctx context.Context, at backend.StepAt, p *plan) error
 	// finish returns when the gradients of all members are summed, and the table.
 	finish(table []float32) error
+	// waited returns how much of compute's time was spent waiting for other members.
+	waited() time.Duration
 	traffic() collective.Traffic
 	// interrupt ends the links, and so what is under way. It may be called at any time.
 	interrupt()
@@ -26,29 +29,39 @@ type sums interface {
 // being computed; between processes of one machine, when it has been.
 type partSums struct {
 	*group
-	ring  *collective.Ring
-	added *collective.Bucketed
-	ready func(end int)
+	ring     *collective.Ring
+	added    *collective.Bucketed
+	ready    func(end int)
+	meetings *partMeetings // nil where parts do not meet
 }
 
-func newPartSums(g *group, ring *collective.Ring) *partSums {
+// newPartSums takes the rings over; that of meetings is nil where parts do not meet.
+func newPartSums(g *group, ring, meetings *collective.Ring) *partSums {
 	s := &partSums{group: g, ring: ring, added: collective.NewBucketed(ring, 0)}
 	s.ready = s.added.Ready
+	if meetings != nil {
+		s.meetings = newPartMeetings(g, meetings)
+	}
 	return s
 }
 
 func (s *partSums) compute(ctx context.Context, at backend.StepAt, p *plan) error {
 	dw := s.replica.Gradients()
 	s.added.Begin(dw)
-	if p.lo == p.hi {
+	if s.meetings != nil {
+		s.meetings.spent = 0
+		return s.together(ctx, at, p)
+	}
+	lo, hi := p.runs[0].lo, p.runs[0].hi
+	if lo == hi {
 		clear(dw) // fewer rows than members
 	}
-	for i := p.lo; i < p.hi; i++ {
+	for i := lo; i < hi; i++ {
 		var ready func(end int)
-		if i == p.hi-1 {
+		if i == hi-1 {
 			ready = s.ready
 		}
-		o, err := s.replica.Gradient(ctx, at, p.at(i, at), i > p.lo, ready)
+		o, err := s.replica.Gradient(ctx, at, p.at(i, at), i > lo, ready)
 		if err != nil {
 			return err
 		}
@@ -58,27 +71,63 @@ func (s *partSums) compute(ctx context.Context, at backend.StepAt, p *plan) erro
 }
 
 func (s *partSums) finish(table []float32) error { return s.added.Wait(table) }
-func (s *partSums) traffic() collective.Traffic  { return s.ring.Traffic() }
-func (s *partSums) interrupt()                   { _ = s.ring.Close() }
-func (s *partSums) close()                       { _ = s.added.Close() }
+
+func (s *partSums) waited() time.Duration {
+	if s.meetings == nil {
+		return 0
+	}
+	return s.meetings.spent
+}
+
+func (s *partSums) traffic() collective.Traffic {
+	all := s.ring.Traffic()
+	if s.meetings != nil {
+		met := s.meetings.ring.Traffic()
+		all.Sent, all.Received = all.Sent+met.Sent, all.Received+met.Received
+	}
+	return all
+}
+
+func (s *partSums) interrupt() {
+	if s.meetings != nil {
+		_ = s.meetings.ring.Close()
+	}
+	_ = s.ring.Close()
+}
+
+func (s *partSums) close() {
+	if s.meetings != nil {
+		_ = s.meetings.ring.Close()
+	}
+	_ = s.added.Close()
+}
 
 // shardSums adds in the order of a tree over the shards of a step, whoever has
 // them.
 type shardSums struct {
 	*group
-	links *collective.Tree
-	mine  *sumtree.Tree
+	links    *collective.Tree
+	mine     *sumtree.Tree
+	meetings *shardMeetings // nil where parts do not meet
 }
 
 func newShardSums(g *group, links *collective.Tree) (*shardSums, error) {
 	mine, err := sumtree.New(g.Shards, nil)
-	return &shardSums{group: g, links: links, mine: mine}, err
+	s := &shardSums{group: g, links: links, mine: mine}
+	if g.replica.Meets() {
+		s.meetings = newShardMeetings(g, links)
+	}
+	return s, err
 }
 
 func (s *shardSums) compute(ctx context.Context, at backend.StepAt, p *plan) error {
 	dw := s.replica.Gradients()
 	s.mine.Reset()
-	for i := p.lo; i < p.hi; i++ {
+	if s.meetings != nil {
+		s.meetings.spent = 0
+		return s.together(ctx, at, p)
+	}
+	for i := p.runs[0].lo; i < p.runs[0].hi; i++ {
 		part, shard := p.at(i, at), []float32(nil)
 		if part.Rows > 0 {
 			o, err := s.replica.Gradient(ctx, at, part, false, nil)
@@ -97,6 +146,13 @@ func (s *shardSums) compute(ctx context.Context, at backend.StepAt, p *plan) err
 
 func (s *shardSums) finish(table []float32) error {
 	return s.links.Sum(s.replica.Gradients(), s.mine.Nodes(), table)
+}
+
+func (s *shardSums) waited() time.Duration {
+	if s.meetings == nil {
+		return 0
+	}
+	return s.meetings.spent
 }
 
 func (s *shardSums) traffic() collective.Traffic { return s.links.Traffic() }

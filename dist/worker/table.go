@@ -43,6 +43,15 @@ func (t *table) set(part int, o backend.Outcome) {
 	copy(row[1:], o.Metrics)
 }
 
+// setRun is set for parts of a run from number first on; those without rows measure nothing.
+func (t *table) setRun(first int, all []backend.Outcome) {
+	for i, o := range all {
+		if o.Rows > 0 {
+			t.set(first+i, o)
+		}
+	}
+}
+
 // vote fills in what a member wants.
 func (t *table) vote(rank int, stop bool, busy time.Duration) {
 	m := t.member(rank)

@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/gespann/gespann/backend/ir"
+import (
+	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
+)
 
 // norm plans normalisations and embeddings.
 func (b *builder) norm() {
@@ -9,7 +12,11 @@ func (b *builder) norm() {
 	act, alpha := b.act()
 	switch b.ins.Op {
 	case ir.BatchNorm:
-		b.columns("batch_norm_stats", rows, cols, 6, 0, b.out(1), b.out(2), null(), b.in(0), i64(rows), i32(cols))
+		sums, skip := null(), int64(0)
+		if b.plan.Options.Meets {
+			sums, skip = b.meeting(rows, cols, b.out(1).Ref, b.out(2).Ref)
+		}
+		b.columns("batch_norm_stats", rows, cols, 6, skip, b.out(1), b.out(2), sums, b.in(0), i64(rows), i32(cols))
 		b.each("batch_norm_apply", rows*cols, b.out(0), b.in(0), b.in(1), b.in(2), b.out(1), b.out(2),
 			i64(rows*cols), i32(cols), f32(a.Eps), act, alpha)
 	case ir.BatchNormInfer:
@@ -32,24 +39,53 @@ func (b *builder) norm() {
 	}
 }
 
+// meeting notes that parts meet at the current instruction, which puts what becomes of
+// their sums to x and y, and returns where its own sums go, and how much of Scratch they
+// take.
+func (b *builder) meeting(rows, cols int, x, y Ref) (sums Arg, bytes int64) {
+	bytes = doubles(cols)
+	m := Meeting{Point: meet.PointOf(b.p, b.ins), Sums: b.scratch(0, bytes), A: x, B: y, Rows: rows}
+	if b.ins.Op == ir.BatchNormGrad {
+		m.Variance, m.Eps = b.in(3).Ref, b.ins.Attrs.Eps
+	}
+	b.plan.Meetings = append(b.plan.Meetings, m)
+	return ptr(m.Sums), bytes
+}
+
+// doubles is the memory of two float64 for each column, and singles of one float32, in
+// whole lines.
+func doubles(cols int) int64 { return int64(ceil(2*cols, ir.Align)*ir.Align) * 8 }
+func singles(cols int) int64 { return int64(ceil(cols, ir.Align)*ir.Align) * 4 }
+
 // batchNormGrad plans the sums over rows and, when it is wanted, dx, which needs
-// them: those that are not wanted lie at the start of Scratch.
+// them: those that are not wanted, and those of all parts that meet, lie at the start of
+// Scratch.
 func (b *builder) batchNormGrad(rows, cols int) {
 	dx, dgamma, dbeta := b.out(0), b.out(1), b.out(2)
-	skip := int64(0)
-	for _, sum := range []*Arg{&dgamma, &dbeta} {
-		if sum.Ref.Buffer == Null && dx.Ref.Buffer != Null {
-			size := int64(ceil(cols, ir.Align)*ir.Align) * 4
-			*sum = ptr(b.scratch(skip, size))
-			skip += size
+	more := dx.Ref.Buffer != Null
+	sums, skip := null(), int64(0)
+	allGamma, allBeta := dgamma, dbeta
+	if b.plan.Options.Meets {
+		skip = doubles(cols)
+		allGamma, allBeta = null(), null()
+	}
+	for _, sum := range []*Arg{&allGamma, &allBeta} {
+		if sum.Ref.Buffer == Null && more {
+			*sum = ptr(b.scratch(skip, singles(cols)))
+			skip += singles(cols)
 		}
+	}
+	if b.plan.Options.Meets {
+		sums, _ = b.meeting(rows, cols, allBeta.Ref, allGamma.Ref)
+	} else {
+		dgamma, dbeta = allGamma, allBeta
 	}
 	eps := f32(b.ins.Attrs.Eps)
 	x, gamma, mean, variance, dy := b.in(0), b.in(1), b.in(2), b.in(3), b.in(4)
-	b.columns("batch_norm_sums", rows, cols, 4, skip, dgamma, dbeta, null(), x, mean, variance, dy,
+	b.columns("batch_norm_sums", rows, cols, 4, skip, dgamma, dbeta, sums, x, mean, variance, dy,
 		i64(rows), i32(cols), eps)
-	if dx.Ref.Buffer != Null {
-		b.each("batch_norm_dx", rows*cols, dx, x, gamma, mean, variance, dy, dgamma, dbeta,
+	if more {
+		b.each("batch_norm_dx", rows*cols, dx, x, gamma, mean, variance, dy, allGamma, allBeta,
 			i64(rows), i32(cols), eps)
 	}
 }

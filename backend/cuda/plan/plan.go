@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/meet"
 )
 
 // A Precision says how matrix products and convolutions multiply. Everything
@@ -41,6 +42,9 @@ type Options struct {
 	// blocks and of parts of long sums; 0 is 132. Results may differ in the last
 	// bits between devices with different numbers.
 	Multiprocessors int
+	// Meets plans a gradient program whose parts meet: at each of Plan.Meetings what
+	// follows needs what the session writes there.
+	Meets bool
 	// Layout of the arena; without Offset it is ir.PlanMemory of the program.
 	Layout ir.Plan
 }
@@ -214,9 +218,26 @@ type Plan struct {
 	ArenaBytes, ScratchBytes, AsideBytes, CountersBytes int64
 	// Table is the content of the Tables buffer: pointers and Int64, 8 bytes each.
 	Table []Arg
+	// Meetings are where the parts of a gradient run meet, in order: see Options.Meets.
+	Meetings []Meeting
 	// Sums describes what EndBatch adds up; it is empty without a loss.
 	Sums []Sum
 	sums int // index in Table of the sums' pointers
+}
+
+// A Meeting is an instruction of which the first launch writes the sums of a part, and the
+// next reads what becomes of those of all parts: see package meet.
+type Meeting struct {
+	meet.Point
+	Sums Ref // float64 [2,C]: a and b
+	// For a normalisation, A and B are where its mean and variance are, float32 [C]. For
+	// its gradient they are where it reads Σ dy·r and Σ dy·xhat·r, r being the part's share
+	// of the values; nowhere when it has no more to do.
+	A, B Ref
+	Rows int // values of a channel in the part
+	// Variance and Eps are those that xhat is made with, for a gradient.
+	Variance Ref
+	Eps      float64
 }
 
 // A Sum is an output that a session adds up over batches.
