@@ -15,8 +15,8 @@ func buildBatchNormalization(c *construction, in []*G.Node) *G.Node {
 	channels := row[len(row)-1]
 	gamma := c.constant("gamma", ir.Param, 1, channels)
 	beta := c.constant("beta", ir.Param, 0, channels)
-	mean := c.constant("moving_mean", ir.State, 0, channels)
-	variance := c.constant("moving_variance", ir.State, 1, channels)
+	mean := c.constant(ir.StateMean, ir.State, 0, channels)
+	variance := c.constant(ir.StateVariance, ir.State, 1, channels)
 	a := ir.Attrs{Eps: p.Epsilon}
 	if !c.training {
 		return c.apply(ir.BatchNormInfer, a, in[0], gamma, beta, mean, variance)

@@ -112,6 +112,13 @@ const (
 	MetricPrefix = "metric/"
 )
 
+// Names of the states that follow mean and variance of batches, behind the layer's and a
+// dot: who puts together states of several replicas has to know which belong together.
+const (
+	StateMean     = "moving_mean"
+	StateVariance = "moving_variance"
+)
+
 // A Role says what a variable is for.
 type Role uint8
 

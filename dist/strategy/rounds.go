@@ -19,20 +19,21 @@ func (whole) Receive(_, _ []float32)       {}
 //	c = Σ sᵢ·wᵢ / Σ sᵢ
 //
 // where worker i took sᵢ steps: the plain mean of the papers when all took equally
-// many, which they do except at the end of an epoch. Parameters and states alike. The
-// mean of equal vectors has their bits.
+// many, which they do except at the end of an epoch. Parameters and states alike, but for
+// variances (Params.between). The mean of equal vectors has their bits.
 //
 // Source: Stich, Local SGD converges fast and communicates little, ICLR 2019, arXiv
 // 1805.09767, alg. 1; with a window of an epoch McDonald, Hall and Mann,
 // Distributed training strategies for the structured perceptron, NAACL 2010 (iterative
 // parameter mixing); weights by the amount of work as in McMahan et al., AISTATS
 // 2017, arXiv 1602.05629.
-type mean struct{}
+type mean struct{ Params }
 
-func newMean(Params) Center { return mean{} }
+func newMean(p Params) Center { return mean{p} }
 
-func (mean) Round(c []float32, commits [][]float32, steps []int) {
+func (m mean) Round(c []float32, commits [][]float32, steps []int) {
 	meanOf(c, commits, steps)
+	m.between(c, commits, steps)
 }
 
 func (m mean) Merge(c, commit []float32, _ int) { mergeAlone(m, c, commit) }
@@ -110,7 +111,7 @@ func mergeAlone(center Center, c, commit []float32) {
 //	c = c − η·(Δ + μ·v)
 //
 // where η is outer_learning_rate, μ outer_momentum, and v zero at first. States are
-// the mean of the workers': a step beyond it could make a variance negative.
+// those of mean: a step beyond it could make a variance negative.
 //
 // Source: Douillard et al., DiLoCo: distributed low-communication training of
 // language models, 2023, arXiv 2311.08105, alg. 1, with the outer optimiser that is
@@ -128,6 +129,7 @@ func (o *outer) Round(c []float32, commits [][]float32, steps []int) {
 	}
 	copy(o.mean, c) // for a round without steps
 	meanOf(o.mean, commits, steps)
+	o.between(o.mean, commits, steps)
 	rate, momentum := float32(o.Named["outer_learning_rate"]), float32(o.Named["outer_momentum"])
 	o.split(len(c), func(lo, hi int) {
 		c, v := c[lo:hi], o.v[lo:hi]

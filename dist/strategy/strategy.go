@@ -10,7 +10,12 @@
 // themselves, not sums of small changes: to add what several workers changed, or to
 // go beyond a mean, can make a variance negative. So whatever a rule does with
 // parameters, states become a weighted mean of what the workers and the center have:
-// see each rule.
+// see each rule. Of mean and variance of several, the variance is that of all their rows,
+//
+//	E[variance + mean²] − (E[mean])² = E[variance] + E[(mean − E[mean])²]
+//
+// which is how it is computed: nothing cancels. Weights are the steps taken, which have
+// equally many rows but for the last of an epoch.
 package strategy
 
 // A Pattern says how workers and center take turns.
@@ -51,7 +56,12 @@ type Params struct {
 	Rate  float64            // learning rate of the optimiser, before any schedule
 	// States are where vectors have states, in order; the rest is parameters.
 	States []Range
+	// Moments are the states that are mean and variance of the same channels.
+	Moments []Moments
 }
+
+// Moments are where vectors have a mean and the variance that goes with it, equally long.
+type Moments struct{ Mean, Variance Range }
 
 // A Range is the elements Lo ≤ i < Hi of a vector.
 type Range struct{ Lo, Hi int }

@@ -87,8 +87,67 @@ func TestParamsOf(t *testing.T) {
 		{Shape: []int{2}, Role: "state"},
 	}}
 	p := ParamsOf(&job)
-	if want := []Range{{6, 12}, {13, 15}}; !slices.Equal(p.States, want) || p.Rate != 0.5 || p.Named["rho"] != 1 {
+	if want := []Range{{6, 12}, {13, 15}}; !slices.Equal(p.States, want) || p.Rate != 0.5 || p.Named["rho"] != 1 || p.Moments != nil {
 		t.Errorf("got %+v, want states %v", p, want)
+	}
+	for i, name := range []string{"a.kernel", "a.moving_mean", "m.a.kernel", "a.moving_variance", "b.gamma", "b.moving_variance"} {
+		job.Vars[i].Name = name
+	}
+	if p, want := ParamsOf(&job), []Moments{{Range{6, 9}, Range{9, 12}}}; !slices.Equal(p.Moments, want) {
+		t.Errorf("got %+v, want moments %v", p, want)
+	}
+}
+
+// TestMoments checks that variances of several are those of all their rows, with weights
+// as the means have: in every strategy E[variance + mean²] is what the linear rule makes
+// of it.
+func TestMoments(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	const why = "a few roundings of numbers below 40"
+	tol := numtest.Tol{Abs: 2e-5, Why: why}
+	vector := func() []float32 {
+		return []float32{float32(r.NormFloat64()), float32(3 * r.NormFloat64()), float32(3 * r.NormFloat64()), float32(1 + r.Float64()), float32(r.Float64())}
+	}
+	// second returns a vector with E[x²] in the place of each variance, and back.
+	second := func(v []float32, sign float64) []float32 {
+		v = slices.Clone(v)
+		for i := range 2 {
+			v[3+i] = float32(float64(v[3+i]) + sign*float64(v[1+i])*float64(v[1+i]))
+		}
+		return v
+	}
+	for _, s := range All() {
+		if s.NewCenter == nil {
+			continue
+		}
+		plain := Params{Named: s.Complete(nil), Rate: 0.05, States: []Range{{1, 5}}}
+		paired := plain
+		paired.Moments = []Moments{{Range{1, 3}, Range{3, 5}}}
+		for range 50 {
+			c, commits, steps, staleness := vector(), [][]float32{vector(), vector(), vector()}, []int{1, 5, 2}, r.IntN(4)
+			run := func(p Params, code func(v []float32, sign float64) []float32) (center, worker []float32) {
+				center, local := code(c, 1), s.NewLocal(p)
+				var sent [][]float32
+				for _, w := range commits {
+					x := code(w, 1)
+					local.Commit(x, code(c, 1), 1)
+					sent = append(sent, x)
+				}
+				if s.Pattern == Rounds {
+					s.NewCenter(p).Round(center, sent, steps)
+					return code(center, -1), nil
+				}
+				reply := slices.Clone(sent[0])
+				s.NewCenter(p).Merge(center, reply, staleness)
+				local.Receive(sent[0], reply)
+				return code(center, -1), code(reply, -1)
+			}
+			got, gotWorker := run(paired, func(v []float32, _ float64) []float32 { return slices.Clone(v) })
+			want, wantWorker := run(plain, second)
+			if !numtest.Close(t, got[1:], want[1:], tol) || !numtest.Close(t, gotWorker, wantWorker, tol) {
+				t.Fatalf("%s, staleness %d", s.Name, staleness)
+			}
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func (delta) Receive(_, _ []float32) {}
 //
 //	c = c + (w − c)/(s+1)
 //
-// When several workers that begin together commit one after the other, that is the
+// and variances those of both together (Params.apart). When several workers that begin together commit one after the other, that is the
 // mean of those so far; when one works alone, it is w.
 //
 // Source: Dean et al., Large scale distributed deep networks, NIPS 2012, alg. 1.1
@@ -79,6 +79,9 @@ func newStale(p Params) Center { return sum{p, true} }
 
 func (m sum) Merge(c, commit []float32, staleness int) {
 	s := float32(staleness + 1)
+	if staleness > 0 {
+		m.apart(c, commit, 1/s)
+	}
 	m.split(len(c), func(lo, hi int) {
 		if m.damp && staleness > 0 {
 			addPart(c[lo:hi], commit[lo:hi], s)
