@@ -43,6 +43,9 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkBatches(o.Spec, o.Model, o.Data); err != nil {
+		return nil, err
+	}
 	if l.session, err = open(ctx, o); err != nil {
 		return nil, err
 	}
