@@ -14,9 +14,8 @@ type Schedule struct {
 	decay  func(step float64) float64 // factor for a step counted from the end of warm-up
 }
 
-// NewSchedule returns the schedule of a run of stepsPerEpoch optimiser steps per
-// epoch.
-func NewSchedule(s *spec.Spec, stepsPerEpoch int) *Schedule {
+// NewSchedule returns the schedule of a run of so many optimiser steps.
+func NewSchedule(s *spec.Spec, steps int64) *Schedule {
 	o, _ := newOptimizer(s.Optimizer.Params)
 	out := &Schedule{base: o.rate, decay: func(float64) float64 { return 1 }}
 	switch p := s.Train.Schedule.Params.(type) {
@@ -32,7 +31,7 @@ func NewSchedule(s *spec.Spec, stepsPerEpoch int) *Schedule {
 		out.decay = exponential(p)
 	case *spec.Cosine:
 		out.warmup = int64(p.WarmupSteps)
-		out.decay = cosine(p, int64(s.Train.Epochs)*int64(stepsPerEpoch))
+		out.decay = cosine(p, steps)
 	case *spec.ReduceOnPlateau:
 		out.warmup, out.lowest = int64(p.WarmupSteps), p.MinLearningRate
 	}

@@ -43,7 +43,7 @@ func TestSchedules(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := parse(t, fmt.Sprintf("%s\noptimizer: {sgd: {learning_rate: 0.1}}\ntrain: {epochs: %d, schedule: {%s}}\n",
 				"model: [{dense: {units: 1}}]\nloss: mean_squared_error", epochs, braces(tt.schedule)))
-			schedule := NewSchedule(s, perEpoch)
+			schedule := NewSchedule(s, int64(epochs*perEpoch))
 			var got []float32
 			for _, step := range tt.steps {
 				got = append(got, schedule.Rate(step, tt.factor))

@@ -17,6 +17,7 @@ import (
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model/spec"
 )
 
 // defaultDashboard is where a coordinator shows its page when nothing is said: to this
@@ -161,6 +162,11 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		if prep, err = begun.Prep(); err != nil {
 			return err
 		}
+		kept, err := begun.Spec(spec.Options{})
+		if err != nil {
+			return err
+		}
+		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
 	}
 	set, m, err := load(ctx, s, prep, told)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ where its data is and what to run on; the others belong to the run.`,
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(t, args[0], c.Flags())
+			s, err := openSaved(t, args[0], c.Flags(), func(r spec.ChangeRule) bool { return r.Evaluate })
 			if err != nil {
 				return err
 			}
@@ -127,8 +128,24 @@ func checkRows(t terminal, s *saved, set *data.Set, split data.Split) error {
 	if s.spec.Data.Source == "digits" {
 		return err
 	}
-	return fmt.Errorf("%w\nhint: --data evaluates all rows of other data, as a new test set; "+
-		"data.root and the other paths of data say where the run's own is", err)
+	return fmt.Errorf("%w\nhint: --data evaluates all rows of other data, as a new test set; %s", err, whereIs(s.spec.Data))
+}
+
+// whereIs says how to tell a command where a run's data is.
+func whereIs(d spec.Data) string {
+	var settings []string
+	if (*spec.Spec).Applies(&spec.Spec{Data: d}, "data.root") {
+		settings = append(settings, "--set data.root=FOLDER")
+	}
+	switch d.Source {
+	case "csv":
+		settings = append(settings, "--set data.csv.path=FILE")
+	case "npy":
+		settings = append(settings, "--set data.npy.x=FILE and data.npy.y")
+	default:
+		settings = append(settings, "--data-dir FOLDER")
+	}
+	return strings.Join(settings, ", or ") + " says where the run's own is now"
 }
 
 // evaluate measures a split, and says which rows those were.
@@ -138,8 +155,7 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	}
 	set, err := loadData(ctx, s.spec, s.prep, t)
 	if errors.Is(err, fs.ErrNotExist) && s.splits != nil {
-		return fmt.Errorf("%w\nhint: --set data.root=FOLDER, or data.dir, says where the run's data is now; "+
-			"--data evaluates other data", err)
+		return fmt.Errorf("%w\nhint: %s", err, whereIs(s.spec.Data))
 	} else if err != nil {
 		return err
 	}
@@ -152,7 +168,11 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	}
 	rows := set.Parts[split].Rows
 	if rows == 0 {
-		return fmt.Errorf("there are no %s rows in %s\nhint: --split training, or validation", split, fileOf(s.spec.Data, set, split))
+		err := fmt.Errorf("there are no %s rows in %s", split, fileOf(s.spec.Data, set, split))
+		if s.splits != nil {
+			err = fmt.Errorf("%w\nhint: --split training, or validation", err)
+		}
+		return err
 	}
 	// Without training rows the session makes no programs to train with.
 	session, err := s.session(ctx, m, set.AsTest(split))

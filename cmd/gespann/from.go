@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,8 +20,9 @@ import (
 // An ancestor is a run whose weights another begins with.
 type ancestor struct {
 	*saved
-	run  string // as the user calls it
-	name string // for directories of runs that have its spec; "": they have their own
+	run    string // as the user calls it
+	name   string // for directories of runs that have its spec; "": they have their own
+	origin string // path and digest of the weights
 }
 
 // trainFrom starts a run with the weights of another: with a configuration of its own,
@@ -30,6 +33,9 @@ func trainFrom(ctx context.Context, t terminal, path string, args []string, flag
 		return err
 	}
 	from := &ancestor{saved: old, run: filepath.Clean(path)}
+	if from.origin, err = origin(old.path); err != nil {
+		return err
+	}
 	if len(args) == 1 {
 		s, err := loadSpec(args[0], flags)
 		if err != nil {
@@ -44,27 +50,44 @@ func trainFrom(ctx context.Context, t terminal, path string, args []string, flag
 	if s.Train.Name == old.spec.Train.Name {
 		s.Train.Name = ""
 	}
-	if from.name, err = runName(old.path); err != nil {
+	home, err := runOf(old.path)
+	if err != nil {
 		return err
+	}
+	if from.name = filepath.Base(home); !s.Overridden("train.dir") {
+		s.Train.Dir = filepath.Dir(home) // beside the other
 	}
 	return start(ctx, t, s, from, sink)
 }
 
-// runName returns the name of the run that a file of weights belongs to; of one that is
-// no run's, its own.
-func runName(file string) (string, error) {
-	file, err := filepath.Abs(file)
+// origin returns the path of a file of weights, with the SHA-256 of the file.
+func origin(file string) (string, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Dir(file)
-	if train.IsCheckpoint(file) {
-		dir = filepath.Dir(dir)
+	path, err := filepath.Abs(file)
+	return fmt.Sprintf("%s (sha256 %x)", path, sha256.Sum256(text)), err
+}
+
+// runOf returns the directory of the run that a file of weights belongs to; for one that
+// is no run's, what would be that beside it.
+func runOf(file string) (string, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	dir, given := filepath.Dir(path), filepath.Dir(file)
+	if train.IsCheckpoint(path) {
+		dir, given = filepath.Dir(dir), filepath.Join(given, "..")
 	}
 	if _, err := train.View(dir); err == nil {
-		return filepath.Base(dir), nil
+		if filepath.Base(given) == filepath.Base(dir) {
+			return given, nil
+		}
+		return dir, nil
 	}
-	return strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), nil
+	return filepath.Join("runs", strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))), nil
 }
 
 // readsAs lists the settings that decide in which form rows are read.
@@ -98,14 +121,23 @@ func (a *ancestor) load(ctx context.Context, s *spec.Spec, t terminal) (*data.Se
 			note("The outputs stood for the classes %s, and stand for %s now.", strings.Join(was, ", "), strings.Join(is, ", "))
 		}
 	}
+	if s.Value("model") != a.spec.Value("model") {
+		note("The model is other than in %s, although the weights fit it.", a.run)
+	}
 	for _, split := range []data.Split{data.Validation, data.Test} {
 		switch yes, known := set.Splits.HoldsOut(split, a.splits); {
 		case yes:
+		case known && set.Splits.Parts[split] == a.splits.Parts[data.Train]:
+			return nil, nil, fmt.Errorf("the %v rows are those that %s was trained on", split, a.run)
 		case known:
 			return nil, nil, fmt.Errorf("the %v rows are not those that %s held out, so that its weights were trained on some of them: "+
 				"it has %s, this run %s\nhint: leave the splits as they are", split, a.run, a.splits.Drawn(), set.Splits.Drawn())
 		default:
-			note("Whether %s was trained on some of the %v rows cannot be known: its data was other.", a.run, split)
+			why := "its data was other"
+			if !a.splits.Recorded() {
+				why = "it is of an earlier version, which did not record its rows"
+			}
+			note("Whether %s was trained on some of the %v rows cannot be known: %s.", a.run, split, why)
 		}
 	}
 	return set, m, nil

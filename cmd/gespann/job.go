@@ -99,22 +99,24 @@ type saved struct {
 }
 
 // openSaved reads the trained weights of a run directory, or those in a file, to use
-// them with what flags and the environment say; what belongs to the run stays as it is.
-func openSaved(t terminal, path string, flags *pflag.FlagSet) (*saved, error) {
+// them with what flags and the environment say of settings that are followed; the others
+// stay as in the run.
+func openSaved(t terminal, path string, flags *pflag.FlagSet, follows func(spec.ChangeRule) bool) (*saved, error) {
 	s, err := readSaved(path)
 	if err != nil {
 		return nil, err
 	}
 	was := s.spec
 	s.spec, err = train.ParseSpec(s.path, []byte(s.text), spec.Options{
-		Flags: flags, Env: true, Unheeded: func(key string) bool { return !spec.ChangeOf(key).Saved },
+		Flags: flags, Env: true,
+		Unheeded: func(key string) bool { return !follows(spec.ChangeOf(key)) || !was.Applies(key) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	var bad spec.Errors
 	for _, d := range spec.Differences(was, s.spec) {
-		if !spec.ChangeOf(d.Key).Saved {
+		if !follows(spec.ChangeOf(d.Key)) {
 			bad = append(bad, s.spec.Errorf(d.Key, "got %s, but this is a trained model, with %s", d.New, cmp.Or(d.Old, "nothing")))
 		}
 	}
@@ -129,7 +131,7 @@ func openSaved(t terminal, path string, flags *pflag.FlagSet) (*saved, error) {
 // is for the run to say.
 func noteUnheeded(t terminal, s *spec.Spec) {
 	for _, u := range s.Unheeded() {
-		if spec.ChangeOf(u.Key).When == spec.Never && u.Key != "train.dir" {
+		if spec.ChangeOf(u.Key).When == spec.Never && u.Key != "train.dir" && s.Applies(u.Key) {
 			fmt.Fprintf(t.err, "%s has no effect on a run that is there: its %s is %s\n",
 				u.Variable, u.Key, cmp.Or(s.Value(u.Key), "not set"))
 		}

@@ -48,14 +48,14 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			if err != nil {
 				return err
 			}
-			s, err := openSaved(t, args[0], c.Flags())
+			s, err := openSaved(t, args[0], c.Flags(), func(r spec.ChangeRule) bool { return r.Predict })
 			if err != nil {
 				return err
 			}
 			if err := placeHere(c.Context(), t, s.spec); err != nil {
 				return err
 			}
-			x, err := readRows(t, s.prep, append(args, "-")[1])
+			x, err := readRows(t, s.asWritten(), append(args, "-")[1])
 			if err != nil {
 				return err
 			}
@@ -96,6 +96,17 @@ func parseFormat(format, output string) (func(io.Writer) predictions, error) {
 		return func(w io.Writer) predictions { return &npyPredictions{w: w} }, nil
 	}
 	return nil, usagef("--format: got %q, want csv, jsonl or npy", format)
+}
+
+// asWritten is the form of the rows with what the spec says of how CSV files are written.
+func (s *saved) asWritten() *data.Prep {
+	if s.prep.CSV == nil {
+		return s.prep
+	}
+	p, form, d := *s.prep, *s.prep.CSV, &s.spec.Data.CSV
+	form.Delimiter, form.Header, form.Encoding = d.Delimiter, d.Header, d.Encoding
+	p.CSV = &form
+	return &p
 }
 
 // readRows reads the rows to predict; "-" is the standard input.

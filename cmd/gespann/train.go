@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -104,9 +105,9 @@ func start(ctx context.Context, t terminal, s *spec.Spec, from *ancestor, sink s
 		o.Data, o.Model, err = load(ctx, s, nil, t)
 	} else {
 		o.Data, o.Model, err = from.load(ctx, s, t)
-		o.Weights, o.From = from.state, from.path
-		if from.name != "" {
-			create = func(s *spec.Spec, set *data.Set) (*train.Dir, error) { return train.CreateAs(s, set, from.name) }
+		o.Weights, o.From = from.state, from.origin
+		create = func(s *spec.Spec, set *data.Set) (*train.Dir, error) {
+			return train.CreateAs(s, set, from.name, o.From)
 		}
 	}
 	if err != nil {
@@ -135,9 +136,13 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 		return err
 	}
 	defer dir.Close()
-	s, err := dir.Spec(spec.Options{
-		Flags: flags, Env: true, Unheeded: func(key string) bool { return spec.ChangeOf(key).When == spec.Never },
-	})
+	was, err := dir.Spec(spec.Options{})
+	if err != nil {
+		return err
+	}
+	s, err := dir.Spec(spec.Options{Flags: flags, Env: true, Unheeded: func(key string) bool {
+		return spec.ChangeOf(key).When == spec.Never || !was.Applies(key)
+	}})
 	if err != nil {
 		return err
 	}
@@ -158,7 +163,9 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 		return err
 	}
 	set, m, err := load(ctx, s, prep, t)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w\nhint: %s", err, whereIs(s.Data))
+	} else if err != nil {
 		return err
 	}
 	return run(ctx, t, train.Options{Spec: s, Model: m, Data: set, Dir: dir, Backend: workers}, sink)

@@ -125,7 +125,10 @@ func (s *Splits) Check(run *Splits, which ...Split) error {
 		case got.Rows != want.Rows:
 			e.why = fmt.Sprintf("the run has %d, here are %d", want.Rows, got.Rows)
 		case e.Same:
-			e.why = "the data has the same rows in another order, so that others were drawn"
+			e.why = "the data has the same rows in another order"
+			if split == Validation && s.Validation > 0 || split == Test && s.Test > 0 {
+				e.why += ", so that others were drawn"
+			}
 		default:
 			e.why = fmt.Sprintf("they are as many, %d, with other content (sha256 %.12s, the run has %.12s)",
 				got.Rows, cmp.Or(got.Digest, "none"), cmp.Or(want.Digest, "none"))
@@ -145,14 +148,14 @@ func (s *Splits) Drawn() string {
 
 // HoldsOut reports whether the rows that s sets aside for a split were not trained on
 // by another run, as far as can be known: yes where there are none or they are those
-// that the other run has set aside too, no where both have the same data and s sets
-// other rows aside.
+// that the other run has set aside too, no where they are its training rows, or both have
+// the same data and s sets other rows aside.
 func (s *Splits) HoldsOut(split Split, run *Splits) (yes, known bool) {
 	got := s.Parts[split]
 	if got.Rows == 0 || got == run.Parts[Validation] || got == run.Parts[Test] {
 		return true, true
 	}
-	return false, run.Recorded() && s.Rows == run.Rows
+	return false, run.Recorded() && (s.Rows == run.Rows || got == run.Parts[Train])
 }
 
 // splitsJSON is the JSON form of Splits.

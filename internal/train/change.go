@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -22,7 +23,34 @@ func (l *loop) checkChanges(old *spec.Spec) error {
 	if l.at.Step > 0 {
 		inside = l.at.Epoch + 1
 	}
-	return checkChanges(old, l.Spec, l.Dir.Path, inside)
+	if err := checkChanges(old, l.Spec, l.Dir.Path, inside); err != nil {
+		return err
+	}
+	if begun := max(l.at.Epoch, inside); l.Spec.Train.Epochs < begun {
+		return spec.Errors{l.Spec.Errorf("train.epochs", "got %d, but the run has begun epoch %d", l.Spec.Train.Epochs, begun)}
+	}
+	if l.at.Step > 0 || l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
+		return nil
+	}
+	var bad spec.Errors
+	for _, d := range spec.Differences(old, l.Spec) {
+		if !stillCounts(d.Key) {
+			bad = append(bad, l.Spec.Errorf(d.Key, "%s, and no step is left that would follow it", differs(d)))
+		}
+	}
+	if len(bad) > 0 {
+		bad.Sort()
+		return bad
+	}
+	return nil
+}
+
+// stillCounts reports whether a setting has an effect on a run whose steps are all taken:
+// how it is evaluated, or whether they are.
+func stillCounts(key string) bool {
+	return spec.ChangeOf(key).Evaluate && key != "data.batch_size" || key == "train.dir" || key == "train.name" || key == "train.epochs" ||
+		strings.HasPrefix(key, "train.early_stopping.") ||
+		strings.HasPrefix(key, "cluster.") && !strings.HasPrefix(key, "cluster.strategy")
 }
 
 // CheckChanges refuses settings that are other than in the run and may never be. Run
@@ -32,6 +60,11 @@ func (d *Dir) CheckChanges(s *spec.Spec) error {
 	old, err := d.Spec(spec.Options{})
 	if err != nil {
 		return err
+	}
+	for _, key := range []string{"train.dir", "train.name"} {
+		if was, is := old.Value(key), s.Value(key); was != is {
+			return spec.Errors{s.Errorf(key, "got %s, but a run keeps its directory", is)}
+		}
 	}
 	return checkChanges(old, s, d.Path, 0)
 }
@@ -51,9 +84,12 @@ func checkChanges(old, now *spec.Spec, path string, inside int) error {
 			keeps = "keeps it until the epoch ends"
 		}
 		e := now.Errorf(d.Key, "%s, and %s: %s", differs(d), keeps, rule.Why)
-		e.Hint = fmt.Sprintf("a new run may begin with the weights of this one: train --from %s", path)
+		e.Hint = fmt.Sprintf("a new run may begin with the weights of this one: train --from %s", shell.Word(path))
 		if rule.When == spec.BetweenEpochs {
 			e.Hint = fmt.Sprintf("the run is inside epoch %d: --epochs %[1]d finishes that first", inside)
+			if c, ok := now.Train.Schedule.Params.(*spec.Cosine); ok && c.DecaySteps == 0 {
+				e.Hint += ", and with train.schedule.cosine.decay_steps the cosine keeps its length"
+			}
 		}
 		bad = append(bad, e)
 	}
@@ -90,6 +126,7 @@ func (l *loop) followMonitors(old *spec.Spec) {
 			was.Monitor, float64(was.Best), was.Epoch, stop.Monitor)
 	}
 	if l.plateau == nil {
+		l.at.Plateau = watch{}
 		return
 	}
 	if p, ok := old.Train.Schedule.Params.(*spec.ReduceOnPlateau); ok && l.at.Plateau.Monitor == "" {
@@ -123,16 +160,43 @@ func (l *loop) noteCosine(old *spec.Spec) {
 	if !ok || !still || was.DecaySteps != 0 || now.DecaySteps != 0 || l.was.PerStep == 0 {
 		return
 	}
-	steps := (l.was.Rows + l.was.PerStep - 1) / l.was.PerStep // per epoch
-	before, after := old.Train.Epochs*steps, l.Spec.Train.Epochs*l.steps
-	if before == after {
+	perEpoch := int64((l.was.Rows + l.was.PerStep - 1) / l.was.PerStep)
+	before := l.was.Steps - int64(l.was.Step) + int64(old.Train.Epochs-l.was.Epoch)*perEpoch
+	if before == l.total {
 		return
 	}
 	at, factor := l.at.Steps, float64(l.at.Factor)
-	from, to := model.NewSchedule(old, steps).Rate(at, factor), l.rates(at, factor)
+	from, to := model.NewSchedule(old, before).Rate(at, factor), l.rates(at, factor)
 	l.note("The cosine ends with the run, which has become %d steps in place of %d: the learning rate goes on with %s "+
 		"in place of %s. train.schedule.cosine.decay_steps sets its length.",
-		after, before, rateWords(to), rateWords(from))
+		l.total, before, rateWords(to), rateWords(from))
+}
+
+// noteStrategy tells of what a strategy keeps outside of checkpoints.
+func (l *loop) noteStrategy() {
+	if kind(l.Spec) == "cluster" && l.Spec.Cluster.Strategy.Kind == "diloco" && l.saved != "" {
+		l.note("diloco's outer momentum begins at zero: the run goes on, but not with the bits of one that was never interrupted.")
+	}
+}
+
+// checkBest lets early stopping look for the best values anew when the weights that had
+// them are not there.
+func (l *loop) checkBest() {
+	if !l.at.Best.Seen || l.Spec.Train.EarlyStopping.Patience == 0 {
+		return
+	}
+	state, at, err := readState(l.Dir.bestPath())
+	if err == nil {
+		_, err = state.Values(l.Model.Vars())
+	}
+	if err == nil && (at.Epoch != l.at.Best.Epoch || at.Best.Best != l.at.Best.Best) {
+		err = fmt.Errorf("%s: is of epoch %d", l.Dir.bestPath(), at.Epoch)
+	}
+	if err != nil {
+		l.note("The weights of epoch %d, the best so far, are not there (%v): from now on the best is looked for anew.",
+			l.at.Best.Epoch, err)
+		l.at.Best = watch{Monitor: l.at.Best.Monitor}
+	}
 }
 
 // rateWords writes a learning rate in three digits.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
@@ -46,17 +47,22 @@ type Dir struct {
 	Path string
 	lock *os.File
 	new  bool // no run has begun there
+	made bool // the folder itself is new, too
 }
 
 // Create makes the directory of a new run below s.Train.Dir, and takes its lock.
 // A name that the spec gives must be free; one that comes from the spec's file is
 // numbered from the second run on.
 func Create(s *spec.Spec, set *data.Set) (*Dir, error) {
-	return CreateAs(s, set, s.RunName())
+	return CreateAs(s, set, "", "")
 }
 
-// CreateAs is Create with another name than that of the spec's file, to be numbered.
-func CreateAs(s *spec.Spec, set *data.Set, name string) (*Dir, error) {
+// CreateAs is Create for a run that is to begin with weights from elsewhere. Name, unless
+// it is "", takes the place of that of the spec's file.
+func CreateAs(s *spec.Spec, set *data.Set, name, from string) (*Dir, error) {
+	if name == "" {
+		name = s.RunName()
+	}
 	if err := os.MkdirAll(s.Train.Dir, 0o777); err != nil {
 		return nil, runError(s.Train.Dir, err)
 	}
@@ -65,7 +71,7 @@ func CreateAs(s *spec.Spec, set *data.Set, name string) (*Dir, error) {
 		return nil, err
 	}
 	d.new = true
-	if err := d.describe(s, set); err != nil {
+	if err := d.describe(s, set, from); err != nil {
 		d.discard()
 		d.Close()
 		return nil, err
@@ -79,7 +85,9 @@ func (d *Dir) discard() {
 		return
 	}
 	for _, name := range []string{specFile, prepFile, splitsFile, resultsFile, metricsFile, checkpointsDir, lockName, ""} {
-		os.Remove(d.file(name)) // folders only when they are empty
+		if name != "" || d.made {
+			os.Remove(d.file(name)) // folders only when they are empty
+		}
 	}
 }
 
@@ -91,7 +99,11 @@ func create(s *spec.Spec, name string) (*Dir, error) {
 	for path, n := base, 2; ; path, n = base+"-"+strconv.Itoa(n), n+1 {
 		err := os.Mkdir(path, 0o777)
 		if err == nil {
-			return lockDir(path)
+			d, err := lockDir(path)
+			if err == nil {
+				d.made = true
+			}
+			return d, err
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, runError(path, err)
@@ -101,6 +113,8 @@ func create(s *spec.Spec, name string) (*Dir, error) {
 
 // createNamed makes a directory of that path, or takes one that has no run yet.
 func createNamed(path string) (*Dir, error) {
+	_, err := os.Stat(path)
+	made := errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, runError(path, err)
 	}
@@ -108,12 +122,45 @@ func createNamed(path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(path, specFile)); err == nil {
+	d.made = made
+	if err := d.free(); err != nil {
 		d.Close()
-		return nil, fmt.Errorf("run directory %s: has a run already\n"+
-			"hint: choose another train.name, or continue with --resume %s", path, shell.Word(path))
+		return nil, err
 	}
 	return d, nil
+}
+
+// free returns an error when the directory has files of a run, or such that a run would
+// replace. What Create writes before the spec is no run yet.
+func (d *Dir) free() error {
+	if _, err := os.Stat(d.file(specFile)); err == nil {
+		return fmt.Errorf("run directory %s: has a run already\n"+
+			"hint: choose another train.name, or continue with --resume %s", d.Path, shell.Word(d.Path))
+	}
+	taken := func(name string) error {
+		return fmt.Errorf("run directory %s: has a file %s, which a run would replace\nhint: choose another train.name", d.Path, name)
+	}
+	for _, name := range []string{metricsFile, modelFile, "plot.png", "plot.svg"} {
+		if _, err := os.Stat(d.file(name)); err == nil {
+			return taken(name)
+		}
+	}
+	if entries, err := os.ReadDir(d.file(checkpointsDir)); err != nil || len(entries) > 0 {
+		return taken(checkpointsDir)
+	}
+	r := results{Format: resultsFormat} // unless there is another
+	if err := d.readResults(&r); err != nil || r.Format != resultsFormat || r.Steps > 0 {
+		return taken(resultsFile)
+	}
+	if _, err := d.Splits(); err != nil {
+		return taken(splitsFile)
+	}
+	if text, err := os.ReadFile(d.file(prepFile)); err == nil {
+		if _, err := data.ParsePrep(text); err != nil {
+			return taken(prepFile)
+		}
+	}
+	return nil
 }
 
 // Open takes the lock of an existing run directory, to continue its run.
@@ -221,18 +268,28 @@ func (d *Dir) Close() error {
 
 // describe writes what the run is. The spec comes last: it makes the directory a
 // run.
-func (d *Dir) describe(s *spec.Spec, set *data.Set) error {
-	if err := d.writeJSON(prepFile, &set.Prep); err != nil {
+func (d *Dir) describe(s *spec.Spec, set *data.Set, from string) error {
+	if err := d.writeData(set); err != nil {
 		return err
 	}
-	if err := d.writeJSON(splitsFile, &set.Splits); err != nil {
-		return err
+	if from != "" { // or it could go on without
+		if err := d.writeJSON(resultsFile, &results{Format: resultsFormat, Status: statusRunning, From: from}); err != nil {
+			return err
+		}
 	}
 	text, err := s.Marshal()
 	if err != nil {
 		return err
 	}
 	return d.setSpec(text)
+}
+
+// writeData writes what is known of the run's rows.
+func (d *Dir) writeData(set *data.Set) error {
+	if err := d.writeJSON(prepFile, &set.Prep); err != nil {
+		return err
+	}
+	return d.writeJSON(splitsFile, &set.Splits)
 }
 
 // writeJSON writes a file of the run.
@@ -292,17 +349,43 @@ func (d *Dir) Splits() (*data.Splits, error) {
 	return splits, nil
 }
 
-// Prep reads how the run's data was prepared.
+// Prep reads how the run's data was prepared, from its latest checkpoint; nil: there is
+// none, so that it may be learnt anew.
 func (d *Dir) Prep() (*data.Prep, error) {
-	text, err := os.ReadFile(d.file(prepFile))
-	if err != nil {
+	path, state, err := d.Latest()
+	if err != nil || path == "" {
 		return nil, err
 	}
-	p, err := data.ParsePrep(text)
+	p, err := data.ParsePrep([]byte(state.Meta[metaPrep]))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.file(prepFile), err)
+		return nil, &checkpoint.FileError{Path: path, Err: fmt.Errorf("metadata: %s: %w", metaPrep, err)}
 	}
 	return p, nil
+}
+
+// neverTrained returns an error when a run without a checkpoint has taken steps, or was
+// to begin with weights that are not there: beginning anew would not be going on.
+func (d *Dir) neverTrained() error {
+	var r results
+	if err := d.readResults(&r); err != nil {
+		return err
+	}
+	gone := fmt.Errorf("run directory %s: its checkpoints are gone, so that it cannot go on\n"+
+		"hint: a new run may begin with its weights, if there are any: train --from %s", d.Path, shell.Word(d.Path))
+	switch table, _, err := readMetrics(d.file(metricsFile)); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case len(table["epoch"]) > 0 || r.Steps > 0:
+		return gone
+	}
+	if _, err := os.Stat(d.ModelPath()); err == nil {
+		return gone
+	}
+	if r.From != "" {
+		return fmt.Errorf("run directory %s: was to begin with the weights of %s, but ended before it had them\n"+
+			"hint: begin it again", d.Path, r.From)
+	}
+	return nil
 }
 
 // file returns the path of a file of the run.

@@ -17,6 +17,7 @@ type loop struct {
 	log      *metricsLog
 	at       position
 	steps    int                   // per epoch
+	total    int64                 // of the run
 	every    spec.Interval         // between checkpoints
 	plateau  *spec.ReduceOnPlateau // nil: none
 	pace     stride
@@ -31,7 +32,7 @@ type loop struct {
 
 // run trains until the last epoch, early stopping, or the end of ctx.
 func (l *loop) run(ctx context.Context) error {
-	for l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
+	for l.at.Step > 0 || l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
 		if err := l.epoch(ctx); err != nil {
 			return err
 		}

@@ -46,10 +46,10 @@ func openMetrics(path string, names []string, epochs int) (*metricsLog, error) {
 		return nil, err
 	}
 	header := columns(names)
-	keep := wholeLines(text, 1+epochs)
+	keep := linesUntil(text, epochs)
 	if len(keep) > 0 && !bytes.HasPrefix(keep, []byte(header)) {
 		first, _, _ := strings.Cut(string(keep), "\n")
-		return nil, fmt.Errorf("%s: has columns %s, the run reports %s\n"+
+		return nil, fmt.Errorf("%s: has columns %q, the run reports %q\n"+
 			"hint: rename it to keep it; the run goes on with a new one",
 			path, first, strings.TrimSpace(header))
 	}
@@ -68,17 +68,22 @@ func openMetrics(path string, names []string, epochs int) (*metricsLog, error) {
 	return m, nil
 }
 
-// wholeLines returns the first n lines of text, or fewer, that end.
-func wholeLines(text []byte, n int) []byte {
+// linesUntil returns the header and the lines of epochs up to the given one that follow
+// it, as far as they end.
+func linesUntil(text []byte, epoch int) []byte {
 	end := 0
-	for range n {
+	for {
 		i := bytes.IndexByte(text[end:], '\n')
 		if i < 0 {
-			break
+			return text[:end]
+		}
+		if first, _, _ := bytes.Cut(text[end:end+i], []byte(",")); end > 0 {
+			if n, err := strconv.Atoi(string(first)); err == nil && n > epoch {
+				return text[:end]
+			}
 		}
 		end += i + 1
 	}
-	return text[:end]
 }
 
 // append adds a line with one write, and syncs.

@@ -103,6 +103,9 @@ func (l *loop) startResults() error {
 			s.Threads = runtime.GOMAXPROCS(0)
 		}
 	}
+	if n := len(r.Sessions); n > 0 && r.Sessions[n-1].Ended == nil { // it was killed
+		r.Sessions[n-1].ToStep = max(r.Sessions[n-1].ToStep, l.at.Steps)
+	}
 	*r = results{
 		Format: resultsFormat, From: r.From, Sessions: append(r.Sessions, s),
 		Seed: l.Spec.Train.Seed, Data: l.Data.Source, Splits: l.Data.Splits, Parameters: parameters(l.Model.Vars()),

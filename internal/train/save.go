@@ -3,8 +3,11 @@ package train
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"strconv"
 	"time"
 
@@ -58,6 +61,10 @@ func (l *loop) saveAs(ctx context.Context, path string) error {
 	// state must not take the place of a good one.
 	if name := notFinite(vars, values); name != "" {
 		return &BadWeightsError{Step: l.at.Steps, Variable: name}
+	}
+	// The model of a run that was complete before would not be of the same step.
+	if err := os.Remove(l.Dir.ModelPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	meta := l.meta()
 	meta[metaPosition] = l.at.String()

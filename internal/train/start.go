@@ -11,6 +11,7 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -31,7 +32,6 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		began:   time.Now(),
 	}
 	l.plateau, _ = t.Schedule.Params.(*spec.ReduceOnPlateau)
-	l.rates = model.NewSchedule(o.Spec, l.steps).Rate
 	if l.specText, err = o.Spec.Marshal(); err != nil {
 		return nil, err
 	}
@@ -43,6 +43,7 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	if err != nil {
 		return nil, err
 	}
+	l.schedule()
 	if err := checkBatches(o.Spec, o.Model, o.Data); err != nil {
 		return nil, err
 	}
@@ -68,12 +69,19 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	return l, nil
 }
 
+// schedule sets the learning rates. What is behind the run counts as it was: its steps may
+// have taken other numbers of rows.
+func (l *loop) schedule() {
+	l.total = l.at.Steps - int64(l.at.Step) + int64(max(l.Spec.Train.Epochs-l.at.Epoch, 0))*int64(l.steps)
+	l.rates = model.NewSchedule(l.Spec, l.total).Rate
+}
+
 // begin writes what the run is from now on, and tells that it goes on.
 func (l *loop) begin(ctx context.Context) error {
 	if err := l.Dir.setSpec(l.specText); err != nil {
 		return err
 	}
-	if err := l.Dir.writeJSON(splitsFile, &l.Data.Splits); err != nil {
+	if err := l.Dir.writeData(l.Data); err != nil {
 		return err
 	}
 	if err := l.startResults(); err != nil {
@@ -83,10 +91,33 @@ func (l *loop) begin(ctx context.Context) error {
 	for _, text := range l.notes {
 		l.Events(Note{text})
 	}
-	if l.saved == "" && l.Weights != nil { // which a resumed run could not find
-		return l.save(ctx)
-	}
 	return nil
+}
+
+// saveWeights writes the weights of another run that this one is to begin with as its
+// first checkpoint, so that it finds them whenever it is interrupted.
+func (l *loop) saveWeights() (values [][]float32, err error) {
+	values = l.Model.Initial(l.Spec.Train.Seed)
+	if err = checkMembers(l.Weights, l.Model.Members()); err != nil {
+		return nil, fmt.Errorf("%s: %w", l.From, err)
+	}
+	weights, err := l.Weights.Weights(l.Model.Vars())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.From, err)
+	}
+	for i, v := range l.Model.Vars() {
+		if v.Role != ir.OptState {
+			values[i] = weights[i]
+		}
+	}
+	path := l.Dir.stepPath(0)
+	meta := l.meta()
+	meta[metaPosition] = l.at.String()
+	if err := checkpoint.Write(path, checkpoint.New(l.Model.Vars(), values, meta)); err != nil {
+		return nil, err
+	}
+	l.saved, l.savedAt = path, l.at
+	return values, nil
 }
 
 // open opens the session of a run.
@@ -116,6 +147,9 @@ func (l *loop) resume() (values [][]float32, err error) {
 		if l.plateau != nil {
 			l.at.Plateau.follow(l.plateau.Monitor)
 		}
+		if l.Weights != nil {
+			return l.saveWeights()
+		}
 		return nil, nil
 	}
 	splits, err := l.Dir.Splits()
@@ -129,6 +163,11 @@ func (l *loop) resume() (values [][]float32, err error) {
 	path, state, err := l.Dir.Latest()
 	if err != nil {
 		return nil, err
+	}
+	if path == "" {
+		if err := l.Dir.neverTrained(); err != nil {
+			return nil, err
+		}
 	}
 	var other error // than the model of the checkpoint
 	if path != "" {
@@ -153,7 +192,7 @@ func (l *loop) resume() (values [][]float32, err error) {
 	}
 	if err := l.Data.Splits.Check(splits, data.Train, data.Validation, data.Test); err != nil {
 		return nil, fmt.Errorf("run directory %s: %w\nhint: a run goes on with the rows that it began with; "+
-			"a new one may begin with its weights: train --from %[1]s", l.Dir.Path, err)
+			"a new one may begin with its weights: train --from %s", l.Dir.Path, err, shell.Word(l.Dir.Path))
 	}
 	if !splits.Recorded() && l.Data.Splits.Recorded() {
 		l.note("This run is of an earlier version, which did not record its rows: that these are the same cannot be checked.")
@@ -163,9 +202,12 @@ func (l *loop) resume() (values [][]float32, err error) {
 			return nil, &checkpoint.FileError{Path: path, Err: err}
 		}
 	}
+	l.schedule()
 	l.followMonitors(old)
+	l.checkBest()
 	l.followPlateau(old)
 	l.noteCosine(old)
+	l.noteStrategy()
 	return values, nil
 }
 
@@ -187,8 +229,9 @@ func (l *loop) resumeAt(path string, state *checkpoint.State, recorded *data.Spl
 	if old, err = ParseSpec(path, []byte(state.Meta[metaSpec]), spec.Options{}); err != nil {
 		return nil, nil, err
 	}
-	l.was = at
-	at.Rows, at.PerStep, l.at = l.at.Rows, l.at.PerStep, at
+	rows, perStep := l.at.Rows, l.at.PerStep
+	l.was, l.at = at, at
+	l.at.Rows, l.at.PerStep = rows, perStep
 	l.saved = path
 	if path != l.Dir.bestPath() {
 		l.savedAt = l.at
@@ -201,23 +244,7 @@ func (l *loop) restore(ctx context.Context, values [][]float32) error {
 	if values != nil {
 		return l.session.Restore(ctx, values)
 	}
-	values = l.Model.Initial(l.Spec.Train.Seed)
-	if l.Weights != nil {
-		err := checkMembers(l.Weights, l.Model.Members())
-		var weights [][]float32
-		if err == nil {
-			weights, err = l.Weights.Weights(l.Model.Vars())
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.From, err)
-		}
-		for i, v := range l.Model.Vars() {
-			if v.Role != ir.OptState {
-				values[i] = weights[i]
-			}
-		}
-	}
-	return l.session.Restore(ctx, values)
+	return l.session.Restore(ctx, l.Model.Initial(l.Spec.Train.Seed))
 }
 
 // reported returns the names of the values that each epoch reports.

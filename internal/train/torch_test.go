@@ -76,7 +76,7 @@ func torchJob(t *testing.T, name string) (backend.Job, *model.Model, []float32) 
 	}
 	job := backend.Job{Programs: m, Data: set, Seed: s.Train.Seed, BatchSize: s.Data.BatchSize,
 		Accumulate: 1, Shuffle: s.Data.Shuffle}
-	schedule := model.NewSchedule(s, job.Data.Parts[data.Train].Rows/job.BatchSize)
+	schedule := model.NewSchedule(s, int64(s.Train.Epochs*job.Data.Parts[data.Train].Rows/job.BatchSize))
 	var rates []float32
 	for step := range torchSteps {
 		rates = append(rates, schedule.Rate(int64(step), 1))

@@ -118,7 +118,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return nil, &StoppedError{
 		Err: err, Dir: o.Dir.Path, Checkpoint: l.saved,
 		RateKey: "optimizer." + o.Spec.Optimizer.Kind + ".learning_rate",
-		Rate:    model.NewSchedule(o.Spec, l.steps).Base(),
+		Rate:    model.NewSchedule(o.Spec, l.total).Base(),
 	}
 }
 

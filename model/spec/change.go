@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -32,47 +33,47 @@ type ChangeRule struct {
 	// Keys is a key, or one whose last elements are *: any key below.
 	Keys string
 	When Change
-	// Saved says that evaluate and predict follow the setting too.
-	Saved bool
-	Why   string
+	// Evaluate and Predict say that these commands follow the setting too.
+	Evaluate, Predict bool
+	Why               string
 }
 
 // changeRules is the one table of what may change in a run; the first rule that
 // matches a key holds.
 func changeRules() []ChangeRule {
 	return []ChangeRule{
-		{"data.dir", Anytime, true, "where the data is; its rows must be those of the run"},
-		{"data.root", Anytime, true, "as data.dir"},
-		{"data.csv.path", Anytime, true, "as data.dir"},
-		{"data.csv.test_path", Anytime, true, "as data.dir"},
-		{"data.csv.delimiter", Anytime, true, "how the file is written; its rows must be those of the run"},
-		{"data.csv.header", Anytime, true, "as data.csv.delimiter"},
-		{"data.csv.encoding", Anytime, true, "as data.csv.delimiter"},
-		{"data.npy.*", Anytime, true, "as data.dir"},
-		{"data.batch_size", BetweenEpochs, true, "decides which rows a step takes"},
-		{"data.shuffle", BetweenEpochs, false, "decides which rows a step takes"},
-		{"data.*", Never, false, "what the model learnt depends on which rows it got, and how they were read"},
-		{"model", Never, false, "the weights belong to it"},
-		{"loss", Never, false, "best values and the optimizer's state belong to it"},
-		{"loss.*", Never, false, "as loss"},
-		{"optimizer", Never, false, "its state belongs to it"},
-		{"optimizer.*.learning_rate", Anytime, false, ""},
-		{"optimizer.*.weight_decay", Anytime, false, ""},
-		{"optimizer.*.clipnorm", Anytime, false, ""},
-		{"optimizer.*.global_clipnorm", Anytime, false, ""},
-		{"optimizer.*.clipvalue", Anytime, false, ""},
-		{"optimizer.*", Never, false, "the optimizer's state was made with it"},
-		{"metrics", BetweenEpochs, true, "they are summed over an epoch; metrics.csv, whose columns they are, must be renamed"},
-		{"train.seed", Never, false, "the first weights and all that was drawn since come from it"},
-		{"train.accumulate", BetweenEpochs, false, "decides which rows a step takes"},
-		{"train.dir", Never, false, "a run keeps its directory"},
-		{"train.name", Never, false, "a run keeps its directory"},
-		{"train.early_stopping.monitor", Anytime, false, "the best value is looked for anew"},
-		{"train.schedule.reduce_on_plateau.monitor", Anytime, false, "the best value is looked for anew"},
-		{"train.*", Anytime, false, ""},
-		{"backend.*", Anytime, true, "bits may differ between backends, and results within rounding"},
-		{"cluster.strategy.ensemble.members", Never, false, "the weights are those of so many models"},
-		{"cluster.*", Anytime, false, "an ensemble stays one, and nothing else becomes one"},
+		{"data.dir", Anytime, true, false, "where the data is; its rows must be those of the run"},
+		{"data.root", Anytime, true, false, "as data.dir"},
+		{"data.csv.path", Anytime, true, false, "as data.dir"},
+		{"data.csv.test_path", Anytime, true, false, "as data.dir"},
+		{"data.csv.delimiter", Anytime, true, true, "how the file is written; its rows must be those of the run"},
+		{"data.csv.header", Anytime, true, true, "as data.csv.delimiter"},
+		{"data.csv.encoding", Anytime, true, true, "as data.csv.delimiter"},
+		{"data.npy.*", Anytime, true, false, "as data.dir"},
+		{"data.batch_size", BetweenEpochs, true, true, "decides which rows a step takes"},
+		{"data.shuffle", BetweenEpochs, false, false, "decides which rows a step takes"},
+		{"data.*", Never, false, false, "what the model learnt depends on which rows it got, and how they were read"},
+		{"model", Never, false, false, "the weights belong to it"},
+		{"loss", Never, false, false, "best values and the optimizer's state belong to it"},
+		{"loss.*", Never, false, false, "as loss"},
+		{"optimizer", Never, false, false, "its state belongs to it"},
+		{"optimizer.*.learning_rate", Anytime, false, false, ""},
+		{"optimizer.*.weight_decay", Anytime, false, false, ""},
+		{"optimizer.*.clipnorm", Anytime, false, false, ""},
+		{"optimizer.*.global_clipnorm", Anytime, false, false, ""},
+		{"optimizer.*.clipvalue", Anytime, false, false, ""},
+		{"optimizer.*", Never, false, false, "the optimizer's state was made with it"},
+		{"metrics", BetweenEpochs, true, false, "they are summed over an epoch; metrics.csv, whose columns they are, must be renamed"},
+		{"train.seed", Never, false, false, "the first weights and all that was drawn since come from it"},
+		{"train.accumulate", BetweenEpochs, false, false, "decides which rows a step takes"},
+		{"train.dir", Never, false, false, "a run keeps its directory"},
+		{"train.name", Never, false, false, "a run keeps its directory"},
+		{"train.early_stopping.monitor", Anytime, false, false, "the best value is looked for anew"},
+		{"train.schedule.reduce_on_plateau.monitor", Anytime, false, false, "the best value is looked for anew"},
+		{"train.*", Anytime, false, false, ""},
+		{"backend.*", Anytime, true, true, "bits may differ between backends, and results within rounding"},
+		{"cluster.strategy.ensemble.members", Never, false, false, "the weights are those of so many models"},
+		{"cluster.*", Anytime, false, false, "an ensemble stays one, and nothing else becomes one"},
 	}
 }
 
@@ -138,6 +139,9 @@ func (s *Spec) Value(key string) string { return s.values()[key] }
 func (s *Spec) values() map[string]string {
 	out := map[string]string{}
 	addValues(out, reflect.ValueOf(s).Elem(), "")
+	if n := s.Cluster.Members(); n > 0 { // which may follow cluster.workers
+		out["cluster.strategy.ensemble.members"] = strconv.Itoa(n)
+	}
 	return out
 }
 
@@ -147,7 +151,9 @@ func addValues(out map[string]string, x reflect.Value, prefix string) {
 		switch c := v.Interface().(type) {
 		case Choice:
 			out[key] = c.Kind
-			addValues(out, reflect.ValueOf(c.Params).Elem(), key+"."+c.Kind+".")
+			if c.Params != nil {
+				addValues(out, reflect.ValueOf(c.Params).Elem(), key+"."+c.Kind+".")
+			}
 			continue
 		case []Layer:
 			out[key] = yamlText(v)
@@ -184,10 +190,34 @@ func (s *Spec) Unheeded() []Unheeded {
 	now := s.values()
 	var out []Unheeded
 	for _, u := range s.unheeded {
-		if now[u.Key] != u.Value {
+		if !sameValue(now[u.Key], u.Value) {
 			out = append(out, u)
 		}
 	}
 	slices.SortFunc(out, func(a, b Unheeded) int { return strings.Compare(a.Variable, b.Variable) })
 	return out
+}
+
+// sameValue reports whether two texts are the same, or the same number.
+func sameValue(a, b string) bool {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return a == b || errX == nil && errY == nil && x == y
+}
+
+// Applies reports whether a setting has an effect in a spec of these kinds and this source:
+// that of an optimizer which is not chosen, or of another source's files, has none.
+func (s *Spec) Applies(key string) bool {
+	switch {
+	case strings.HasPrefix(key, "data.csv."):
+		return s.Data.Source == "csv"
+	case strings.HasPrefix(key, "data.npy."):
+		return s.Data.Source == "npy"
+	case key == "data.dir":
+		return slices.Contains([]string{"mnist", "fashion_mnist", "idx"}, s.Data.Source)
+	case key == "data.root":
+		return s.Data.relative()
+	}
+	_, is := s.values()[key]
+	return is
 }

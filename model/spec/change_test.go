@@ -16,7 +16,7 @@ func TestChangeOfEverySetting(t *testing.T) {
 	for _, key := range append(settingKeys(), "model") {
 		r := ChangeOf(key)
 		used[r.Keys] = true
-		fmt.Fprintf(&b, "%-50s %-15s %v\n", key, r.When, r.Saved)
+		fmt.Fprintf(&b, "%-50s %-15s %-5v %v\n", key, r.When, r.Evaluate, r.Predict)
 	}
 	golden(t, filepath.Join("testdata", "changes.txt"), []byte(b.String()))
 	for _, r := range changeRules() {

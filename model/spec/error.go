@@ -97,6 +97,12 @@ func (s *Spec) Given(path string) bool {
 	return given
 }
 
+// Overridden reports whether a flag or the environment gives a setting.
+func (s *Spec) Overridden(path string) bool {
+	pos, given := s.places[path]
+	return given && pos.File != s.File
+}
+
 // at returns where a path, or the nearest section around it, was given.
 func (s *Spec) at(path string) Pos {
 	for p := path; p != ""; p = parent(p) {

@@ -3,6 +3,7 @@ package spec
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,14 +28,17 @@ func (s *Spec) Locate() error {
 	if err != nil {
 		return err
 	}
-	if s.Data.Root == "" && s.Data.relative() {
+	switch relative := s.Data.relative(); {
+	case relative && s.Data.Root == "":
 		s.Data.Root = folder
+	case !relative && s.Data.Root != "":
+		return Errors{s.Errorf("data.root", "has no effect: no path of the data is relative")}
 	}
 	for key, p := range map[string]*string{
 		"data.root": &s.Data.Root, "train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs,
 	} {
 		if pos, given := s.places[key]; given && pos.File == s.File && *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(folder, *p)
+			*p = within(folder, *p)
 		}
 	}
 	s.Train.Dir = fromHere(s.Train.Dir)
@@ -44,18 +48,20 @@ func (s *Spec) Locate() error {
 // LocateGiven is Locate for the paths of flags and the environment alone: a spec that a
 // run has kept knows where its own are.
 func (s *Spec) LocateGiven() error {
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
 	all := s.Data.paths()
 	all["data.root"], all["train.dir"], all["cluster.certs"] = &s.Data.Root, &s.Train.Dir, &s.Cluster.Certs
 	for key, p := range all {
-		pos, given := s.places[key]
-		if !given || pos.File == s.File || *p == "" || filepath.IsAbs(*p) {
-			continue
+		if s.Overridden(key) && *p != "" && !filepath.IsAbs(*p) {
+			*p = within(here, *p)
 		}
-		path, err := filepath.Abs(*p)
-		if err != nil {
-			return err
-		}
-		*p = path
+	}
+	s.Train.Dir = fromHere(s.Train.Dir)
+	if s.Overridden("data.root") && s.Data.Root != "" && !s.Data.relative() {
+		return Errors{s.Errorf("data.root", "has no effect: no path of the data is relative")}
 	}
 	return nil
 }
@@ -78,16 +84,37 @@ func (d Data) Located() Data {
 			continue
 		}
 		if d.Root != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(d.Root, *p)
+			*p = within(d.Root, *p)
 		}
 		*p = fromHere(*p)
 	}
 	return d
 }
 
+// within returns the path of a relative one in a folder. Where it goes up, it does so from
+// where the folder really is, as the system does, and not from a link to it.
+func within(folder, path string) string {
+	if !goesUp(path) {
+		return filepath.Join(folder, path)
+	}
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = real
+	}
+	up := strings.LastIndex(filepath.ToSlash(path), "../")
+	if strings.Trim(path[:max(up, 0)], "./"+string(filepath.Separator)) == "" {
+		return filepath.Join(folder, path)
+	}
+	return folder + string(filepath.Separator) + path // not cleaned: path may go up from a link, too
+}
+
+// goesUp reports whether a path has an element "..".
+func goesUp(path string) bool {
+	return slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "..")
+}
+
 // fromHere returns a path relative to the current folder, where it is in it.
 func fromHere(path string) string {
-	if !filepath.IsAbs(path) {
+	if !filepath.IsAbs(path) || goesUp(path) {
 		return path
 	}
 	here, err := os.Getwd()
@@ -95,7 +122,7 @@ func fromHere(path string) string {
 		return path
 	}
 	short, err := filepath.Rel(here, path)
-	if err != nil || short == ".." || strings.HasPrefix(short, ".."+string(filepath.Separator)) {
+	if err != nil || goesUp(short) {
 		return path
 	}
 	return short

@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -64,5 +66,69 @@ func TestDefaultDirStays(t *testing.T) {
 	}
 	if s.Train.Dir != "runs" || s.Data.Root != "" {
 		t.Errorf("got %s and root %q, want runs and none", s.Train.Dir, s.Data.Root)
+	}
+}
+
+// TestPathsThroughLinks checks that a path that goes up does so as the system would: from
+// where a linked folder really is.
+func TestPathsThroughLinks(t *testing.T) {
+	here := t.TempDir()
+	if resolved, err := filepath.EvalSymlinks(here); err == nil {
+		here = resolved
+	}
+	for _, folder := range []string{"real/sub", "links"} {
+		if err := os.MkdirAll(filepath.Join(here, folder), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(here, "links", "link")
+	if err := os.Symlink(filepath.Join(here, "real", "sub"), link); err != nil {
+		t.Skip(err)
+	}
+	if err := os.WriteFile(filepath.Join(here, "real", "data.csv"), []byte("this one"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	const text = "data: {source: csv, csv: {path: ../data.csv}}\nmodel: [flatten]\nloss: huber\n"
+	s, err := Parse(filepath.Join(link, "x.yaml"), []byte(text), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Locate(); err != nil {
+		t.Fatal(err)
+	}
+	given, err := Parse("x.yaml", []byte(text), Options{Set: []Override{{"data.csv.path", "sub/../../real/data.csv"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(here, "real"))
+	if err := given.LocateGiven(); err != nil {
+		t.Fatal(err)
+	}
+	for what, d := range map[string]Data{"in a file": s.Data, "of a flag": given.Data} {
+		path := d.Located().CSV.Path
+		if got, err := os.ReadFile(path); string(got) != "this one" {
+			t.Errorf("%s: %s has %q, %v", what, path, got, err)
+		}
+	}
+}
+
+// TestRootWithoutEffect checks that a folder that no path is in is refused.
+func TestRootWithoutEffect(t *testing.T) {
+	for what, c := range map[string]struct {
+		text string
+		set  []Override
+	}{
+		"in a file":       {strings.Replace(changeBase, "digits", "digits, root: x", 1), nil},
+		"of a flag":       {changeBase, []Override{{"data.root", "x"}}},
+		"beside a flag":   {"data: {source: csv, csv: {path: a.csv}}\nmodel: [flatten]\nloss: huber\n", []Override{{"data.root", "x"}, {"data.csv.path", "b.csv"}}},
+		"absolute in one": {"data: {source: csv, root: x, csv: {path: /a.csv}}\nmodel: [flatten]\nloss: huber\n", nil},
+	} {
+		s, err := Parse("x.yaml", []byte(c.text), Options{Set: c.set})
+		if err == nil {
+			err = s.Locate()
+		}
+		if err == nil || !strings.Contains(err.Error(), "data.root: has no effect") && !strings.Contains(err.Error(), "--set data.root: has no effect") {
+			t.Errorf("%s: got %v", what, err)
+		}
 	}
 }

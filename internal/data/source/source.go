@@ -68,6 +68,11 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 			return nil, fmt.Errorf("%s: %w", r.source, err)
 		}
 		prep = *opt.Prep
+		if r.csv != nil && prep.CSV != nil { // the file may be written otherwise now
+			form := *prep.CSV
+			form.Delimiter, form.Header, form.Encoding = d.CSV.Delimiter, d.CSV.Header, d.CSV.Encoding
+			prep.CSV = &form
+		}
 	} else if err := learnTargets(r, d, opt, &prep); err != nil {
 		return nil, fmt.Errorf("%s: %w", cmp.Or(r.targets, r.source), err)
 	}
