@@ -31,3 +31,23 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestRunInPlaceOfFile checks the advice for a run where a file was wanted, and for a
+// folder of runs where a run was.
+func TestRunInPlaceOfFile(t *testing.T) {
+	dir := writeTiny(t)
+	runs := filepath.Join(dir, "runs")
+	run := filepath.Join(runs, "tiny")
+	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", runs, "--epochs", "1")
+	for _, c := range []struct{ command, path, want string }{
+		{"train", run, "hint: that is a run: its file is " + filepath.Join(run, "spec.yaml") + "; "},
+		{"inspect", run, " train --resume " + run + " goes on with it\n"},
+		{"evaluate", runs, "hint: the latest run in it is " + run + "\n"},
+	} {
+		code, _, words := gespann(t, "", c.command, c.path)
+		if code == exitOK {
+			t.Errorf("%s %s: exit code %d", c.command, c.path, code)
+		}
+		contains(t, c.command, words, c.want)
+	}
+}

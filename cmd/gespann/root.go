@@ -50,6 +50,9 @@ func execute(t terminal, args []string) int {
 		return stopped.code()
 	}
 	fmt.Fprintln(t.err, "gespann: "+err.Error())
+	if h := hint(err); h != "" {
+		fmt.Fprintln(t.err, "hint: "+h)
+	}
 	var (
 		usage usageError
 		bad   spec.Errors
@@ -57,9 +60,6 @@ func execute(t terminal, args []string) int {
 	)
 	if errors.As(err, &usage) || errors.As(err, &bad) || errors.As(err, &one) {
 		return exitUsage
-	}
-	if h := hint(err); h != "" {
-		fmt.Fprintln(t.err, "hint: "+h)
 	}
 	return exitRun
 }
@@ -151,7 +151,7 @@ func addCompletion(root *cobra.Command) {
 func args(lo, hi int, want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < lo || len(args) > hi {
-			return usagef("got %d arguments, want %s\nhint: %s --help has examples", len(args), want, c.CommandPath())
+			return usagef("got %s, want %s\nhint: %s --help has examples", counted(len(args), "argument"), want, c.CommandPath())
 		}
 		return nil
 	}
@@ -164,6 +164,9 @@ func hint(err error) string {
 		return stopHint(stopped)
 	}
 	var file *checkpoint.FileError
+	if near := nearFile(err); near != "" {
+		return near
+	}
 	switch {
 	case !errors.As(err, &file) || !train.IsCheckpoint(file.Path):
 		return ""
