@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -49,5 +53,28 @@ func TestRunInPlaceOfFile(t *testing.T) {
 			t.Errorf("%s %s: exit code %d", c.command, c.path, code)
 		}
 		contains(t, c.command, words, c.want)
+	}
+}
+
+// full fails to write, as a full disk does.
+type full struct{}
+
+func (full) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
+}
+
+// TestFullOutput checks that what could not be printed is no success.
+func TestFullOutput(t *testing.T) {
+	dir := writeTiny(t)
+	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
+	for _, args := range [][]string{
+		{"evaluate", filepath.Join(dir, "tiny")}, {"version"}, {"layers"}, {"--help"},
+		{"train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1", "--log", "json"},
+	} {
+		var words bytes.Buffer
+		code := execute(terminal{strings.NewReader(""), full{}, &words}, args)
+		if code != exitRun || !strings.HasSuffix(words.String(), "no space left on device\n") {
+			t.Errorf("%v: exit code %d, want %d; got %s", args, code, exitRun, &words)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,11 +38,39 @@ func (e usageError) Unwrap() error { return e.error }
 // usagef returns a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// A watchedWriter remembers that writing has failed, for commands that print as they
+// go: a full disk behind the standard output is no success.
+type watchedWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// withoutPath drops the name of the file that an error is about.
+func withoutPath(err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return file.Err
+	}
+	return err
+}
+
 // execute runs a command line and returns the exit code.
 func execute(t terminal, args []string) int {
+	out := &watchedWriter{Writer: t.out}
+	t.out = out
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = fmt.Errorf("standard output: %w", withoutPath(out.err))
+	}
 	if err == nil {
 		return exitOK
 	}
