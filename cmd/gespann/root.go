@@ -47,7 +47,7 @@ type watchedWriter struct {
 
 func (w *watchedWriter) Write(b []byte) (int, error) {
 	n, err := w.Writer.Write(b)
-	if w.err == nil {
+	if err != nil {
 		w.err = err
 	}
 	return n, err
