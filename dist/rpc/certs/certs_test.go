@@ -1,8 +1,8 @@
 package certs
 
 import (
-	"errors"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"os"
