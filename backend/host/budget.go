@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/backend/ir"
-	"github.com/gespann/gespann/internal/memory"
+	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // A need is how much memory a job takes besides its data, in bytes.
@@ -28,7 +29,7 @@ func (n need) String() string {
 		{"variables", n.vars}, {"a copy to save them", n.copies}, {"gradients", n.grads}, {"activations", n.arena},
 	} {
 		if part.bytes > 0 {
-			words = append(words, part.name+" "+memory.Text(part.bytes))
+			words = append(words, part.name+" "+memlimit.Text(part.bytes))
 		}
 	}
 	return strings.Join(words, ", ")
@@ -48,27 +49,33 @@ func (s *session) need(batch int) (need, error) {
 	if s.job.Data == nil {
 		return n, nil
 	}
-	program := func(key programKey) error {
+	// takes notes the arena of a program, of which several are at work at once.
+	takes := func(key programKey, several int) (*ir.Program, error) {
 		p, err := s.build(key)
 		if err == nil {
-			n.arena = max(n.arena, float*int64(s.plan(p).Size))
+			n.arena = max(n.arena, float*int64(several)*int64(s.plan(p).Size))
 		}
-		return err
+		return p, err
 	}
 	if rows := s.trainRows(); rows > 0 {
 		n.copies, n.grads = n.vars, params
-		part := min(rows, batch)
-		if s.tree != nil { // one vector for each level, and shards in place of batches
+		key := programKey{kind: gradient, rows: min(rows, batch)}
+		if s.tree != nil { // shards in place of batches, and one vector for each level
 			n.grads += params * int64(bits.Len(uint(s.job.Shards)))
-			part = min(rows, (batch*s.job.Accumulate+s.job.Shards-1)/s.job.Shards)
+			key.rows = min(rows, (batch*s.job.Accumulate+s.job.Shards-1)/s.job.Shards)
 		}
-		if err := program(programKey{kind: gradient, rows: part}); err != nil {
+		p, err := takes(key, 1)
+		if err != nil {
 			return n, err
+		}
+		if s.tree != nil && len(meet.Points(p)) > 0 { // the shards of a run are all there
+			n.grads += params * int64(s.runShards()-1)
+			takes(key, s.runShards())
 		}
 	}
 	for _, part := range s.job.Data.Parts {
 		if part.Rows > 0 {
-			if err := program(programKey{kind: forward, rows: min(part.Rows, batch), variant: true}); err != nil {
+			if _, err := takes(programKey{kind: forward, rows: min(part.Rows, batch), variant: true}, 1); err != nil {
 				return n, err
 			}
 		}
@@ -83,8 +90,8 @@ func (s *session) checkMemory() error {
 	if err != nil {
 		return err
 	}
-	var short *memory.ShortError
-	if !errors.As(memory.Check(n.total()), &short) {
+	var short *memlimit.ShortError
+	if !errors.As(memlimit.Check(n.total()), &short) {
 		return nil
 	}
 	e := &memoryError{need: n, have: short.Have, batch: s.job.BatchSize}
@@ -102,13 +109,13 @@ func (s *session) checkMemory() error {
 // A memoryError says that a job does not fit.
 type memoryError struct {
 	need        need
-	have        memory.Limit
+	have        memlimit.Limit
 	batch, best int // best is the largest batch size that would fit, 0 for none
 }
 
 func (e *memoryError) Error() string {
 	text := fmt.Sprintf("out of memory: with batch size %d the model needs %s (%v), and %s %s to give",
-		e.batch, memory.Text(e.need.total()), e.need, e.have.Who, memory.Text(e.have.Bytes))
+		e.batch, memlimit.Text(e.need.total()), e.need, e.have.Who, memlimit.Text(e.have.Bytes))
 	if e.best == 0 {
 		return text + "; no batch size would fit"
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package memory
+package memlimit
 
 // limits are unknown here.
 func limits() []Limit { return nil }

@@ -1,7 +1,7 @@
-// Package memory says how much memory a process may still take, so that what does not
+// Package memlimit says how much memory a process may still take, so that what does not
 // fit is refused with its size: the Go runtime ends the process where there is none,
 // and Linux kills it.
-package memory
+package memlimit
 
 import (
 	"fmt"
