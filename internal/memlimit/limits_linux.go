@@ -35,18 +35,19 @@ func below(root string) []Limit {
 		switch {
 		case parts[0] == "0":
 			out = append(out, groups(filepath.Join(root, "sys/fs/cgroup"), parts[2],
-				"memory.max", "memory.current", "inactive_file")...)
+				"memory.max", "memory.current", "")...)
 		case strings.Contains(","+parts[1]+",", ",memory,"):
 			out = append(out, groups(filepath.Join(root, "sys/fs/cgroup/memory"), parts[2],
-				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")...)
+				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_")...)
 		}
 	}
 	return out
 }
 
-// groups returns what a control group and those around it leave. In a container the
-// path is often that of the host, and its own group at the top.
-func groups(mount, path, limit, used, cache string) []Limit {
+// groups returns what a control group and those around it leave, where cached files
+// count as free. In a container the path is often that of the host, and its own group
+// at the top.
+func groups(mount, path, limit, used, prefix string) []Limit {
 	var out []Limit
 	for {
 		folder := filepath.Join(mount, path)
@@ -55,7 +56,8 @@ func groups(mount, path, limit, used, cache string) []Limit {
 		// Without a limit version 1 has the largest number of pages.
 		if errMost == nil && errNow == nil && most < math.MaxInt64/2 {
 			stat, _ := fields(filepath.Join(folder, "memory.stat"))
-			out = append(out, Limit{most - now + stat[cache], "the control group of this process has"})
+			cache := stat[prefix+"inactive_file"] + stat[prefix+"active_file"]
+			out = append(out, Limit{most - now + cache, "the control group of this process has"})
 		}
 		if path == "/" || path == "." || path == "" {
 			return out

@@ -23,14 +23,15 @@ func TestBelow(t *testing.T) {
 			"proc/meminfo": meminfo, "proc/self/cgroup": "0::/a/b\n",
 			"sys/fs/cgroup/a/b/memory.max": "max\n", "sys/fs/cgroup/a/b/memory.current": "100\n",
 			"sys/fs/cgroup/a/memory.max": "5000\n", "sys/fs/cgroup/a/memory.current": "2000\n",
-			"sys/fs/cgroup/a/memory.stat": "anon 1\ninactive_file 500\n",
+			"sys/fs/cgroup/a/memory.stat": "anon 1\ninactive_file 300\nactive_file 200\n",
 		}, []Limit{machine, group(3500)}},
 		"version 2 in a container": {map[string]string{
 			"proc/self/cgroup": "0::/docker/123\n", "sys/fs/cgroup/memory.max": "5000\n", "sys/fs/cgroup/memory.current": "6000\n",
 		}, []Limit{group(-1000)}},
 		"version 1": {map[string]string{
 			"proc/self/cgroup": "9:name=systemd:/\n4:cpu,memory:/job\n0::/\n",
-			"sys/fs/cgroup/memory/job/memory.limit_in_bytes": "4096\n", "sys/fs/cgroup/memory/job/memory.usage_in_bytes": "96\n",
+			"sys/fs/cgroup/memory/job/memory.limit_in_bytes": "4096\n", "sys/fs/cgroup/memory/job/memory.usage_in_bytes": "196\n",
+			"sys/fs/cgroup/memory/job/memory.stat":       "active_file 7\ntotal_active_file 100\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/memory.usage_in_bytes": "1\n",
 		}, []Limit{group(4000)}},
 		"junk": {map[string]string{
