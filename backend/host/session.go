@@ -62,6 +62,9 @@ func (s *session) open() error {
 	}
 	s.rows = make([]uint32, s.job.BatchSize)
 	s.vars = s.job.Programs.Vars()
+	if err := s.checkMemory(); err != nil {
+		return err
+	}
 	s.values = make([][]float32, len(s.vars))
 	for i, v := range s.vars {
 		s.values[i] = Alloc(ir.Size(v.Shape))

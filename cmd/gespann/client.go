@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,10 +31,8 @@ func (f *clientFlags) visit(ctx context.Context, t terminal, use func(c *client.
 			return err
 		}
 		conn, err := rpc.Dial(ctx, f.coordinator, rpc.Client, trust)
-		if errors.Is(err, rpc.ErrRefused) {
-			return err
-		} else if err != nil {
-			return fmt.Errorf("%w\nhint: gespann coordinator starts one; --coordinator says where it is", err)
+		if err != nil {
+			return notThere(err)
 		}
 		defer conn.Close()
 		defer context.AfterFunc(ctx, func() { conn.Close() })()
@@ -46,4 +45,13 @@ func (f *clientFlags) visit(ctx context.Context, t terminal, use func(c *client.
 		}
 		return err
 	})
+}
+
+// notThere says of an error of dialling a coordinator where its address comes from,
+// unless it says how to go on.
+func notThere(err error) error {
+	if errors.Is(err, rpc.ErrRefused) || strings.Contains(err.Error(), "\nhint: ") {
+		return err
+	}
+	return fmt.Errorf("%w\nhint: --coordinator says where the coordinator is, as host:port or unix:path", err)
 }

@@ -52,10 +52,10 @@ func dialDriver(ctx context.Context, c *backend.Cluster) (dist.Conn, error) {
 		return nil, err
 	}
 	conn, err := rpc.Dial(ctx, c.Coordinator, rpc.Driver, trust)
-	if err != nil && !errors.Is(err, rpc.ErrRefused) {
-		err = fmt.Errorf("%w\nhint: gespann coordinator starts one", err)
+	if err != nil {
+		return nil, notThere(err)
 	}
-	return conn, err
+	return conn, nil
 }
 
 // childCommand returns the command of a worker that belongs to this process.

@@ -171,6 +171,10 @@ func readSaved(path string) (*saved, error) {
 // directory the trained model, or else its latest checkpoint.
 func weightsOf(path string) (string, error) {
 	info, err := os.Stat(path)
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		file.Op = "run" // not stat
+	}
 	if err != nil {
 		return "", err
 	}

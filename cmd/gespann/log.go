@@ -30,6 +30,7 @@ type logWriter struct {
 	mu   sync.Mutex
 	line bytes.Buffer
 	w    io.Writer
+	last string // the hint that was written last: once is enough while nothing changes
 }
 
 // Handle implements slog.Handler.
@@ -62,8 +63,9 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		return err
 	}
 	for _, hint := range hints {
-		if hint != "" {
+		if hint != "" && hint != h.out.last {
 			h.out.line.WriteString("  hint: " + hint + "\n")
+			h.out.last = hint
 		}
 	}
 	_, err := h.out.w.Write(h.out.line.Bytes())

@@ -31,7 +31,8 @@ the numbers that the model gives. With a cross-entropy these are probabilities
 too, never logits: the softmax or sigmoid that a model leaves to its loss is
 applied. The metrics of train and evaluate are of the same numbers. What is
 infinite or no number is Inf, -Inf or NaN in CSV, as pandas and R read it, and null
-in JSON lines; a row with NaN has no class.
+in JSON lines; a row with NaN has no class. NPY has only the numbers, of a single
+sigmoid the probability of the second class.
 
 --output replaces a file as a whole once all rows are there. It follows links and
 keeps the mode of a file; pipes and devices are written as rows come.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,11 +38,39 @@ func (e usageError) Unwrap() error { return e.error }
 // usagef returns a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// A watchedWriter remembers that writing has failed, for commands that print as they
+// go: a full disk behind the standard output is no success.
+type watchedWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// withoutPath drops the name of the file that an error is about.
+func withoutPath(err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return file.Err
+	}
+	return err
+}
+
 // execute runs a command line and returns the exit code.
 func execute(t terminal, args []string) int {
+	out := &watchedWriter{Writer: t.out}
+	t.out = out
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = fmt.Errorf("standard output: %w", withoutPath(out.err))
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -50,6 +79,9 @@ func execute(t terminal, args []string) int {
 		return stopped.code()
 	}
 	fmt.Fprintln(t.err, "gespann: "+err.Error())
+	if h := hint(err); h != "" {
+		fmt.Fprintln(t.err, "hint: "+h)
+	}
 	var (
 		usage usageError
 		bad   spec.Errors
@@ -57,9 +89,6 @@ func execute(t terminal, args []string) int {
 	)
 	if errors.As(err, &usage) || errors.As(err, &bad) || errors.As(err, &one) {
 		return exitUsage
-	}
-	if h := hint(err); h != "" {
-		fmt.Fprintln(t.err, "hint: "+h)
 	}
 	return exitRun
 }
@@ -151,7 +180,7 @@ func addCompletion(root *cobra.Command) {
 func args(lo, hi int, want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < lo || len(args) > hi {
-			return usagef("got %d arguments, want %s\nhint: %s --help has examples", len(args), want, c.CommandPath())
+			return usagef("got %s, want %s\nhint: %s --help has examples", counted(len(args), "argument"), want, c.CommandPath())
 		}
 		return nil
 	}
@@ -164,6 +193,9 @@ func hint(err error) string {
 		return stopHint(stopped)
 	}
 	var file *checkpoint.FileError
+	if near := nearFile(err); near != "" {
+		return near
+	}
 	switch {
 	case !errors.As(err, &file) || !train.IsCheckpoint(file.Path):
 		return ""

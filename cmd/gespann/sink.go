@@ -40,6 +40,9 @@ func newSink(t terminal, log string) (sink, error) {
 // terminalWidth returns the columns of w, or 0 when it is not a terminal that can
 // rewrite a line.
 func terminalWidth(w io.Writer) int {
+	if watched, ok := w.(*watchedWriter); ok {
+		w = watched.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
 		return 0

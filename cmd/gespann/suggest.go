@@ -3,13 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -51,6 +55,31 @@ func unknownCommand(root *cobra.Command, word string) error {
 		}
 	}
 	return usagef("unknown command %q\nhint: %s", word, hint)
+}
+
+// nearFile says of an error about a file that is not there, or is a run, what may have
+// been meant; "" for other errors.
+func nearFile(err error) string {
+	var file *fs.PathError
+	if !errors.As(err, &file) || strings.Contains(err.Error(), "\nhint: ") {
+		return ""
+	}
+	if _, view := train.View(file.Path); view == nil && errors.Is(err, syscall.EISDIR) {
+		return fmt.Sprintf("that is a run: its file is %s; %s train --resume %s goes on with it",
+			shellWord(filepath.Join(file.Path, "spec.yaml")), self(), shellWord(file.Path))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	entries, _ := os.ReadDir(filepath.Dir(file.Path)) // no entries: nothing is near
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if best := spec.Near(filepath.Base(file.Path), names); best != "" {
+		return fmt.Sprintf("did you mean %s?", shellWord(filepath.Join(filepath.Dir(file.Path), best)))
+	}
+	return ""
 }
 
 // flagError explains an error of the flags of a command.

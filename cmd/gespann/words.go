@@ -75,6 +75,14 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
+// counted is "1 argument" or "2 arguments".
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // grouped is a count with commas: 1,199,882.
 func grouped(n int) string {
 	s := strconv.Itoa(n)

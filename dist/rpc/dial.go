@@ -274,7 +274,7 @@ func (w *witness) first() error {
 func dialError(who string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("%s: nobody listens there\nhint: start one with `gespann coordinator`", who)
+		return fmt.Errorf("%s: nobody listens there\nhint: gespann coordinator starts one; --coordinator says where it is", who)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within %v", who, handshakeTime)
 	}

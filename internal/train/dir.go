@@ -206,7 +206,11 @@ func isRun(path string) error {
 		return fmt.Errorf("run directory %s: is a file", path)
 	}
 	if _, err := os.Stat(filepath.Join(path, specFile)); err != nil {
-		return fmt.Errorf("run directory %s: has no %s, so no run began there", path, specFile)
+		err := fmt.Errorf("run directory %s: has no %s, so no run began there", path, specFile)
+		if latest, _ := LatestRun(path); latest != "" {
+			err = fmt.Errorf("%w\nhint: the latest run in it is %s", err, shell.Word(latest))
+		}
+		return err
 	}
 	return nil
 }
@@ -399,5 +403,5 @@ func runError(path string, err error) error {
 			err = p.Err
 		}
 	}
-	return fmt.Errorf("run directory %s: %w", path, err)
+	return &fs.PathError{Op: "run directory", Path: path, Err: err}
 }

@@ -103,3 +103,6 @@ func FlagHint(word string, flags []string) string {
 
 // Suggest returns a hint with the known word that is meant by another one, or "".
 func Suggest(word string, known []string) string { return suggestion(word, known) }
+
+// Near returns the known word that another one misspells, or "".
+func Near(word string, known []string) string { return closest(word, known) }

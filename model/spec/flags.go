@@ -91,7 +91,7 @@ func (f *flagList) Type() string   { return "key=value" }
 
 func (f *flagList) Set(text string) error {
 	key, value, ok := strings.Cut(text, "=")
-	if !ok {
+	if !ok || strings.TrimSpace(key) == "" {
 		return fmt.Errorf("got %q, want key=value", text)
 	}
 	f.list = append(f.list, Override{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})

@@ -18,13 +18,13 @@ func (d *Data) paths() map[string]*string {
 
 // Locate gives the paths of a file that was read on this machine their meaning. Those
 // that the file gives are in its folder, which becomes data.root unless that is set;
-// those that flags and the environment give are in the current one. A spec that is for
+// those that flags, the environment and a file without a folder give are in the current one. A spec that is for
 // another machine stays as it is written.
 func (s *Spec) Locate() error {
 	if err := s.LocateGiven(); err != nil {
 		return err
 	}
-	folder, err := filepath.Abs(filepath.Dir(s.File))
+	folder, err := filepath.Abs(folderOf(s.File))
 	if err != nil {
 		return err
 	}
@@ -43,6 +43,22 @@ func (s *Spec) Locate() error {
 	}
 	s.Train.Dir = fromHere(s.Train.Dir)
 	return nil
+}
+
+// folderOf returns the folder that paths in a file are relative to. What comes through a
+// pipe or the standard input is in no folder, so its paths are in the current one.
+func folderOf(file string) string {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() || isStream(file) {
+		return "."
+	}
+	return filepath.Dir(file)
+}
+
+// isStream reports whether a path names an open file of this process, such as
+// /dev/stdin, or /dev/fd/63 of a shell's <(...).
+func isStream(file string) bool {
+	folder := filepath.ToSlash(filepath.Dir(file))
+	return folder == "/dev" || folder == "/dev/fd" || strings.HasPrefix(folder, "/proc/")
 }
 
 // LocateGiven is Locate for the paths of flags and the environment alone: a spec that a

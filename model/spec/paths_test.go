@@ -132,3 +132,25 @@ func TestRootWithoutEffect(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsOfStream reads a file through a pipe, as a shell's <(...): its paths are in the
+// current folder.
+func TestPathsOfStream(t *testing.T) {
+	const text = "data: {source: csv, csv: {path: a.csv}}\nmodel: [dense: 1]\nloss: huber\n"
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"/dev/stdin", "/dev/fd/63", "/proc/self/fd/0", "/dev/null"} {
+		s, err := Parse(file, []byte(text), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Locate(); err != nil {
+			t.Fatal(err)
+		}
+		if s.Data.Root != here || s.Data.Located().CSV.Path != "a.csv" {
+			t.Errorf("%s: got root %s and path %s, want %s and a.csv", file, s.Data.Root, s.Data.Located().CSV.Path, here)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -61,6 +62,34 @@ func TestMake(t *testing.T) {
 	other, err := Load(folder(t))
 	if err != nil || other.Token == c.Token || len(c.Token) < minToken {
 		t.Errorf("tokens %q and %q (%v), want two of at least %d characters", c.Token, other.Token, err, minToken)
+	}
+}
+
+// TestMakeInFolder checks that a folder which is there keeps its mode, and that one
+// where others can exchange files is refused.
+func TestMakeInFolder(t *testing.T) {
+	for mode, ok := range map[os.FileMode]bool{0o700: true, 0o755: true, 0o775: false, 0o777: false} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		err := Make(dir, nil)
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "others can write in "+dir) {
+			t.Errorf("mode %04o: got %v", mode, err)
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("the folder has mode %v now (%v), want %04o", info.Mode(), err, mode)
+		}
+	}
+	empty := t.TempDir()
+	if err := errors.Join(os.Chmod(empty, 0o777), Make(empty, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(empty); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("an empty folder has mode %v now (%v), want 0700", info.Mode(), err)
 	}
 }
 

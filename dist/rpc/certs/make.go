@@ -32,7 +32,8 @@ const validity = 5 * 365 * 24 * time.Hour
 // Make makes a folder with a new certificate authority (ca.pem, ca.key), a
 // certificate with its key that all machines share (node.pem, node.key), and a join
 // token (token). Gespann asks for no machine's name; the certificate also has the
-// names or IP addresses of hosts, and loopback, for other programs. Only its owner can read it. The folder may exist, but none of the files.
+// names or IP addresses of hosts, and loopback, for other programs. Only their owner can
+// read the secrets. The folder may exist, but none of the files.
 func Make(dir string, hosts []string) error {
 	return makeAt(dir, hosts, time.Now())
 }
@@ -42,10 +43,7 @@ func makeAt(dir string, hosts []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("certificates: %w", err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
 	for _, f := range files {
@@ -54,10 +52,37 @@ func makeAt(dir string, hosts []string, now time.Time) error {
 				filepath.Join(dir, f.name))
 		}
 	}
-	for _, f := range files {
+	for i, f := range files {
 		if err := write(filepath.Join(dir, f.name), f.content); err != nil {
+			for _, f := range files[:i+1] { // half a set would be in the way of a whole one
+				os.Remove(filepath.Join(dir, f.name))
+			}
 			return fmt.Errorf("certificates: %w", err)
 		}
+	}
+	return nil
+}
+
+// makeFolder makes a folder that is its owner's alone, also of one that is there and
+// empty. One with other files keeps its mode, and must not be one in which others can
+// exchange files.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) == 0 {
+		err = os.Chmod(dir, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("others can write in %s: got mode %04o, want at most 0755\nhint: name a folder of its own", dir, mode)
 	}
 	return nil
 }

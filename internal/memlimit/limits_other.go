@@ -1,0 +1,6 @@
+//go:build !linux
+
+package memlimit
+
+// limits are unknown here.
+func limits() []Limit { return nil }
