@@ -144,7 +144,7 @@ func TestCSVErrors(t *testing.T) {
 		{"one column", "y\n1\n", header, Options{}, "t.csv: no feature columns besides the label\nhint: check data.csv.delimiter"},
 		{"column twice", "a,a,y\n1,2,3\n", header, Options{}, `t.csv:1: column "a" twice`},
 		{"delimiter", people, with(func(c *spec.CSV) { c.Delimiter = "::" }), Options{}, `data.csv.delimiter: got "::", want one character that is no quote or line break`},
-		{"wrong delimiter", people, with(func(c *spec.CSV) { c.Delimiter = ";" }), Options{}, "t.csv: the first line is one field with delimiter ';', but holds 3 of ','\nhint: set data.csv.delimiter: ','"},
+		{"wrong delimiter", people, with(func(c *spec.CSV) { c.Delimiter = ";" }), Options{}, "t.csv: the first line is one field with delimiter \";\", but holds 3 of \",\"\nhint: set data.csv.delimiter: \",\""},
 		{"categories", many.String(), with(func(c *spec.CSV) { c.Categorical = []string{"id"} }), Options{}, `t.csv:4098: column "id": more than 4096 categories, too many to encode one-hot`},
 		{"embedding of numbers", "a,b,y\n1,2,3\n", with(func(c *spec.CSV) { c.Categorical = []string{"a"} }), Options{IntFeatures: true}, "t.csv: the model starts with an embedding, which takes integer ids, but b are read as numbers\nhint: list every feature in data.csv.categorical"},
 	}

@@ -188,9 +188,10 @@ func (c *csvReader) hintFor(kind badKind, of []*badColumn) string {
 	case badDelim:
 		is, _ := likelyDelimiter(cell)
 		if c.format.known {
-			return fmt.Sprintf("is %q the delimiter? The training data was read with %q", is, c.csv.Comma)
+			return fmt.Sprintf("is %q the delimiter? The training data was read with %q",
+				string(is), string(c.csv.Comma))
 		}
-		return fmt.Sprintf("is %q the delimiter? Then set data.csv.delimiter: %q", is, is)
+		return fmt.Sprintf("is %q the delimiter? Then set data.csv.delimiter: %q", string(is), string(is))
 	case badInexact:
 		return "data.normalize: standard or scale is computed from the number itself; " +
 			"a number that only names something is no feature"

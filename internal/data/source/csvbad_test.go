@@ -50,12 +50,14 @@ func TestBadCells(t *testing.T) {
 			"t.csv:2: column \"y\": \"20404,97\": not a number, one of 2 such cells in 2 rows: line 3 \"3,5\"" +
 				"\nhint: numbers have a decimal point: write 20404.97 for 20404,97"},
 		{"wrong delimiter", "a;b;y\n1;2;3\n", spec.CSV{},
-			"t.csv: the first line is one field with delimiter ',', but holds 2 of ';'\nhint: set data.csv.delimiter: ';'"},
+			"t.csv: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: set data.csv.delimiter: \";\""},
 		{"tabs", "a\tb\ty\n1\t2\t3\n", spec.CSV{},
-			"t.csv: the first line is one field with delimiter ',', but holds 2 of '\\t'\nhint: set data.csv.delimiter: '\\t'"},
+			"t.csv: the first line is one field with delimiter \",\", but holds 2 of \"\\t\"\nhint: set data.csv.delimiter: \"\\t\""},
 		{"wrong delimiter and decimal commas", "1,5;2,5;3\n2,5;3,5;4\n", spec.CSV{Task: "classification", Label: "2"},
 			"t.csv:1: column \"1\": \"5;2\": not a number, one of 2 such cells in 2 rows: line 2 \"5;3\"" +
-				"\nhint: is ';' the delimiter? Then set data.csv.delimiter: ';'"},
+				"\nhint: is \";\" the delimiter? Then set data.csv.delimiter: \";\""},
+		{"JSON", "[{\"a\": 1, \"y\": 2}]\n", spec.CSV{Label: "y"},
+			"t.csv: begins as JSON does, want CSV\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)"},
 		{"few of text", "a,y\n1,2\n3,4\n5,6\nx,7\n", spec.CSV{},
 			"t.csv:5: column \"a\": \"x\": not a number\nhint: correct \"x\", or leave the column out of data.csv.features"},
 		{"units", "a,y\n12 km,2\n3,4\n5,6\n", spec.CSV{},
@@ -77,8 +79,8 @@ func TestBadCellsOfNewRows(t *testing.T) {
 	for text, want := range map[string]string{
 		"age,city,height\n1,Bonn,tall\n":    `stdin:2: column "height": "tall": not a number`,
 		"age,city,height\nNA,Bonn,1\n":      `stdin:2: column "age": "NA": not a number` + missingHint,
-		"age;city;height\n1;Bonn;2\n":       "stdin: the first line is one field with delimiter ',', but holds 2 of ';'\nhint: the training data was read with ',': write this file alike",
-		"age,city,height\n\"1;5\",Bonn,2\n": "stdin:2: column \"age\": \"1;5\": not a number\nhint: is ';' the delimiter? The training data was read with ','",
+		"age;city;height\n1;Bonn;2\n":       "stdin: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: the training data was read with \",\": write this file alike",
+		"age,city,height\n\"1;5\",Bonn,2\n": "stdin:2: column \"age\": \"1;5\": not a number\nhint: is \";\" the delimiter? The training data was read with \",\"",
 		"age,city,height\n1,Bonn,\"2,5\"\n": "stdin:2: column \"height\": \"2,5\": not a number\nhint: numbers have a decimal point: write 2.5 for 2,5",
 	} {
 		_, err := ReadFeatures(strings.NewReader(text), "stdin", peoplePrep(t))

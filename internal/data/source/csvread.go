@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
@@ -66,6 +68,10 @@ func decodeCSV(
 	}
 	utf8, err := text(buffered, format.encoding, "CSV", true)
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.name, err)
+	}
+	start, _ := utf8.Peek(formatBytes) // a real error comes again
+	if err := notJSON(start); err != nil {
 		return nil, fmt.Errorf("%s: %w", in.name, err)
 	}
 	return decodeText(ctx, utf8, in.name, format, lay)
@@ -128,22 +134,36 @@ func (c *csvReader) rows(ctx context.Context, record []string) (err error) {
 	return nil
 }
 
+// notJSON returns an error when a text begins as JSON does.
+func notJSON(start []byte) error {
+	start = bytes.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, start)
+	for _, json := range []string{"{\"", "[{", "[[", "[\""} {
+		if bytes.HasPrefix(start, []byte(json)) {
+			return errors.New("begins as JSON does, want CSV" +
+				"\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)")
+		}
+	}
+	return nil
+}
+
 // otherDelimiter returns an error when the first line is one field that holds what
 // may well be the delimiter.
 func otherDelimiter(first []string, comma rune, known bool) error {
-	if len(first) != 1 {
-		return nil
-	}
 	is, n := likelyDelimiter(first[0])
-	if n == 0 || is == comma {
+	if len(first) != 1 || n == 0 || is == comma {
 		return nil
 	}
-	hint := fmt.Sprintf("set data.csv.delimiter: %q", is)
+	hint := fmt.Sprintf("set data.csv.delimiter: %q", string(is))
 	if known {
-		hint = fmt.Sprintf("the training data was read with %q: write this file alike", comma)
+		hint = fmt.Sprintf("the training data was read with %q: write this file alike", string(comma))
 	}
 	return fmt.Errorf("the first line is one field with delimiter %q, but holds %d of %q\nhint: %s",
-		comma, n, is, hint)
+		string(comma), n, string(is), hint)
 }
 
 // likelyDelimiter returns which delimiter a text has most of, and how many.
