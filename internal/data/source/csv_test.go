@@ -157,6 +157,21 @@ func TestCSVErrors(t *testing.T) {
 	}
 }
 
+// TestCSVNumbersAsNames checks that a row which may have been lost is mentioned.
+func TestCSVNumbersAsNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"1,2.5,3\n4,5,6\n": "t.csv:1: the first line is taken for names, and all are numbers; if it is a row, set data.csv.header: false",
+		"a,2,3\n4,5,6\n":   "",
+	} {
+		said := ""
+		d := csvSpec(write(t, "t.csv", text))
+		load(t, d, Options{Loss: "huber", Log: func(format string, args ...any) { said += fmt.Sprintf(format, args...) }})
+		if got := strings.TrimPrefix(said, filepath.Dir(d.CSV.Path)+"/"); got != want {
+			t.Errorf("%q: said %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestCSVTestFile(t *testing.T) {
 	tests := []struct{ name, test, want string }{
 		{"good", "class,height,age,city,more\nno,1.5,20,Bonn,!\n", ""},

@@ -123,7 +123,8 @@ func TestNPYErrors(t *testing.T) {
 	const rest = "'fortran_order': False, 'shape': (4,)}"
 	tests := []struct{ name, file, want string }{
 		{"empty", "", "no NPY header: unexpected EOF"},
-		{"not NPY", "1,2,3\n4,5,6\n", "not an NPY file: starts with 31 2c 32 2c 33 0a, want 93 4e 55 4d 50 59"},
+		{"not NPY", "1,2,3\n4,5,6\n", "not an NPY file: starts with 31 2c 32 2c 33 0a, want 93 4e 55 4d 50 59\nhint: it looks like text, which data.source: csv reads"},
+		{"not text", "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a", "not an NPY file: starts with 01 02 03 04 05 06, want 93 4e 55 4d 50 59"},
 		{"version", "\x93NUMPY\x09\x01" + good[8:], "NPY version 9.1, want 1.0, 2.0 or 3.0"},
 		{"cut header", good[:50], "NPY header of 118 bytes, file has 50"},
 		{"cut header, compressed", zipped(good[:50]), "NPY header ends early: unexpected EOF"},

@@ -68,7 +68,11 @@ func text(in *bufio.Reader, encoding, want string, settable bool) (*bufio.Reader
 	case encLatin1, encWindows:
 		start, _ = in.Peek(chunk)
 		if isUTF8(start) {
-			return nil, fmt.Errorf("is text in UTF-8, but data.csv.encoding is %s", encoding)
+			where := "data.csv.encoding is"
+			if !settable {
+				where = "the training data was in"
+			}
+			return nil, fmt.Errorf("is text in UTF-8, but %s %s", where, encoding)
 		}
 		return bom(0, &narrowReader{r: in, windows: encoding == encWindows, line: 1})
 	}
