@@ -256,12 +256,11 @@ func (lay *layout) number(cell string) (float64, error) {
 }
 
 func (c *csvReader) category(col csvColumn, cell string) error {
+	id, ok := int32(0), false
 	if cell == "" {
-		return c.at(col.field, errors.New("empty cell, want a category"))
-	}
-	id, ok := col.dict.id(cell)
-	if !ok {
-		return c.at(col.field, fmt.Errorf("category %s does not occur in %s", quote(cell), c.lay.origin))
+		c.note(col.field, cell, errNoCategory)
+	} else if id, ok = col.dict.id(cell); !ok {
+		c.note(col.field, cell, &unknownError{"category", cell, c.lay.origin})
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
 		return c.at(col.field,
@@ -286,7 +285,8 @@ func (c *csvReader) label(record []string) error {
 	}
 	switch {
 	case cell == "":
-		return c.at(lay.label, errors.New("empty cell, want a label"))
+		c.note(lay.label, cell, errNoLabel)
+		return nil
 	case lay.classes == nil && err != nil:
 		c.note(lay.label, cell, err)
 		return nil
@@ -302,7 +302,8 @@ func (c *csvReader) label(record []string) error {
 	}
 	id, ok := lay.classes.id(cell)
 	if !ok {
-		return c.at(lay.label, fmt.Errorf("label %s does not occur in %s", quote(cell), lay.origin))
+		c.note(lay.label, cell, &unknownError{"label", cell, lay.origin})
+		return nil
 	}
 	if len(lay.classes.words) > maxClasses {
 		return c.at(lay.label,
@@ -331,6 +332,9 @@ func (c *csvReader) ragged(record []string) error {
 var (
 	errNotNumber = errors.New("not a number")
 	errEmpty     = errors.New("empty cell, want a number")
+	// Of columns of categories, and of the label.
+	errNoCategory = errors.New("empty cell, want a category")
+	errNoLabel    = errors.New("empty cell, want a label")
 )
 
 // number reads a number that a float32 can be near to. As text it may have more
