@@ -68,6 +68,13 @@ test.yaml:5:5: model[2] activation: output is 12, but data has 10 classes
 test.yaml:3:5: model[0] dense: 3 units, but data has 4 classes
 hint: classes count from 0, but the labels are 1 to 3: subtract 1 from them
 `},
+		{"one-hot rows of classes from 1", `
+  - dense: {units: 3}
+loss: categorical_crossentropy
+`, Input{Shape: []int{2}, Classes: 4, Least: 1, Target: []int{4}}, `
+test.yaml:3:5: model[0] dense: output is 3, but the targets are 4 per row
+hint: classes count from 0, but the labels are 1 to 3: subtract 1 from them
+`},
 		{"image of classes", `
   - dense: {units: 10, activation: softmax}
 ` + sparse, digits, `

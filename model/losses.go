@@ -162,7 +162,11 @@ func (h *head) checkOutput(n *network, in Input) *spec.Error {
 		if in.Target == nil {
 			return last.errorf("output is %s, want 1 for labels of two classes", shapeText(row))
 		}
-		return last.errorf("output is %s, but the targets are %s per row", shapeText(row), shapeText(h.target))
+		err := last.errorf("output is %s, but the targets are %s per row", shapeText(row), shapeText(h.target))
+		if in.Classes > 0 && len(row) == 1 {
+			err.Hint = countHint(row[0], in)
+		}
+		return err
 	}
 	if !h.integer() {
 		return nil
@@ -180,11 +184,17 @@ func (h *head) checkOutput(n *network, in Input) *spec.Error {
 		what = fmt.Sprintf("%d units", row[0])
 	}
 	err := last.errorf("%s, but data has %s", what, classes(in.Classes))
-	if in.Least > 0 && row[0] == in.Classes-in.Least {
-		err.Hint = fmt.Sprintf("classes count from 0, but the labels are %d to %d: subtract %d from them",
-			in.Least, in.Classes-1, in.Least)
-	}
+	err.Hint = countHint(row[0], in)
 	return err
+}
+
+// countHint is for labels that would fit so many outputs if they began with 0.
+func countHint(outputs int, in Input) string {
+	if in.Least == 0 || outputs != in.Classes-in.Least {
+		return ""
+	}
+	return fmt.Sprintf("classes count from 0, but the labels are %d to %d: subtract %d from them",
+		in.Least, in.Classes-1, in.Least)
 }
 
 // classes is "3 classes".

@@ -219,7 +219,7 @@ func goalSeconds(t *testing.T, yaml string) (seconds, accuracy float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := train.Create(s, &set.Prep)
+	dir, err := train.Create(s, set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,6 @@ func (s *session) bind(p *program, split data.Split, stage int) *places {
 }
 
 // norm notes where the normalisation of a column is.
-func (at *places) norm(c *column, center, scale, shift plan.Buffer) {
-	at.base[center], at.base[scale], at.base[shift] = c.center, c.scale, c.shift
+func (p *places) norm(c *column, center, scale, shift plan.Buffer) {
+	p.base[center], p.base[scale], p.base[shift] = c.center, c.scale, c.shift
 }

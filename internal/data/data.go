@@ -79,7 +79,7 @@ func (s *Set) Untrained() *Set {
 
 // without returns the part without its rows.
 func (p Part) without() Part {
-	p.Rows, p.X.U8, p.X.F32, p.X.I32 = 0, nil, nil, nil
+	p.Rows, p.X.U8, p.X.F32, p.X.I32, p.X.F64 = 0, nil, nil, nil, nil
 	p.Y = Table{Shape: p.Y.Shape}
 	return p
 }

@@ -57,6 +57,10 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 			return nil, err
 		}
 		if opt.Prep == nil {
+			if d.Header && opt.Log != nil && !slices.ContainsFunc(fields, notNumber) {
+				opt.Log("%s:1: the first line is taken for names, and all are numbers; if it is a row, "+
+					"set data.csv.header: false", d.Path)
+			}
 			lay.exact = !normalizes(all)
 			lay.auto = lay.auto && (all.OneHot || !isRegression(opt.Loss)) // which takes numbers
 		}
@@ -98,6 +102,11 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 		}
 	}
 	return r, nil
+}
+
+func notNumber(cell string) bool {
+	_, err := number(cell)
+	return err != nil
 }
 
 // newLayout works out the columns of a training file.

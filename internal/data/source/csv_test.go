@@ -126,10 +126,10 @@ func TestCSVErrors(t *testing.T) {
 		{"short row", "a,b,y\n1,2,3\n1,2\n", header, Options{}, `t.csv:3: 2 fields, want 3: nothing for column "y"`},
 		{"long row", "a,b,y\n1,2,3,4\n", header, Options{}, `t.csv:2: 4 fields, want 3: "4" is too many`},
 		{"text", "a,b,y\n1,2,3\n4,five,6\n", header, Options{}, "t.csv:3: column \"b\": \"five\": not a number\nhint: columns of text are listed in data.csv.categorical: [b]"},
-		{"header as row", "a,b,y\n1,2,3\n", spec.CSV{}, Options{}, "t.csv: 2 columns of numbers have other cells:\n  column \"0\": 1 of 2 rows: line 1 \"a\"\n  column \"1\": 1 of 2 rows: line 1 \"b\"\nhint: the first line seems to name the columns: set data.csv.header: true"},
+		{"header as row", "a,b,y\n1,2,3\n", spec.CSV{}, Options{}, "t.csv: 2 columns have cells that do not fit:\n  column \"0\": 1 of 2 rows: line 1 \"a\"\n  column \"1\": 1 of 2 rows: line 1 \"b\"\nhint: the first line seems to name the columns: set data.csv.header: true"},
 		{"empty cell", "a,b,y\n1,,3\n", header, Options{}, "t.csv:2: column \"b\": empty cell, want a number" + missingHint},
-		{"empty category", "a,b,y\n1,,3\n", with(func(c *spec.CSV) { c.Categorical = []string{"b"} }), Options{}, `t.csv:2: column "b": empty cell, want a category`},
-		{"no label", "a,b,y\n1,2,\n", header, Options{Loss: ce}, `t.csv:2: column "y": empty cell, want a label`},
+		{"empty category", "a,b,y\n1,,3\n", with(func(c *spec.CSV) { c.Categorical = []string{"b"} }), Options{}, "t.csv:2: column \"b\": empty cell, want a category" + missingHint},
+		{"no label", "a,b,y\n1,2,\n", header, Options{Loss: ce}, "t.csv:2: column \"y\": empty cell, want a label" + missingHint},
 		{"NaN", "a,b,y\n1,nan,3\n", header, Options{}, "t.csv:2: column \"b\": nan, want a finite number" + missingHint},
 		{"Inf", "a,b,y\n-Inf,2,3\n", header, Options{}, `t.csv:2: column "a": -Inf, want a finite number`},
 		{"range", "a,b,y\n1e99,2,3\n", header, Options{}, `t.csv:2: column "a": 1e99 is out of the range of float32`},
@@ -144,7 +144,7 @@ func TestCSVErrors(t *testing.T) {
 		{"one column", "y\n1\n", header, Options{}, "t.csv: no feature columns besides the label\nhint: check data.csv.delimiter"},
 		{"column twice", "a,a,y\n1,2,3\n", header, Options{}, `t.csv:1: column "a" twice`},
 		{"delimiter", people, with(func(c *spec.CSV) { c.Delimiter = "::" }), Options{}, `data.csv.delimiter: got "::", want one character that is no quote or line break`},
-		{"wrong delimiter", people, with(func(c *spec.CSV) { c.Delimiter = ";" }), Options{}, "t.csv: the first line is one field with delimiter ';', but holds 3 of ','\nhint: set data.csv.delimiter: ','"},
+		{"wrong delimiter", people, with(func(c *spec.CSV) { c.Delimiter = ";" }), Options{}, "t.csv: the first line is one field with delimiter \";\", but holds 3 of \",\"\nhint: set data.csv.delimiter: \",\""},
 		{"categories", many.String(), with(func(c *spec.CSV) { c.Categorical = []string{"id"} }), Options{}, `t.csv:4098: column "id": more than 4096 categories, too many to encode one-hot`},
 		{"embedding of numbers", "a,b,y\n1,2,3\n", with(func(c *spec.CSV) { c.Categorical = []string{"a"} }), Options{IntFeatures: true}, "t.csv: the model starts with an embedding, which takes integer ids, but b are read as numbers\nhint: list every feature in data.csv.categorical"},
 	}
@@ -154,6 +154,21 @@ func TestCSVErrors(t *testing.T) {
 			_, err := Load(context.Background(), spec.Data{Source: "csv", CSV: test.csv}, test.opt)
 			wantError(t, err, strings.TrimSuffix(test.csv.Path, "/t.csv"), test.want)
 		})
+	}
+}
+
+// TestCSVNumbersAsNames checks that a row which may have been lost is mentioned.
+func TestCSVNumbersAsNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"1,2.5,3\n4,5,6\n": "t.csv:1: the first line is taken for names, and all are numbers; if it is a row, set data.csv.header: false",
+		"a,2,3\n4,5,6\n":   "",
+	} {
+		said := ""
+		d := csvSpec(write(t, "t.csv", text))
+		load(t, d, Options{Loss: "huber", Log: func(format string, args ...any) { said += fmt.Sprintf(format, args...) }})
+		if got := strings.TrimPrefix(said, filepath.Dir(d.CSV.Path)+"/"); got != want {
+			t.Errorf("%q: said %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -25,10 +25,11 @@ const (
 	badDelim                  // holds what may be the delimiter
 	badInexact                // an integer that float32 does not have
 	badRange                  // beyond float32, or infinite
+	badUnknown                // not a category or label of the training
 	numBadKinds
 )
 
-// A badColumn collects the cells of a column that are no numbers.
+// A badColumn collects the cells of a column that are not what it holds.
 type badColumn struct {
 	field int
 	count int
@@ -50,10 +51,17 @@ func (e *inexactError) Error() string {
 	return fmt.Sprintf("integer %.0f becomes %.0f as float32", e.v, float32(e.v))
 }
 
+// An unknownError says that a category or label was not in the training data.
+type unknownError struct{ what, cell, origin string }
+
+func (e *unknownError) Error() string {
+	return fmt.Sprintf("%s %s does not occur in %s", e.what, quote(e.cell), e.origin)
+}
+
 // isInteger reports whether a number is written as an integer.
 func isInteger(cell string) bool { return strings.Trim(cell, "+-0123456789") == "" }
 
-// note remembers a cell that is no number.
+// note remembers a cell that is not what its column holds.
 func (c *csvReader) note(field int, cell string, err error) {
 	i := slices.IndexFunc(c.bad, func(b *badColumn) bool { return b.field == field })
 	if i < 0 {
@@ -68,7 +76,11 @@ func (c *csvReader) note(field int, cell string, err error) {
 	b.kinds[kind]++
 	if b.count < badShown {
 		line, _ := c.csv.FieldPos(field)
-		b.first[b.count] = badCell{line, strings.Clone(cell), err}
+		var unknown *unknownError
+		if cell = strings.Clone(cell); errors.As(err, &unknown) { // the reader's record changes
+			err = &unknownError{unknown.what, cell, unknown.origin}
+		}
+		b.first[b.count] = badCell{line, cell, err}
 	}
 	b.count++
 }
@@ -87,10 +99,13 @@ var missing = []string{
 
 func badKindOf(cell string, err error, comma rune) badKind {
 	var inexact *inexactError
+	var unknown *unknownError
 	is, n := likelyDelimiter(cell)
 	switch {
 	case errors.As(err, &inexact):
 		return badInexact
+	case errors.As(err, &unknown):
+		return badUnknown
 	case slices.Contains(missing, strings.ToLower(cell)):
 		return badMissing
 	case !errors.Is(err, errNotNumber):
@@ -103,7 +118,8 @@ func badKindOf(cell string, err error, comma rune) badKind {
 	return badText
 }
 
-// badCells returns an error about all cells that are no numbers, or nil.
+// badCells returns an error about all cells that are not what they should be, or
+// nil.
 func (c *csvReader) badCells() error {
 	if len(c.bad) == 0 {
 		return nil
@@ -126,7 +142,7 @@ func (c *csvReader) badCells() error {
 		}
 		fmt.Fprintf(&lines, "\n  column %s: %d of %d rows: %s", quote(c.fields[b.field]), b.count, c.out.rows, b.lines(0))
 	}
-	return fmt.Errorf("%s: %d columns of numbers have other cells:%s%s", c.name, len(c.bad), lines.String(), hint)
+	return fmt.Errorf("%s: %d columns have cells that do not fit:%s%s", c.name, len(c.bad), lines.String(), hint)
 }
 
 // lines lists the first cells, from a number on.
@@ -188,9 +204,10 @@ func (c *csvReader) hintFor(kind badKind, of []*badColumn) string {
 	case badDelim:
 		is, _ := likelyDelimiter(cell)
 		if c.format.known {
-			return fmt.Sprintf("is %q the delimiter? The training data was read with %q", is, c.csv.Comma)
+			return fmt.Sprintf("is %q the delimiter? The training data was read with %q",
+				string(is), string(c.csv.Comma))
 		}
-		return fmt.Sprintf("is %q the delimiter? Then set data.csv.delimiter: %q", is, is)
+		return fmt.Sprintf("is %q the delimiter? Then set data.csv.delimiter: %q", string(is), string(is))
 	case badInexact:
 		return "data.normalize: standard or scale is computed from the number itself; " +
 			"a number that only names something is no feature"

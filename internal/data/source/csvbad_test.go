@@ -27,11 +27,11 @@ func TestBadCells(t *testing.T) {
 		want       string
 	}{
 		{"NA", "a,y\n1,2\nNA,3\n", spec.CSV{}, `t.csv:3: column "a": "NA": not a number` + missingHint},
-		{"several", many, spec.CSV{}, "t.csv: 2 columns of numbers have other cells:" +
+		{"several", many, spec.CSV{}, "t.csv: 2 columns have cells that do not fit:" +
 			"\n  column \"a\": 40 of 120 rows: line 2 \"NA\", line 5 \"NA\", line 8 \"NA\", ..." +
 			"\n  column \"b\": 120 of 120 rows: line 2 \"Bonn\", line 3 \"Rom\", line 4 \"Bonn\", ..." +
 			"\nhint: columns of text are listed in data.csv.categorical: [b]" + missingHint},
-		{"many columns", wide, spec.CSV{}, "t.csv: 13 columns of numbers have other cells:" + func() (s string) {
+		{"many columns", wide, spec.CSV{}, "t.csv: 13 columns have cells that do not fit:" + func() (s string) {
 			for i := range 10 {
 				s += fmt.Sprintf("\n  column \"c%d\": 1 of 3 rows: line 2 \"x\"", i)
 			}
@@ -50,12 +50,14 @@ func TestBadCells(t *testing.T) {
 			"t.csv:2: column \"y\": \"20404,97\": not a number, one of 2 such cells in 2 rows: line 3 \"3,5\"" +
 				"\nhint: numbers have a decimal point: write 20404.97 for 20404,97"},
 		{"wrong delimiter", "a;b;y\n1;2;3\n", spec.CSV{},
-			"t.csv: the first line is one field with delimiter ',', but holds 2 of ';'\nhint: set data.csv.delimiter: ';'"},
+			"t.csv: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: set data.csv.delimiter: \";\""},
 		{"tabs", "a\tb\ty\n1\t2\t3\n", spec.CSV{},
-			"t.csv: the first line is one field with delimiter ',', but holds 2 of '\\t'\nhint: set data.csv.delimiter: '\\t'"},
+			"t.csv: the first line is one field with delimiter \",\", but holds 2 of \"\\t\"\nhint: set data.csv.delimiter: \"\\t\""},
 		{"wrong delimiter and decimal commas", "1,5;2,5;3\n2,5;3,5;4\n", spec.CSV{Task: "classification", Label: "2"},
 			"t.csv:1: column \"1\": \"5;2\": not a number, one of 2 such cells in 2 rows: line 2 \"5;3\"" +
-				"\nhint: is ';' the delimiter? Then set data.csv.delimiter: ';'"},
+				"\nhint: is \";\" the delimiter? Then set data.csv.delimiter: \";\""},
+		{"JSON", "[{\"a\": 1, \"y\": 2}]\n", spec.CSV{Label: "y"},
+			"t.csv: begins as JSON does, want CSV\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)"},
 		{"few of text", "a,y\n1,2\n3,4\n5,6\nx,7\n", spec.CSV{},
 			"t.csv:5: column \"a\": \"x\": not a number\nhint: correct \"x\", or leave the column out of data.csv.features"},
 		{"units", "a,y\n12 km,2\n3,4\n5,6\n", spec.CSV{},
@@ -75,11 +77,16 @@ func TestBadCells(t *testing.T) {
 // TestBadCellsOfNewRows checks that hints for rows to predict name no settings.
 func TestBadCellsOfNewRows(t *testing.T) {
 	for text, want := range map[string]string{
-		"age,city,height\n1,Bonn,tall\n":    `stdin:2: column "height": "tall": not a number`,
-		"age,city,height\nNA,Bonn,1\n":      `stdin:2: column "age": "NA": not a number` + missingHint,
-		"age;city;height\n1;Bonn;2\n":       "stdin: the first line is one field with delimiter ',', but holds 2 of ';'\nhint: the training data was read with ',': write this file alike",
-		"age,city,height\n\"1;5\",Bonn,2\n": "stdin:2: column \"age\": \"1;5\": not a number\nhint: is ';' the delimiter? The training data was read with ','",
-		"age,city,height\n1,Bonn,\"2,5\"\n": "stdin:2: column \"height\": \"2,5\": not a number\nhint: numbers have a decimal point: write 2.5 for 2,5",
+		"age,city,height\n1,Bonn,tall\n": `stdin:2: column "height": "tall": not a number`,
+		"age,city,height\n1,Rom,2\n1,Bonn,2\n1,Paris,2\n,,\n": "stdin: 3 columns have cells that do not fit:" +
+			"\n  column \"age\": 1 of 4 rows: line 5 \"\"" +
+			"\n  column \"city\": 3 of 4 rows: line 2 \"Rom\", line 4 \"Paris\", line 5 \"\"" +
+			"\n  column \"height\": 1 of 4 rows: line 5 \"\"" + missingHint,
+		"age,city,height\n1,Rom,2\n1,Bonn,2\n1,Paris,2\n": `stdin:2: column "city": category "Rom" does not occur in the training data, one of 2 such cells in 3 rows: line 4 "Paris"`,
+		"age,city,height\nNA,Bonn,1\n":                    `stdin:2: column "age": "NA": not a number` + missingHint,
+		"age;city;height\n1;Bonn;2\n":                     "stdin: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: the training data was read with \",\": write this file alike",
+		"age,city,height\n\"1;5\",Bonn,2\n":               "stdin:2: column \"age\": \"1;5\": not a number\nhint: is \";\" the delimiter? The training data was read with \",\"",
+		"age,city,height\n1,Bonn,\"2,5\"\n":               "stdin:2: column \"height\": \"2,5\": not a number\nhint: numbers have a decimal point: write 2.5 for 2,5",
 	} {
 		_, err := ReadFeatures(strings.NewReader(text), "stdin", peoplePrep(t))
 		wantError(t, err, "-", want)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
@@ -66,6 +68,10 @@ func decodeCSV(
 	}
 	utf8, err := text(buffered, format.encoding, "CSV", true)
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.name, err)
+	}
+	start, _ := utf8.Peek(formatBytes) // a real error comes again
+	if err := notJSON(start); err != nil {
 		return nil, fmt.Errorf("%s: %w", in.name, err)
 	}
 	return decodeText(ctx, utf8, in.name, format, lay)
@@ -128,22 +134,36 @@ func (c *csvReader) rows(ctx context.Context, record []string) (err error) {
 	return nil
 }
 
+// notJSON returns an error when a text begins as JSON does.
+func notJSON(start []byte) error {
+	start = bytes.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, start)
+	for _, json := range []string{"{\"", "[{", "[[", "[\""} {
+		if bytes.HasPrefix(start, []byte(json)) {
+			return errors.New("begins as JSON does, want CSV" +
+				"\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)")
+		}
+	}
+	return nil
+}
+
 // otherDelimiter returns an error when the first line is one field that holds what
 // may well be the delimiter.
 func otherDelimiter(first []string, comma rune, known bool) error {
-	if len(first) != 1 {
-		return nil
-	}
 	is, n := likelyDelimiter(first[0])
-	if n == 0 || is == comma {
+	if len(first) != 1 || n == 0 || is == comma {
 		return nil
 	}
-	hint := fmt.Sprintf("set data.csv.delimiter: %q", is)
+	hint := fmt.Sprintf("set data.csv.delimiter: %q", string(is))
 	if known {
-		hint = fmt.Sprintf("the training data was read with %q: write this file alike", comma)
+		hint = fmt.Sprintf("the training data was read with %q: write this file alike", string(comma))
 	}
 	return fmt.Errorf("the first line is one field with delimiter %q, but holds %d of %q\nhint: %s",
-		comma, n, is, hint)
+		string(comma), n, string(is), hint)
 }
 
 // likelyDelimiter returns which delimiter a text has most of, and how many.
@@ -236,12 +256,11 @@ func (lay *layout) number(cell string) (float64, error) {
 }
 
 func (c *csvReader) category(col csvColumn, cell string) error {
+	id, ok := int32(0), false
 	if cell == "" {
-		return c.at(col.field, errors.New("empty cell, want a category"))
-	}
-	id, ok := col.dict.id(cell)
-	if !ok {
-		return c.at(col.field, fmt.Errorf("category %s does not occur in %s", quote(cell), c.lay.origin))
+		c.note(col.field, cell, errNoCategory)
+	} else if id, ok = col.dict.id(cell); !ok {
+		c.note(col.field, cell, &unknownError{"category", cell, c.lay.origin})
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
 		return c.at(col.field,
@@ -266,7 +285,8 @@ func (c *csvReader) label(record []string) error {
 	}
 	switch {
 	case cell == "":
-		return c.at(lay.label, errors.New("empty cell, want a label"))
+		c.note(lay.label, cell, errNoLabel)
+		return nil
 	case lay.classes == nil && err != nil:
 		c.note(lay.label, cell, err)
 		return nil
@@ -282,7 +302,8 @@ func (c *csvReader) label(record []string) error {
 	}
 	id, ok := lay.classes.id(cell)
 	if !ok {
-		return c.at(lay.label, fmt.Errorf("label %s does not occur in %s", quote(cell), lay.origin))
+		c.note(lay.label, cell, &unknownError{"label", cell, lay.origin})
+		return nil
 	}
 	if len(lay.classes.words) > maxClasses {
 		return c.at(lay.label,
@@ -311,6 +332,9 @@ func (c *csvReader) ragged(record []string) error {
 var (
 	errNotNumber = errors.New("not a number")
 	errEmpty     = errors.New("empty cell, want a number")
+	// Of columns of categories, and of the label.
+	errNoCategory = errors.New("empty cell, want a category")
+	errNoLabel    = errors.New("empty cell, want a label")
 )
 
 // number reads a number that a float32 can be near to. As text it may have more

@@ -162,7 +162,8 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 	case head[0] != 0 || head[1] != 0:
 		return nil, nil, fmt.Errorf("not an IDX file: starts with % x, want 00 00 08", head[:3])
 	case head[2] != idxBytes:
-		return nil, nil, fmt.Errorf("element type 0x%02x, want 0x08 (unsigned bytes)", head[2])
+		return nil, nil, fmt.Errorf("element type 0x%02x, want 0x08 (unsigned bytes)"+
+			"\nhint: arrays of other types are read from NPY, with data.source: npy", head[2])
 	case head[3] < 1 || head[3] > 4:
 		return nil, nil, fmt.Errorf("%d axes, want 1 to 4", head[3])
 	}

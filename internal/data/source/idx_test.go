@@ -56,7 +56,7 @@ func TestIDXErrors(t *testing.T) {
 		{"empty", "", labels, "train-images-idx3-ubyte: no IDX header: unexpected EOF"},
 		{"not IDX", "hello", labels, "train-images-idx3-ubyte: not an IDX file: starts with 68 65 6c, want 00 00 08"},
 		{"zip", "PK\x03\x04", labels, "train-images-idx3-ubyte: is a zip archive, want IDX\nhint: unpack it; only .gz and .npz are read as they are"},
-		{"floats", "\x00\x00\x0d\x03", labels, "train-images-idx3-ubyte: element type 0x0d, want 0x08 (unsigned bytes)"},
+		{"floats", "\x00\x00\x0d\x03", labels, "train-images-idx3-ubyte: element type 0x0d, want 0x08 (unsigned bytes)\nhint: arrays of other types are read from NPY, with data.source: npy"},
 		{"no axes", "\x00\x00\x08\x00", labels, "train-images-idx3-ubyte: 0 axes, want 1 to 4"},
 		{"cut header", images[:9], labels, "train-images-idx3-ubyte: IDX header ends early: unexpected EOF"},
 		{"cut", images[:30], labels, "train-images-idx3-ubyte: 6 images of 2x2 need 40 bytes, file has 30"},

@@ -1,11 +1,13 @@
 package source
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
@@ -262,7 +264,11 @@ func npyHeader(in *input) (text string, length int64, err error) {
 		return "", 0, fmt.Errorf("no NPY header: %w", unexpected(err))
 	}
 	if string(head[:6]) != npyMagic {
-		return "", 0, fmt.Errorf("not an NPY file: starts with % x, want 93 4e 55 4d 50 59", head[:6])
+		hint := ""
+		if !bytes.ContainsFunc(head[:10], func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) }) {
+			hint = "\nhint: it looks like text, which data.source: csv reads"
+		}
+		return "", 0, fmt.Errorf("not an NPY file: starts with % x, want 93 4e 55 4d 50 59%s", head[:6], hint)
 	}
 	start := int64(10)
 	size := int64(binary.LittleEndian.Uint16(head[8:]))

@@ -123,7 +123,8 @@ func TestNPYErrors(t *testing.T) {
 	const rest = "'fortran_order': False, 'shape': (4,)}"
 	tests := []struct{ name, file, want string }{
 		{"empty", "", "no NPY header: unexpected EOF"},
-		{"not NPY", "1,2,3\n4,5,6\n", "not an NPY file: starts with 31 2c 32 2c 33 0a, want 93 4e 55 4d 50 59"},
+		{"not NPY", "1,2,3\n4,5,6\n", "not an NPY file: starts with 31 2c 32 2c 33 0a, want 93 4e 55 4d 50 59\nhint: it looks like text, which data.source: csv reads"},
+		{"not text", "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a", "not an NPY file: starts with 01 02 03 04 05 06, want 93 4e 55 4d 50 59"},
 		{"version", "\x93NUMPY\x09\x01" + good[8:], "NPY version 9.1, want 1.0, 2.0 or 3.0"},
 		{"cut header", good[:50], "NPY header of 118 bytes, file has 50"},
 		{"cut header, compressed", zipped(good[:50]), "NPY header ends early: unexpected EOF"},
@@ -131,8 +132,8 @@ func TestNPYErrors(t *testing.T) {
 		{"cut", good[:140], "<f4 elements of shape (2, 2) need 144 bytes, file has 140"},
 		{"long", good + "!", "<f4 elements of shape (2, 2) need 144 bytes, file has 145"},
 		{"long, compressed", zipped(good + "!"), "<f4 elements of shape (2, 2) need 144 bytes, file has more"},
-		{"objects", dict("{'descr': '|O', " + rest), `NPY header: element type "|O" holds Python objects, want plain numbers`},
-		{"structured", dict("{'descr': [('a', '<f4')], " + rest), "NPY header: structured elements, want plain numbers"},
+		{"objects", dict("{'descr': '|O', " + rest), `NPY header: element type "|O" holds Python objects, want plain numbers` + floatHint},
+		{"structured", dict("{'descr': [('a', '<f4')], " + rest), "NPY header: structured elements, want plain numbers\nhint: in Python: numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))"},
 		{"text", dict("{'descr': '<U8', " + rest), `element type "<U8" is text, ` + elementTypes + textHint},
 		{"bytes as text", dict("{'descr': '|S3', " + rest), `element type "|S3" is text, ` + elementTypes + textHint},
 		{"dates", dict("{'descr': '<M8[ns]', " + rest), `element type "<M8[ns]" is dates or times, ` + elementTypes + "\nhint: in Python: numpy.save(\"x.npy\", x.astype(numpy.int64)), and set data.normalize: standard"},
@@ -261,7 +262,7 @@ func TestTargetErrors(t *testing.T) {
 		want          string
 	}{
 		{"floats as classes", floats, "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes integer class labels, got numbers\nhint: save the labels as integers: in Python, numpy.save(\"y.npy\", y.astype(numpy.int64))"},
-		{"masks", npy("<i8", "(4, 8, 8)", make([]int64, 4*64)), "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes one class label per row, got integers of shape [8 8] per row"},
+		{"masks", npy("<i8", "(4, 8, 8)", make([]int64, 4*64)), "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes one class label per row, got integers of shape [8 8] per row\nhint: loss categorical_crossentropy takes the same one-hot: in Python, numpy.save(\"y.npy\", numpy.eye(classes, dtype=numpy.float32)[y])"},
 		{"one hot masks", npy("|u1", "(4, 8, 8)", make([]byte, 4*64)), "categorical_crossentropy", true, "y.npy: data.one_hot: takes one class label per row, got integers of shape [8 8] per row"},
 		{"rows of floats", npy("<f4", "(4, 2)", make([]float32, 8)), "sparse_categorical_crossentropy", false, "y.npy: loss sparse_categorical_crossentropy takes one class label per row, got numbers of shape [2] per row"},
 		{"1 and 2", npy("<i8", "(4,)", []int64{1, 2, 1, 2}), "binary_crossentropy", false, "y.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: classes count from 0, but the labels are 1 to 2: subtract 1"},
@@ -273,7 +274,7 @@ func TestTargetErrors(t *testing.T) {
 		{"one hot, sparse", classes, "sparse_categorical_crossentropy", true, "y.npy: data.one_hot: loss sparse_categorical_crossentropy takes class labels, not rows\nhint: use categorical_crossentropy, or remove one_hot"},
 		{"no one hot", classes, "categorical_crossentropy", false, "y.npy: loss categorical_crossentropy takes one-hot rows, got 3 classes\nhint: set data.one_hot: true"},
 		{"binary of three", classes, "binary_crossentropy", false, "y.npy: loss binary_crossentropy takes two classes or rows of 0 and 1, got 3 classes\nhint: set data.one_hot: true"},
-		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label -2, want 0 to 1048575" + classHint},
+		{"negative", npy("<i8", "(4,)", []int64{0, -2, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label -2, want 0 to 1048575\nhint: classes count from 0, but the labels are -2 to 1: add 2"},
 		{"huge", npy("<i8", "(4,)", []int64{0, 2000000000, 1, 0}), "sparse_categorical_crossentropy", false, "y.npy: row 1: label 2000000000, want 0 to 1048575" + classHint},
 		{"rows", npy("<i8", "(3,)", []int64{0, 2, 1}), "", false, "y.npy: 3 rows, but x.npy has 4"},
 	}

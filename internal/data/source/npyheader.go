@@ -69,10 +69,12 @@ func (h *npyDict) value(key string, p *pyText) (err error) {
 	switch key {
 	case "descr":
 		if p.take("["); strings.HasPrefix(p.rest, "(") {
-			return fmt.Errorf("structured elements, want plain numbers")
+			return fmt.Errorf("structured elements, want plain numbers\nhint: in Python: " +
+				"numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))")
 		}
 		if h.descr, err = p.text(); err == nil && strings.Contains(h.descr, "O") {
-			return fmt.Errorf("element type %q holds Python objects, want plain numbers", h.descr)
+			return fmt.Errorf("element type %q holds Python objects, want plain numbers"+
+				"\nhint: in Python: numpy.save(\"x.npy\", x.astype(numpy.float32))", h.descr)
 		}
 	case "fortran_order":
 		if h.fortran = p.take("True"); !h.fortran && !p.take("False") {

@@ -93,7 +93,7 @@ func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
 	}
 	for i := range set.Parts {
 		if err := finish(&set.Parts[i], &prep); err != nil {
-			return nil, fmt.Errorf("%s: %v: %w", r.source, data.Split(i), err)
+			return nil, fmt.Errorf("%s: of the %v rows, %w", r.source, data.Split(i), err)
 		}
 	}
 	return set, nil

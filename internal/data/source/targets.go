@@ -58,6 +58,9 @@ func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 
 // countHint says that labels begin with 0.
 func countHint(least, most int) string {
+	if least < 0 {
+		return fmt.Sprintf("\nhint: classes count from 0, but the labels are %d to %d: add %d", least, most, -least)
+	}
 	return fmt.Sprintf("\nhint: classes count from 0, but the labels are %d to %d: subtract %d", least, most, least)
 }
 
@@ -83,7 +86,9 @@ func numbers(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 	case opt.Loss != "sparse_categorical_crossentropy":
 		return nil
 	case r.rows != nil:
-		return fmt.Errorf("loss %s takes one class label per row, got %w", opt.Loss, r.rows)
+		return fmt.Errorf("loss %s takes one class label per row, got %w"+
+			"\nhint: loss categorical_crossentropy takes the same one-hot: in Python, "+
+			"numpy.save(\"y.npy\", numpy.eye(classes, dtype=numpy.float32)[y])", opt.Loss, r.rows)
 	case r.parts[data.Train].Y.RowSize() != 1:
 		return fmt.Errorf("loss %s takes one class label per row, got numbers of shape %v per row",
 			opt.Loss, r.parts[data.Train].Y.Shape)
@@ -133,6 +138,10 @@ func countClasses(r *raw) error {
 	if r.classes == 0 {
 		y := &r.parts[data.Train].Y
 		if err := y.CheckLabels(maxClasses); err != nil {
+			least, most := y.MinMaxInt()
+			if least < 0 && most-least < maxClasses {
+				return fmt.Errorf("%w%s", err, countHint(least, most))
+			}
 			return fmt.Errorf("%w\nhint: class labels count from 0; numbers to predict need a regression loss", err)
 		}
 		_, most := y.MinMaxInt()

@@ -40,7 +40,7 @@ func text(in *bufio.Reader, encoding, want string, settable bool) (*bufio.Reader
 	start, _ := in.Peek(formatBytes)
 	bom := func(n int, r io.Reader) (*bufio.Reader, error) {
 		_, err := in.Discard(n)
-		return bufio.NewReaderSize(r, chunk), err
+		return bufio.NewReaderSize(&sticky{r: r}, chunk), err
 	}
 	switch {
 	case bytes.HasPrefix(start, []byte("\xef\xbb\xbf")):
@@ -68,11 +68,29 @@ func text(in *bufio.Reader, encoding, want string, settable bool) (*bufio.Reader
 	case encLatin1, encWindows:
 		start, _ = in.Peek(chunk)
 		if isUTF8(start) {
-			return nil, fmt.Errorf("is text in UTF-8, but data.csv.encoding is %s", encoding)
+			where := "data.csv.encoding is"
+			if !settable {
+				where = "the training data was in"
+			}
+			return nil, fmt.Errorf("is text in UTF-8, but %s %s", where, encoding)
 		}
 		return bom(0, &narrowReader{r: in, windows: encoding == encWindows, line: 1})
 	}
 	return nil, fmt.Errorf("data.csv.encoding: got %q, want utf-8, latin-1, windows-1252 or utf-16", encoding)
+}
+
+// A sticky reader says again what went wrong: a bufio.Reader forgets errors that it
+// met when it looked ahead.
+type sticky struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sticky) Read(p []byte) (n int, err error) {
+	if s.err == nil {
+		n, s.err = s.r.Read(p)
+	}
+	return n, s.err
 }
 
 // looksWide reports whether nearly every other byte is 0.

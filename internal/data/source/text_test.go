@@ -133,7 +133,11 @@ func TestTextErrors(t *testing.T) {
 			wantError(t, err, filepath.Dir(d.CSV.Path), c.want)
 		})
 	}
-	_, err := ReadFeatures(strings.NewReader("{\"city\": \"K\xf6ln\"}"), "stdin", peoplePrep(t))
+	prep := peoplePrep(t)
+	prep.CSV.Encoding = "windows-1252"
+	_, err := ReadFeatures(strings.NewReader("age,city,height\n1,Köln,2\n"), "stdin", prep)
+	wantError(t, err, "-", "stdin: is text in UTF-8, but the training data was in windows-1252")
+	_, err = ReadFeatures(strings.NewReader("{\"city\": \"K\xf6ln\"}"), "stdin", peoplePrep(t))
 	wantError(t, err, "-", `stdin:1: byte 0xf6 is not UTF-8; in Windows-1252 it would be in "Köln"`+
 		"\nhint: save the text as UTF-8")
 }
