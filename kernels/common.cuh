@@ -118,6 +118,26 @@ DEVICE float block_max(float v) {
   return warp_max(warps[threadIdx.x % (threads / 32)]);
 }
 
+// run is the most terms that a thread adds up in float32 alone.
+constexpr int run = 128;
+
+// A LongSum adds up any number of terms: runs of 128 in float32, and the runs in
+// float64. Up to 128 terms it is what a float would be; however many there are, it
+// is off by at most gamma(129) times the sum of their absolute values.
+// Source: Higham, Accuracy and Stability of Numerical Algorithms, 2002, 4.2.
+struct LongSum {
+  double total = 0;
+  float part = 0;
+  int terms = 0;
+  DEVICE void add(float v) {
+    part += v;
+    if (++terms < run) return;
+    total += part;
+    part = 0, terms = 0;
+  }
+  DEVICE float value() const { return float(total + part); }
+};
+
 // last_block reports, to all threads of a block, whether it is the last of so many
 // blocks to get here. What the others have written before is then visible, so that
 // it can add up their parts in one order, whichever block it is. The counter is 0

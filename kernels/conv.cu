@@ -104,8 +104,9 @@ struct WeightSums : Sums<1> {
     int h = i * g.sh + p * g.dh - g.pt, u = (rest - i * g.ow) * g.sw + q * g.dw - g.pl;
     if (u32(h) >= u32(g.h) || u32(u) >= u32(g.w)) return;
     v[0] = fmaf(x[((i64(b) * g.h + h) * g.w + u) * g.c + g.by_og.div(o) * g.cg + c], dy[row * g.o + o], v[0]);
+    next();
   }
-  DEVICE void finish(int weight) { dw[weight] = v[0]; }
+  DEVICE void finish(int weight) { dw[weight] = total[0]; }
 };
 
 // conv2d_dw_direct -- op Conv2DDW, for groups of few channels
@@ -113,9 +114,9 @@ struct WeightSums : Sums<1> {
 // shapes   as conv2d_dw; `weights` elements of dw, `pixels` B*OH*OW of dy
 // aliasing none
 // launch   grid (weights/32, parts), block 256: see column_reduce
-// sums     f32; pixels strided in a thread, then a tree, then parts in order
+// sums     f32; pixels strided in a thread, in runs of 128, then a tree; then parts likewise
 // repeat   bit-identical for the same number of parts
-// error    <= gamma(pixels) * sum |x*dy|
+// error    <= gamma(h) * sum |x*dy|, h as at column_reduce
 // cost     2 flop and 2 loads for each weight and pixel, mostly from cache
 // source   as ir.Conv2DDW
 KERNEL(conv2d_dw_direct, threads, float* dw, const float* x, const float* dy, Conv g, i64 pixels, int weights,

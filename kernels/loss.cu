@@ -18,11 +18,12 @@ struct Shift {
 };
 template <bool WARP>
 DEVICE Shift softmax_row(float* y, const float* x, int cols, Row<WARP> row) {
-  float m = -INFINITY_F, sum = 0;
+  float m = -INFINITY_F;
   for (int c = row.first; c < cols; c += row.stride) m = max_nan(m, x[c]);
   m = max_row<WARP>(m);
-  for (int c = row.first; c < cols; c += row.stride) sum += expf(x[c] - m);
-  sum = sum_row<WARP>(sum);
+  RowSum<WARP> terms;
+  for (int c = row.first; c < cols; c += row.stride) terms.add(expf(x[c] - m));
+  float sum = sum_row(terms);
   for (int c = row.first; c < cols; c += row.stride) y[c] = expf(x[c] - m) / sum;
   return {m, sum};
 }
@@ -38,9 +39,10 @@ DEVICE void softmax(float* y, const float* x, i64 rows, int cols) {
 // shapes   x, y f32 [rows, cols]
 // aliasing none; reads x three times, of which two from cache
 // launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
-// sums     f32; strided in a thread, then a tree
+// sums     f32; strided in a thread, in runs of 128 that are added in f64, then a tree
 // repeat   bit-identical
-// error    <= 2e-5 relative (TestOps; mostly expf of large arguments)
+// error    <= 2e-5 relative (TestOps; mostly expf of large arguments); of the sum,
+//          gamma(137)
 // cost     8*rows*cols bytes: memory bound
 // source   as ir.Softmax
 KERNEL(softmax_warp, threads, float* y, const float* x, i64 rows, int cols) { softmax<true>(y, x, rows, cols); }
@@ -51,9 +53,9 @@ DEVICE void softmax_grad(float* dx, const float* y, const float* dy, i64 rows, i
   Row<WARP> row;
   if (row.r >= rows) return;
   dx += row.r * cols, y += row.r * cols, dy += row.r * cols;
-  float dot = 0;
-  for (int c = row.first; c < cols; c += row.stride) dot += dy[c] * y[c];
-  dot = sum_row<WARP>(dot);
+  RowSum<WARP> terms;
+  for (int c = row.first; c < cols; c += row.stride) terms.add(dy[c] * y[c]);
+  float dot = sum_row(terms);
   for (int c = row.first; c < cols; c += row.stride) dx[c] = y[c] * (dy[c] - dot);
 }
 
@@ -62,7 +64,7 @@ DEVICE void softmax_grad(float* dx, const float* y, const float* dy, i64 rows, i
 // shapes   all f32 [rows, cols]
 // aliasing none
 // launch, sums, repeat  as softmax_warp
-// error    <= gamma(cols) * sum |dy*y|
+// error    <= gamma(139) * sum |dy*y|
 // cost     12*rows*cols bytes: memory bound
 // source   as ir.SoftmaxGrad
 KERNEL(softmax_grad_warp, threads, float* dx, const float* y, const float* dy, i64 rows, int cols) {
@@ -77,21 +79,22 @@ template <bool WARP>
 DEVICE void softmax_xent_row(float* prob, const float* x, Target t, int cols, float* losses, Row<WARP> row) {
   const float* xs = x + row.r * cols;
   Shift s = softmax_row<WARP>(prob + row.r * cols, xs, cols, row);
-  float log_sum = logf(s.sum), sum = 0;
+  float log_sum = logf(s.sum);
+  RowSum<WARP> sum;
   for (int c = row.first; c < cols; c += row.stride) {
     float tc = t.at(row.r, c);
     // 0 times an infinite distance is 0 here: the class does not count.
-    if (tc != 0) sum += tc * (log_sum - (xs[c] - s.max));
+    if (tc != 0) sum.add(tc * (log_sum - (xs[c] - s.max)));
   }
-  sum = sum_row<WARP>(sum);
-  if (row.first == 0) losses[row.r] = sum;
+  float loss = sum_row(sum);
+  if (row.first == 0) losses[row.r] = loss;
 }
 
 // mean_of_rows writes the mean of what a block's threads see.
 DEVICE void mean_of_rows(float* mean, const float* of, i64 rows) {
-  float total = 0;
-  for (i64 r = threadIdx.x; r < rows; r += threads) total += of[r];
-  total = block_sum(total);
+  LongSum sum;
+  for (i64 r = threadIdx.x; r < rows; r += threads) sum.add(of[r]);
+  float total = block_sum(sum.value());
   if (threadIdx.x == 0) *mean = total / float(rows);
 }
 
@@ -110,7 +113,7 @@ DEVICE void softmax_xent(float* loss, float* prob, const float* x, Target t, i64
 //          the other null; loss f32 [1]; scratch f32 [rows]
 // aliasing none
 // launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
-// sums     f32; strided in a thread, then a tree; rows by the last block, likewise
+// sums     as softmax_warp; rows by the last block, likewise
 // repeat   bit-identical
 // error    <= 1e-5 relative (TestOps)
 // cost     8*rows*cols bytes: memory bound
@@ -126,9 +129,9 @@ KERNEL(softmax_xent_block, threads, float* loss, float* prob, const float* x, co
 
 template <bool WARP>
 DEVICE void softmax_xent_grad_row(float* dx, const float* prob, Target t, float scale, int cols, Row<WARP> row) {
-  float sum = 0;
-  for (int c = row.first; c < cols; c += row.stride) sum += t.at(row.r, c);
-  sum = sum_row<WARP>(sum);
+  RowSum<WARP> terms;
+  for (int c = row.first; c < cols; c += row.stride) terms.add(t.at(row.r, c));
+  float sum = sum_row(terms);
   for (int c = row.first; c < cols; c += row.stride)
     dx[row.r * cols + c] = (prob[row.r * cols + c] * sum - t.at(row.r, c)) * scale;
 }
@@ -174,17 +177,18 @@ DEVICE float point(int loss, float delta, float x, float t) {
 // shapes   x, t f32 [n]; loss f32 [1]; scratch f32 [gridDim.x]
 // aliasing none
 // launch   grid any, block 256
-// sums     f32; strided in a thread, then a tree; blocks by the last one, likewise
+// sums     f32; strided in a thread, in runs of 128 that are added in f64, then a tree;
+//          blocks by the last one, likewise
 // repeat   bit-identical for the same grid
-// error    <= gamma(n/threads of the grid) relative
+// error    <= gamma(152) relative
 // cost     8n bytes: memory bound
 // source   as ir.PointLoss
 KERNEL(point_loss, threads, float* out, const float* x, const float* t, i64 n, int loss, float delta, float* scratch,
        u32* counter) {
-  float sum = 0;
+  LongSum terms;
   i64 stride = i64(gridDim.x) * threads;
-  for (i64 i = i64(blockIdx.x) * threads + threadIdx.x; i < n; i += stride) sum += point(loss, delta, x[i], t[i]);
-  sum = block_sum(sum);
+  for (i64 i = i64(blockIdx.x) * threads + threadIdx.x; i < n; i += stride) terms.add(point(loss, delta, x[i], t[i]));
+  float sum = block_sum(terms.value());
   if (threadIdx.x == 0) scratch[blockIdx.x] = sum;
   if (!last_block(counter, gridDim.x)) return;
   float total = 0;

@@ -6,8 +6,11 @@ struct BiasSums : Sums<1> {
   float* db;
   const float* dy;
   int cols;
-  DEVICE void add(i64 r, int c) { v[0] += dy[r * cols + c]; }
-  DEVICE void finish(int c) { db[c] = v[0]; }
+  DEVICE void add(i64 r, int c) {
+    v[0] += dy[r * cols + c];
+    next();
+  }
+  DEVICE void finish(int c) { db[c] = total[0]; }
 };
 
 // bias_grad -- op BiasGrad
@@ -15,9 +18,9 @@ struct BiasSums : Sums<1> {
 // shapes   dy f32 [rows, cols], db f32 [cols]; scratch f32 [parts, cols]
 // aliasing none
 // launch   grid (columns/width, parts), block 256: see column_reduce
-// sums     f32; rows strided in a thread, then a tree, then parts in order
+// sums     f32; rows strided in a thread, in runs of 128, then a tree; then parts likewise
 // repeat   bit-identical for the same number of parts
-// error    <= gamma(rows) * sum_r |dy[r,c]|
+// error    <= gamma(h) * sum_r |dy[r,c]|, h as at column_reduce
 // cost     4*rows*cols bytes: memory bound
 // source   as ir.BiasGrad
 KERNEL(bias_grad, threads, float* db, const float* dy, i64 rows, int cols, float* scratch, u32* counters) {
@@ -31,25 +34,42 @@ DEVICE void layer_norm(float* y, float* mean, float* rstd, const float* x, const
   Row<WARP> row;
   if (row.r >= rows) return;
   x += row.r * cols, y += row.r * cols;
-  float sum = 0, squares = 0;
-  for (int c = row.first; c < cols; c += row.stride) sum += x[c];
-  float m = sum_row<WARP>(sum) / cols;
-  for (int c = row.first; c < cols; c += row.stride) squares += (x[c] - m) * (x[c] - m);
-  float s = 1.0f / sqrtf(sum_row<WARP>(squares) / cols + eps);
-  for (int c = row.first; c < cols; c += row.stride) y[c] = gamma[c] * ((x[c] - m) * s) + beta[c];
+  RowSum<WARP> sum;
+  for (int c = row.first; c < cols; c += row.stride) sum.add(x[c]);
+  float m = sum_row(sum) / cols, rest, variance;
+  for (int pass = 0; pass < 2; pass++) {
+    RowSum<WARP> distances, squares;
+    for (int c = row.first; c < cols; c += row.stride) {
+      float d = x[c] - m;
+      distances.add(d), squares.add(d * d);
+    }
+    float near = m, off = sum_row(distances) / cols;
+    variance = sum_row(squares) / cols - off * off;
+    m = near + off;
+    rest = fabsf(near) < fabsf(off) ? (off - m) + near : (near - m) + off;
+    if (!(off * off > variance)) break;
+  }
+  float s = 1.0f / sqrtf(max_nan(variance, 0) + eps);
+  rest *= s;
+  for (int c = row.first; c < cols; c += row.stride) y[c] = gamma[c] * ((x[c] - m) * s - rest) + beta[c];
   if (row.first == 0) mean[row.r] = m, rstd[row.r] = s;
 }
 
 // layer_norm_warp, layer_norm_block -- op LayerNorm
-//   y = gamma*(x-mean)*rstd + beta,  rstd = 1/sqrt(variance+eps), over each row
+//   y = gamma*(x-mean)*rstd + beta,  rstd = 1/sqrt(variance+eps), over each row:
+//   for a near the mean, mean = a + mean(x-a), variance = mean((x-a)^2) - mean(x-a)^2;
+//   once more where a was farther off than a deviation. rest is what rounding leaves
+//   of the mean.
 // shapes   x, y f32 [rows, cols]; mean, rstd f32 [rows]; gamma, beta f32 [cols]
 // aliasing none; reads x three times, of which two from cache
 // launch   block 256; warp: grid rows/8, a warp for each row; block: grid rows
-// sums     f32; strided in a thread, then a tree
+// sums     as softmax_warp
 // repeat   bit-identical
-// error    a few units in the last place of the terms; no cancellation
+// error    a few units in the last place of the terms, and half of gamma(139) |gamma*xhat|
+//          for rstd, wherever the mean is
 // cost     8*rows*cols bytes: memory bound
-// source   as ir.LayerNorm
+// source   as ir.LayerNorm; Chan, Golub and LeVeque, Am. Stat. 37 (1983), the corrected
+//          two-pass algorithm
 KERNEL(layer_norm_warp, threads, float* y, float* mean, float* rstd, const float* x, const float* gamma,
        const float* beta, i64 rows, int cols, float eps) {
   layer_norm<true>(y, mean, rstd, x, gamma, beta, rows, cols, eps);
@@ -60,67 +80,73 @@ KERNEL(layer_norm_block, threads, float* y, float* mean, float* rstd, const floa
 }
 
 template <bool WARP>
-DEVICE void layer_norm_dx(float* dx, const float* x, const float* gamma, const float* mean, const float* rstd,
-                          const float* dy, i64 rows, int cols) {
+DEVICE void layer_norm_dx(float* dx, float* rest, const float* x, const float* gamma, const float* mean,
+                          const float* rstd, const float* dy, i64 rows, int cols) {
   Row<WARP> row;
   if (row.r >= rows) return;
-  x += row.r * cols, dy += row.r * cols, dx += row.r * cols;
-  float m = mean[row.r], s = rstd[row.r], sum = 0, dot = 0;
+  x += row.r * cols, dy += row.r * cols;
+  float m = mean[row.r], s = rstd[row.r];
+  RowSum<WARP> sum, off, dot;
   for (int c = row.first; c < cols; c += row.stride) {
-    float g = gamma[c] * dy[c];
-    sum += g;
-    dot += g * ((x[c] - m) * s);
+    float g = gamma[c] * dy[c], h = (x[c] - m) * s;
+    sum.add(g), off.add(h), dot.add(g * h);
   }
-  sum = sum_row<WARP>(sum) / cols;
-  dot = sum_row<WARP>(dot) / cols;
+  float a = sum_row(sum) / cols, r = sum_row(off) / cols, b = sum_row(dot) / cols - r * a;
+  if (row.first == 0) rest[row.r] = r;
+  if (!dx) return;
+  dx += row.r * cols;
   for (int c = row.first; c < cols; c += row.stride)
-    dx[c] = s * (gamma[c] * dy[c] - sum - (x[c] - m) * s * dot);
+    dx[c] = s * (gamma[c] * dy[c] - a - ((x[c] - m) * s - r) * b);
 }
 
 // layer_norm_dx_warp, layer_norm_dx_block -- op LayerNormGrad, dx
 //   dx = rstd*(g - mean_c(g) - xhat*mean_c(g*xhat)),  g = gamma*dy
-// shapes   dx, x, dy f32 [rows, cols]; mean, rstd f32 [rows]; gamma f32 [cols]
+//   xhat = (x-mean)*rstd - rest,  rest = mean_c((x-mean)*rstd): mean is rounded
+// shapes   dx, x, dy f32 [rows, cols], dx may be null; rest, mean, rstd f32 [rows];
+//          gamma f32 [cols]
 // aliasing none
 // launch, sums, repeat  as layer_norm_warp
-// error    <= gamma(cols) of the sums' absolute values
+// error    <= gamma(142) of the sums' absolute values
 // cost     12*rows*cols bytes: memory bound
 // source   as ir.LayerNormGrad
-KERNEL(layer_norm_dx_warp, threads, float* dx, const float* x, const float* gamma, const float* mean,
+KERNEL(layer_norm_dx_warp, threads, float* dx, float* rest, const float* x, const float* gamma, const float* mean,
        const float* rstd, const float* dy, i64 rows, int cols) {
-  layer_norm_dx<true>(dx, x, gamma, mean, rstd, dy, rows, cols);
+  layer_norm_dx<true>(dx, rest, x, gamma, mean, rstd, dy, rows, cols);
 }
-KERNEL(layer_norm_dx_block, threads, float* dx, const float* x, const float* gamma, const float* mean,
+KERNEL(layer_norm_dx_block, threads, float* dx, float* rest, const float* x, const float* gamma, const float* mean,
        const float* rstd, const float* dy, i64 rows, int cols) {
-  layer_norm_dx<false>(dx, x, gamma, mean, rstd, dy, rows, cols);
+  layer_norm_dx<false>(dx, rest, x, gamma, mean, rstd, dy, rows, cols);
 }
 
 struct LayerNormSums : Sums<2> {
   float *dgamma, *dbeta;
-  const float *x, *mean, *rstd, *dy;
+  const float *x, *mean, *rstd, *rest, *dy;
   int cols;
   DEVICE void add(i64 r, int c) {
     float d = dy[r * cols + c];
-    v[0] += d * ((x[r * cols + c] - mean[r]) * rstd[r]);
+    v[0] += d * ((x[r * cols + c] - mean[r]) * rstd[r] - rest[r]);
     v[1] += d;
+    next();
   }
   DEVICE void finish(int c) {
-    if (dgamma) dgamma[c] = v[0];
-    if (dbeta) dbeta[c] = v[1];
+    if (dgamma) dgamma[c] = total[0];
+    if (dbeta) dbeta[c] = total[1];
   }
 };
 
 // layer_norm_sums -- op LayerNormGrad, dgamma and dbeta
-//   dbeta = sum_r dy;  dgamma = sum_r dy*xhat
-// shapes   x, dy f32 [rows, cols]; mean, rstd f32 [rows]; dgamma, dbeta f32 [cols], may be null
+//   dbeta = sum_r dy;  dgamma = sum_r dy*xhat,  xhat as layer_norm_dx_warp
+// shapes   x, dy f32 [rows, cols]; mean, rstd, rest f32 [rows]; dgamma, dbeta f32 [cols],
+//          may be null
 // aliasing none
 // launch   grid (columns/width, parts), block 256: see column_reduce
 // sums, repeat  as bias_grad
-// error    <= gamma(rows) * sum_r |dy*xhat|
+// error    <= gamma(h + 4) * sum_r |dy*xhat|
 // cost     8*rows*cols bytes: memory bound
 // source   as ir.LayerNormGrad
 KERNEL(layer_norm_sums, threads, float* dgamma, float* dbeta, const float* x, const float* mean, const float* rstd,
-       const float* dy, i64 rows, int cols, float* scratch, u32* counters) {
-  LayerNormSums s = {{{0, 0}}, dgamma, dbeta, x, mean, rstd, dy, cols};
+       const float* rest, const float* dy, i64 rows, int cols, float* scratch, u32* counters) {
+  LayerNormSums s = {{{0, 0}}, dgamma, dbeta, x, mean, rstd, rest, dy, cols};
   column_reduce(s, rows, cols, scratch, counters);
 }
 
@@ -149,9 +175,9 @@ KERNEL(embedding, threads, float* y, const float* table, const int* ids, i64 n, 
 // aliasing none
 // launch   grid vocabulary/8, block 256: a warp for each row of the table, which
 //          looks at 32 ids at a time and sums 128 columns
-// sums     f32, in order of i
+// sums     f32, in order of i; of each 128 rows, and these in f64
 // repeat   bit-identical, the order of ref
-// error    <= gamma(terms) * sum |dy|
+// error    <= gamma(129) * sum |dy|
 // cost     4*(n + vocabulary)*dim bytes, and n*vocabulary/32 warp steps: those
 //          dominate from about n = 1000 on
 // source   as ir.EmbeddingGrad
@@ -161,15 +187,20 @@ KERNEL(embedding_grad, threads, float* dtable, const int* ids, const float* dy, 
   if (row >= vocabulary) return;
   for (int first = lane; first - lane < dim; first += 128) {
     float sum[4] = {0, 0, 0, 0};
+    double total[4] = {0, 0, 0, 0};
+    int terms = 0;
     for (i64 i = 0; i < n; i += 32) {
       u32 hits = __ballot_sync(0xffffffffu, i + lane < n && ids[i + lane] == row);
       for (; hits; hits &= hits - 1) {
         const float* from = dy + (i + __ffs(hits) - 1) * dim;
         for (int k = 0; k < 4; k++)
           if (first + 32 * k < dim) sum[k] += from[first + 32 * k];
+        if (++terms < run) continue;
+        for (int k = 0; k < 4; k++) total[k] += sum[k], sum[k] = 0;
+        terms = 0;
       }
     }
     for (int k = 0; k < 4; k++)
-      if (first + 32 * k < dim) dtable[row * dim + first + 32 * k] = sum[k];
+      if (first + 32 * k < dim) dtable[row * dim + first + 32 * k] = float(total[k] + sum[k]);
   }
 }

@@ -211,21 +211,25 @@ KERNEL(ema, threads, const int* halt, const Variable* table, int count, float ke
 // clip_norm -- op ClipNorm
 //   out = min(1, limit/||(g1..gn)||)
 // shapes   count variables: g f32 [n] each, `chunks` chunks in all; out f32 [1];
-//          scratch f32 [gridDim.x]
+//          scratch f64 [gridDim.x]
 // aliasing none
 // launch   grid any, block 256; a block takes a chunk, then strides
-// sums     f32 in a thread, then a tree; blocks by the last one, likewise in f64
+// sums     f64, in which squares of floats are exact and cannot overflow: in a thread,
+//          then a tree; blocks by the last one, likewise
 // repeat   bit-identical for the same grid
-// error    <= 2e-5 relative (TestOps)
+// error    two units in the last place
 // cost     4 bytes for each element: memory bound
 // source   as ir.ClipNorm
-KERNEL(clip_norm, threads, float* out, const Variable* table, int count, int chunks, float limit, float* scratch,
+KERNEL(clip_norm, threads, float* out, const Variable* table, int count, int chunks, float limit, double* scratch,
        u32* counter) {
-  float sum = 0;
+  double sum = 0;
   for (i64 c = blockIdx.x; c < chunks; c += gridDim.x) {
     const Variable* v = variable_of(table, count, c);
     i64 from = (c - v->first) * chunk;
-    for (i64 i = from + threadIdx.x; i < from + chunk && i < v->n; i += threads) sum += v->g[i] * v->g[i];
+    for (i64 i = from + threadIdx.x; i < from + chunk && i < v->n; i += threads) {
+      double g = v->g[i];
+      sum += g * g;
+    }
   }
   sum = block_sum(sum);
   if (threadIdx.x == 0) scratch[blockIdx.x] = sum;

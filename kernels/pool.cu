@@ -80,9 +80,9 @@ KERNEL(max_pool, threads, float* y, int* arg, const float* x, Pool s, i64 n) {
 // aliasing none
 // launch   grid any, block 256; a thread takes an element of dx, then strides, and
 //          looks at the windows that have it
-// sums     f32, in order of i
+// sums     f32, in order of i; of each 128, and these in f64
 // repeat   bit-identical, the order of ref
-// error    <= gamma(windows) * sum |dy|
+// error    <= gamma(min(windows, 129)) * sum |dy|
 // cost     4n + 8*B*OH*OW*C bytes: memory bound
 // source   as ir.MaxPoolGrad
 KERNEL(max_pool_grad, threads, float* dx, const int* arg, const float* dy, Pool s, i64 n) {
@@ -90,13 +90,13 @@ KERNEL(max_pool_grad, threads, float* dx, const int* arg, const float* dy, Pool 
     Place p = place(i, s.by_h, s.by_w, s.by_c);
     Span rows = covering(p.h, s.by_sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.by_sw, s.pl, s.kw, s.ow);
     int here = (p.h * s.w + p.w) * s.c + p.c;
-    float sum = 0;
+    LongSum sum;
     for (int r = rows.first; r < rows.last; r++)
       for (int q = cols.first; q < cols.last; q++) {
         i64 from = ((p.b * s.oh + r) * s.ow + q) * s.c + p.c;
-        if (arg[from] == here) sum += dy[from];
+        if (arg[from] == here) sum.add(dy[from]);
       }
-    dx[i] = sum;
+    dx[i] = sum.value();
   });
 }
 
@@ -113,10 +113,10 @@ KERNEL(max_pool_grad_scan, threads, float* dx, const int* arg, const float* dy, 
   i64 image = i64(s.h) * s.w * s.c, windows = i64(s.oh) * s.ow * s.c;
   each_element(n, [&](i64 i) {
     i64 b = i / image, here = i % image;
-    float sum = 0;
+    LongSum sum;
     for (i64 from = b * windows; from < (b + 1) * windows; from++)
-      if (arg[from] == here) sum += dy[from];
-    dx[i] = sum;
+      if (arg[from] == here) sum.add(dy[from]);
+    dx[i] = sum.value();
   });
 }
 
@@ -125,18 +125,18 @@ KERNEL(max_pool_grad_scan, threads, float* dx, const int* arg, const float* dy, 
 // shapes   x f32 [B,H,W,C]; y f32 [B,OH,OW,C], n elements
 // aliasing none
 // launch, repeat  as max_pool
-// sums     f32, by rows
-// error    <= gamma(window) * mean |x|
+// sums     f32, by rows; of each 128 positions, and these in f64
+// error    <= gamma(min(window, 128) + 2) * mean |x|
 // cost     4*B*H*W*C + 4n bytes: memory bound
 // source   as ir.AvgPool
 KERNEL(avg_pool, threads, float* y, const float* x, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
     Place p = place(i, s.by_oh, s.by_ow, s.by_c);
     Span rows = inside(p.h, s.sh, s.pt, s.kh, s.h), cols = inside(p.w, s.sw, s.pl, s.kw, s.w);
-    float sum = 0;
+    LongSum sum;
     for (int h = rows.first; h < rows.last; h++)
-      for (int w = cols.first; w < cols.last; w++) sum += x[((p.b * s.h + h) * s.w + w) * s.c + p.c];
-    y[i] = sum / float((rows.last - rows.first) * (cols.last - cols.first));
+      for (int w = cols.first; w < cols.last; w++) sum.add(x[((p.b * s.h + h) * s.w + w) * s.c + p.c]);
+    y[i] = sum.value() / float((rows.last - rows.first) * (cols.last - cols.first));
   });
 }
 
@@ -145,22 +145,22 @@ KERNEL(avg_pool, threads, float* y, const float* x, Pool s, i64 n) {
 // shapes   dx f32 [B,H,W,C], n elements; dy f32 [B,OH,OW,C]
 // aliasing none
 // launch   as max_pool_grad
-// sums     f32, in order of the windows
+// sums     f32, in order of the windows; of each 128, and these in f64
 // repeat   bit-identical, the order of ref
-// error    <= gamma(windows + 1) * sum |dy|/positions
+// error    <= gamma(min(windows, 129) + 1) * sum |dy|/positions
 // cost     4n + 4*B*OH*OW*C bytes: memory bound
 // source   as ir.AvgPoolGrad
 KERNEL(avg_pool_grad, threads, float* dx, const float* dy, Pool s, i64 n) {
   each_element(n, [&](i64 i) {
     Place p = place(i, s.by_h, s.by_w, s.by_c);
     Span rows = covering(p.h, s.by_sh, s.pt, s.kh, s.oh), cols = covering(p.w, s.by_sw, s.pl, s.kw, s.ow);
-    float sum = 0;
+    LongSum sum;
     for (int r = rows.first; r < rows.last; r++)
       for (int q = cols.first; q < cols.last; q++) {
         Span high = inside(r, s.sh, s.pt, s.kh, s.h), wide = inside(q, s.sw, s.pl, s.kw, s.w);
-        sum += dy[((p.b * s.oh + r) * s.ow + q) * s.c + p.c] /
-               float((high.last - high.first) * (wide.last - wide.first));
+        sum.add(dy[((p.b * s.oh + r) * s.ow + q) * s.c + p.c] /
+                float((high.last - high.first) * (wide.last - wide.first)));
       }
-    dx[i] = sum;
+    dx[i] = sum.value();
   });
 }

@@ -15,6 +15,23 @@ DEVICE float max_row(float v) {
   else return block_max(v);
 }
 
+// RowSum is what one thread adds up of a row: at most 32 terms in a warp's row, which
+// has no more than 1024 columns; any number in a block's.
+template <bool WARP>
+struct RowSum : LongSum {};
+template <>
+struct RowSum<true> {
+  float part = 0;
+  DEVICE void add(float v) { part += v; }
+  DEVICE float value() const { return part; }
+};
+
+// sum_row of what the threads have added up.
+template <bool WARP>
+DEVICE float sum_row(const RowSum<WARP>& s) {
+  return sum_row<WARP>(s.value());
+}
+
 // Row is how the threads of a launch share rows: a warp takes one of a block's
 // eight, or a whole block takes one.
 template <bool WARP>

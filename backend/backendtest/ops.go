@@ -56,7 +56,7 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 func opCases() map[ir.Op][]opCase {
 	cases := map[ir.Op][]opCase{}
 	for _, family := range []map[ir.Op][]opCase{
-		linearCases(), imageCases(), elementCases(), normCases(), lossCases(), optimizerCases(),
+		linearCases(), imageCases(), elementCases(), normCases(), lossCases(), optimizerCases(), longCases(),
 	} {
 		for op, c := range family {
 			cases[op] = append(cases[op], c...)
@@ -73,11 +73,15 @@ type opCase struct {
 	in    []arg
 	runs  int   // with new inputs, on the same variables; 0 is 1
 	omit  []int // outputs that are not wanted
+	long  bool  // whatever its size
 	tol   tolerance
 }
 
 // isLong reports whether the case is left out of short tests.
 func (c *opCase) isLong() bool {
+	if c.long {
+		return true
+	}
 	elements := 0
 	for _, a := range c.in {
 		elements += ir.Size(a.shape)

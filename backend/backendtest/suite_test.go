@@ -18,8 +18,8 @@ func TestBounds(t *testing.T) {
 	for op, cases := range opCases() {
 		for _, c := range cases {
 			c.op = op
-			if c.tol.terms > 700 || testing.Short() && c.isLong() {
-				continue // as wide as the next, but slow
+			if c.tol.terms > 700 || c.long || testing.Short() && c.isLong() {
+				continue // as wide as others, but slow
 			}
 			p := c.program(t)
 			s := c.sample(p)

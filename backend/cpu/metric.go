@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 
+	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 )
 
@@ -14,7 +15,8 @@ func metric(c *call) step {
 	at := &c.ins.Attrs
 	if at.Metric == ir.Confusion {
 		threshold := at.Threshold
-		return func() { confusion(y, x, &t, threshold) }
+		counts := host.Ints(y)
+		return func() { confusion(y, counts, x, &t, threshold) }
 	}
 	// A row of the batch counts as the mean over its positions.
 	positions := rows
@@ -75,9 +77,10 @@ func (t *target) class(r int) int {
 }
 
 // confusion counts pairs y[true class, predicted class]; a single column has two
-// classes, split at threshold.
-func confusion(y, x []float32, t *target, threshold float64) {
-	clear(y)
+// classes, split at threshold. counts is the memory of y: a float32 stays at 2^24 when
+// 1 is added.
+func confusion(y []float32, counts []int32, x []float32, t *target, threshold float64) {
+	clear(counts)
 	classes := max(t.cols, 2)
 	for r := range len(x) / t.cols {
 		class, predicted := t.class(r), argmax(x[r*t.cols:(r+1)*t.cols])
@@ -88,8 +91,11 @@ func confusion(y, x []float32, t *target, threshold float64) {
 			}
 		}
 		if class >= 0 && class < classes {
-			y[class*classes+predicted]++
+			counts[class*classes+predicted]++
 		}
+	}
+	for i, n := range counts {
+		y[i] = float32(n)
 	}
 }
 

@@ -31,6 +31,25 @@ func (s *images) halves() bool {
 	return s.win == ir.Window{KH: 2, KW: 2, SH: 2, SW: 2, DH: 1, DW: 1}
 }
 
+// crowded reports whether more than `often` windows may have one element.
+func (s *images) crowded() bool {
+	return ceilDiv(s.win.KH, s.win.SH)*ceilDiv(s.win.KW, s.win.SW) > often
+}
+
+// perImage returns a step that computes dx image by image, from sums in float64 that
+// are 0 before.
+func (c *call) perImage(s images, dx []float32, add func(sums []float64, b int)) step {
+	in := s.in()
+	sums := make([]float64, len(dx))
+	return c.parallel(s.b, len(dx), func(_, b int) {
+		clear(sums[b*in : (b+1)*in])
+		add(sums[b*in:(b+1)*in], b)
+		for i := b * in; i < (b+1)*in; i++ {
+			dx[i] = float32(sums[i])
+		}
+	})
+}
+
 // blocks returns the offsets of a 2x2 block's elements from its first.
 func (s *images) blocks() [3]int32 {
 	return [3]int32{int32(s.c), int32(s.w * s.c), int32(s.w*s.c + s.c)}
@@ -84,7 +103,8 @@ func (s *images) maxLine2x2(y []float32, arg []int32, x []float32, i int) {
 }
 
 // maxPoolGrad -- op MaxPoolGrad: dx[arg] += dy, from zeros
-// sums     f32, in order of dy
+// sums     f32, in order of dy; f64 where more than 128 windows, or who knows how
+// many, may have one element
 //
 // Where the windows are known not to overlap, every element of dx is written
 // once: dy or 0.
@@ -100,15 +120,25 @@ func maxPoolGrad(c *call) step {
 		})
 	}
 	in, out := s.in(), s.out()
+	if s.win.KH == 0 || s.crowded() {
+		return c.perImage(s, dx, func(sums []float64, b int) {
+			scatterAdd(sums, arg[b*out:(b+1)*out], dy[b*out:])
+		})
+	}
 	return c.parallel(s.b, len(dx), func(_, b int) {
 		image := dx[b*in : (b+1)*in]
 		clear(image)
-		for i := b * out; i < (b+1)*out; i++ {
-			if at := int(arg[i]); at >= 0 && at < in {
-				image[at] += dy[i]
-			}
-		}
+		scatterAdd(image, arg[b*out:(b+1)*out], dy[b*out:])
 	})
+}
+
+// scatterAdd adds dy to sum at arg, where that is an index.
+func scatterAdd[T float32 | float64](sum []T, arg []int32, dy []float32) {
+	for i, at := range arg {
+		if at >= 0 && int(at) < len(sum) {
+			sum[at] += T(dy[i])
+		}
+	}
 }
 
 // poolWindow returns the window of the MaxPool that wrote arg, the zero Window
@@ -139,49 +169,4 @@ func (s *images) maxLine2x2Grad(dx []float32, arg []int32, dy []float32, r int) 
 	if i == s.oh-1 {
 		clear(image[2*s.oh*s.w*s.c:])
 	}
-}
-
-// avgPool -- op AvgPool: y = the mean of each window's positions inside x
-// sums     f32, in order
-func avgPool(c *call) step {
-	s := newImages(c.shape(0), c.outShape(0), c.ins.Attrs.Win)
-	y, x := c.out(0), c.in(0)
-	work := s.c * s.win.KH * s.win.KW
-	return c.rows(s.b*s.oh*s.ow, work, func(lo, hi int) {
-		for p := lo; p < hi; p++ {
-			b, i, j := p/(s.oh*s.ow), p/s.ow%s.oh, p%s.ow
-			out := y[p*s.c : (p+1)*s.c]
-			clear(out)
-			top, bottom, left, right := s.inside(i, j)
-			for h := top; h < bottom; h++ {
-				for v := left; v < right; v++ {
-					vec.Add(out, out, x[((b*s.h+h)*s.w+v)*s.c:])
-				}
-			}
-			vec.Scale(out, out, 1/float32((bottom-top)*(right-left)))
-		}
-	})
-}
-
-// avgPoolGrad -- op AvgPoolGrad: adds dy/n to the n positions of each window,
-// from zeros
-// sums     f32, in order of dy
-func avgPoolGrad(c *call) step {
-	s := newImages(c.outShape(0), c.shape(0), c.ins.Attrs.Win)
-	dx, dy := c.out(0), c.in(0)
-	return c.parallel(s.b, len(dx), func(_, b int) {
-		image := dx[b*s.in() : (b+1)*s.in()]
-		clear(image)
-		for p := range s.oh * s.ow {
-			top, bottom, left, right := s.inside(p/s.ow, p%s.ow)
-			share := 1 / float32((bottom-top)*(right-left))
-			d := dy[b*s.out()+p*s.c:][:s.c]
-			for h := top; h < bottom; h++ {
-				for v := left; v < right; v++ {
-					at := (h*s.w + v) * s.c
-					vec.Axpy(image[at:at+s.c], d, share)
-				}
-			}
-		}
-	})
 }

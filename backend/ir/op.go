@@ -85,7 +85,8 @@ const (
 	// dim. Eps.
 	LayerNorm
 	// LayerNormGrad: x, gamma, mean, rstd, dy -> dx, dgamma, dbeta. An Out that
-	// is None is not wanted. Eps.
+	// is None is not wanted. mean need only be near: what is left of it is the mean
+	// of x − mean. Eps.
 	LayerNormGrad
 	// Embedding: table[V,D], ids int[...] -> y[...,D]. An id outside [0,V) is an
 	// error of the data, checked before the run; here it stands for zeros.

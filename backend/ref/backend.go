@@ -23,7 +23,7 @@ type Executor struct{}
 
 // Compile prepares p; there is nothing to do.
 func (Executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
-	r := runner{p, Slots[float32]{F: s.F, I: s.I}, map[int]*host.Halves{}}
+	r := runner{p, Slots[float32]{F: s.F, I: s.I, sums: new([]float64)}, map[int]*host.Halves{}}
 	for _, point := range meet.Points(p) {
 		c, v := call[float32]{p, &p.Instrs[point.Instr], r.s}, point.Vector()
 		r.meets[point.Instr] = &host.Halves{V: v, Sums: func() { c.meetSums(v) }, Rest: func() { c.meetRest(v) }}

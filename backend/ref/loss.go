@@ -23,7 +23,7 @@ func (c call[T]) loss() {
 	case ir.PointLossGrad:
 		pointLossGrad(c.out(0), x, c.in(1), c.in(2)[0], a)
 	case ir.Metric:
-		metric(c.out(0), x, t, c.shape(0)[0], rows, cols, a)
+		metric(c.out(0), x, t, c.shape(0)[0], rows, cols, a, c.sums(len(c.out(0))))
 	}
 }
 

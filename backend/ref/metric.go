@@ -7,13 +7,13 @@ import (
 )
 
 // metric sums a metric over the B rows of the batch: of the mean over a row's
-// positions, R/B rows of C, or counts of pairs for Confusion.
-func metric[T Float](y, x []T, t target[T], batch, rows, cols int, a *ir.Attrs) {
-	clear(y)
+// positions, R/B rows of C, or counts of pairs for Confusion. sums is as many zeros as
+// y has elements.
+func metric[T Float](y, x []T, t target[T], batch, rows, cols int, a *ir.Attrs, sums []float64) {
 	sum, positions := 0.0, rows
 	switch a.Metric {
 	case ir.Confusion:
-		confusion(y, x, t, rows, cols, a.Threshold)
+		confusion(y, x, t, rows, cols, a.Threshold, sums)
 		return
 	case ir.BinaryAccuracy:
 		positions = rows * cols
@@ -37,8 +37,9 @@ func metric[T Float](y, x []T, t target[T], batch, rows, cols int, a *ir.Attrs) 
 	y[0] = T(sum * float64(batch) / float64(positions))
 }
 
-// confusion counts pairs y[true class, predicted class].
-func confusion[T Float](y, x []T, t target[T], rows, cols int, threshold float64) {
+// confusion counts pairs y[true class, predicted class]: in float64, since a float32
+// stays at 2^24 when 1 is added. counts is as many zeros as y has elements.
+func confusion[T Float](y, x []T, t target[T], rows, cols int, threshold float64, counts []float64) {
 	classes := max(cols, 2)
 	for r := range rows {
 		class, predicted := t.class(r, cols), argmax(x[r*cols:(r+1)*cols])
@@ -49,9 +50,10 @@ func confusion[T Float](y, x []T, t target[T], rows, cols int, threshold float64
 			}
 		}
 		if class >= 0 && class < classes {
-			y[class*classes+predicted]++
+			counts[class*classes+predicted]++
 		}
 	}
+	store(y, counts)
 }
 
 // class returns the true class of row r.

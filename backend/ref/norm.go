@@ -24,11 +24,11 @@ func (c call[T]) norm() {
 	case ir.LayerNormGrad:
 		rows, cols := ir.Rows(c.shape(0))
 		layerNormGrad(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), c.in(3), c.in(4),
-			rows, cols)
+			rows, cols, c.sums(rows))
 	case ir.Embedding:
 		embedding(c.out(0), c.in(0), c.ints(1), c.shape(0)[0], c.shape(0)[1])
 	case ir.EmbeddingGrad:
-		embeddingGrad(c.out(0), c.ints(0), c.in(1), a.Dims[0], a.Dims[1])
+		embeddingGrad(c.out(0), c.ints(0), c.in(1), a.Dims[0], a.Dims[1], c.sums(a.Dims[0]*a.Dims[1]))
 	}
 }
 
@@ -170,11 +170,15 @@ func layerNorm[T Float](y, mean, rstd, x, gamma, beta []T, rows, cols int, eps f
 //	dgamma = Σ_r dy·xhat
 //	dx     = rstd·(g − mean_c(g) − xhat·mean_c(g·xhat))
 //
-// Outputs that are nil are left out. Shapes: dx, x, dy [R,C]; mean, rstd [R]; the
-// others [C].
-func layerNormGrad[T Float](dx, dgamma, dbeta, x, gamma, mean, rstd, dy []T, rows, cols int) {
+// mean[r] has been rounded: mean here is mean[r] + mean_c(x − mean[r]). Outputs that
+// are nil are left out. Shapes: dx, x, dy [R,C]; mean, rstd [R]; the others [C]; rest
+// is R zeros.
+func layerNormGrad[T Float](dx, dgamma, dbeta, x, gamma, mean, rstd, dy []T, rows, cols int, rest []float64) {
+	for i, v := range x {
+		rest[i/cols] += (float64(v) - float64(mean[i/cols])) / float64(cols)
+	}
 	xhat := func(r, c int) float64 {
-		return (float64(x[r*cols+c]) - float64(mean[r])) * float64(rstd[r])
+		return (float64(x[r*cols+c]) - float64(mean[r]) - rest[r]) * float64(rstd[r])
 	}
 	for c := range cols {
 		var sum, dot float64
@@ -220,15 +224,15 @@ func embedding[T Float](y, table []T, ids []int32, vocabulary, dim int) {
 }
 
 // embeddingGrad computes dtable[id] = Σ dy[i] over the i with ids[i] = id, in
-// order of i, in the element type. Shapes: dtable [V,D], ids [n], dy [n,D].
-func embeddingGrad[T Float](dtable []T, ids []int32, dy []T, vocabulary, dim int) {
-	clear(dtable)
+// order of i. Shapes: dtable [V,D], ids [n], dy [n,D]; sums is V·D zeros.
+func embeddingGrad[T Float](dtable []T, ids []int32, dy []T, vocabulary, dim int, sums []float64) {
 	for i, id := range ids {
 		if id < 0 || int(id) >= vocabulary {
 			continue
 		}
 		for d := range dim {
-			dtable[int(id)*dim+d] += dy[i*dim+d]
+			sums[int(id)*dim+d] += float64(dy[i*dim+d])
 		}
 	}
+	store(dtable, sums)
 }

@@ -9,11 +9,12 @@ func (c call[T]) pool() {
 	case ir.MaxPool:
 		maxPool(c.out(0), c.s.I[c.ins.Out[1]], c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
 	case ir.MaxPoolGrad:
-		maxPoolGrad(c.out(0), c.ints(0), c.in(1), convSizes(c.outShape(0), c.shape(1)))
+		maxPoolGrad(c.out(0), c.ints(0), c.in(1), convSizes(c.outShape(0), c.shape(1)),
+			c.sums(len(c.out(0))))
 	case ir.AvgPool:
 		avgPool(c.out(0), c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
 	case ir.AvgPoolGrad:
-		avgPoolGrad(c.out(0), c.in(0), convSizes(c.outShape(0), c.shape(0)), a.Win)
+		avgPoolGrad(c.out(0), c.in(0), convSizes(c.outShape(0), c.shape(0)), a.Win, c.sums(len(c.out(0))))
 	}
 }
 
@@ -59,18 +60,18 @@ func maxPool[T Float](y []T, arg []int32, x []T, s sizes, w ir.Window) {
 // greater reports whether a is the greater maximum: the first NaN stays.
 func greater[T Float](a, b T) bool { return a > b || a != a && b == b }
 
-// maxPoolGrad computes dx[b, arg[b,i,j,c]] += dy[b,i,j,c] from zeros, in order,
-// in the element type. An arg outside the image is ignored.
-func maxPoolGrad[T Float](dx []T, arg []int32, dy []T, s sizes) {
-	clear(dx)
+// maxPoolGrad computes dx[b, arg[b,i,j,c]] += dy[b,i,j,c] from zeros, in order.
+// An arg outside the image is ignored. sums is as many zeros as dx has elements.
+func maxPoolGrad[T Float](dx []T, arg []int32, dy []T, s sizes, sums []float64) {
 	in, out := s.h*s.w*s.c, s.oh*s.ow*s.c
 	for b := range s.b {
 		for i := range out {
 			if at := int(arg[b*out+i]); at >= 0 && at < in {
-				dx[b*in+at] += dy[b*out+i]
+				sums[b*in+at] += float64(dy[b*out+i])
 			}
 		}
 	}
+	store(dx, sums)
 }
 
 // avgPool computes the mean of each window's positions inside x.
@@ -86,16 +87,16 @@ func avgPool[T Float](y, x []T, s sizes, w ir.Window) {
 	})
 }
 
-// avgPoolGrad adds dy/n to the n positions of each window, from zeros, in order,
-// in the element type.
-func avgPoolGrad[T Float](dx, dy []T, s sizes, w ir.Window) {
-	clear(dx)
+// avgPoolGrad adds dy/n to the n positions of each window, from zeros, in order. sums
+// is as many zeros as dx has elements.
+func avgPoolGrad[T Float](dx, dy []T, s sizes, w ir.Window, sums []float64) {
 	s.each(w, func(at, b, c, top, bottom, left, right int) {
-		d := dy[at] / T((bottom-top)*(right-left))
+		d := float64(dy[at]) / float64((bottom-top)*(right-left))
 		for h := top; h < bottom; h++ {
 			for v := left; v < right; v++ {
-				dx[((b*s.h+h)*s.w+v)*s.c+c] += d
+				sums[((b*s.h+h)*s.w+v)*s.c+c] += d
 			}
 		}
 	})
+	store(dx, sums)
 }

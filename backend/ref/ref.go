@@ -20,11 +20,13 @@ type Float interface{ float32 | float64 }
 type Slots[T Float] struct {
 	F [][]T
 	I [][]int32
+
+	sums *[]float64 // scratch, kept from run to run; nil: made anew
 }
 
 // NewSlots allocates zeroed memory for every value of p.
 func NewSlots[T Float](p *ir.Program) Slots[T] {
-	s := Slots[T]{F: make([][]T, len(p.Values)), I: make([][]int32, len(p.Values))}
+	s := Slots[T]{F: make([][]T, len(p.Values)), I: make([][]int32, len(p.Values)), sums: new([]float64)}
 	for i := range p.Values {
 		switch v := &p.Values[i]; {
 		case v.Kind == ir.View:
@@ -90,6 +92,26 @@ func (c call[T]) out(k int) []T {
 		return nil
 	}
 	return c.s.F[c.ins.Out[k]]
+}
+
+// sums returns n zeros, where results are summed up whose terms do not come together.
+func (c call[T]) sums(n int) []float64 {
+	if c.s.sums == nil {
+		return make([]float64, n)
+	}
+	if len(*c.s.sums) < n {
+		*c.s.sums = make([]float64, n)
+	}
+	sums := (*c.s.sums)[:n]
+	clear(sums)
+	return sums
+}
+
+// store rounds sums to the element type.
+func store[T Float](dst []T, sums []float64) {
+	for i, v := range sums {
+		dst[i] = T(v)
+	}
 }
 
 // shape returns the shape of input k.

@@ -97,7 +97,7 @@ type NPY struct {
 type Train struct {
 	Epochs          int           `yaml:"epochs" doc:"Passes over the training rows." default:"10" min:"1"`
 	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout; which rows are held out follows data.split_seed." default:"1"`
-	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step." default:"1" min:"1"`
+	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step, every row counting alike: without batch_normalization and dropout it is the step of one batch of all these rows. What an epoch leaves over is a step of its own at the end of the epoch; moving statistics follow once a step, towards the mean of those of its batches; schedules count steps. Keras's gradient_accumulation_steps differs: what is left over goes to the next epoch's first step, and after the last epoch to none; every batch counts alike, moving statistics follow after each, and schedules count batches." default:"1" min:"1"`
 	Deterministic   bool          `yaml:"deterministic" doc:"Get the same bits from cpu and from any number of cluster workers: the rows of each step are cut into at least 8 shards, whose gradients are added in a fixed order. Costs some speed where batches are small; batch_normalization sees one shard at a time. For cpu, ref and cluster." default:"false"`
 	Schedule        Choice        `yaml:"schedule" doc:"How the learning rate changes over the steps." default:"constant"`
 	EarlyStopping   EarlyStopping `yaml:"early_stopping" doc:"Stop when the monitored value no longer improves, and put the best weights back."`

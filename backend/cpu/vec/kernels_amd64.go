@@ -112,59 +112,28 @@ func mulAsm(dst []float32, a []float32, b []float32) int {
 	return n
 }
 
-// squaresAVX2 is dst = (x − mean)².
+// addMulNormalAVX2 is dst += a·((x − mean)·rstd − rest).
 //
 //go:noescape
-func squaresAVX2(n int, dst *float32, x *float32, mean float32)
+func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32, rest float32)
 
-func squaresAsm(dst []float32, x []float32, mean float32) int {
-	n := len(dst) &^ 7
-	if n == 0 || !useAsm {
-		return 0
-	}
-	_ = x[n-1]
-	squaresAVX2(n, &dst[0], &x[0], mean)
-	return n
-}
-
-// mulNormalAVX2 is dst = a·(x − mean)·rstd.
-//
-//go:noescape
-func mulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
-
-func mulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
+func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32, rest float32) int {
 	n := len(dst) &^ 7
 	if n == 0 || !useAsm {
 		return 0
 	}
 	_ = a[n-1]
 	_ = x[n-1]
-	mulNormalAVX2(n, &dst[0], &a[0], &x[0], mean, rstd)
+	addMulNormalAVX2(n, &dst[0], &a[0], &x[0], mean, rstd, rest)
 	return n
 }
 
-// addMulNormalAVX2 is dst += a·(x − mean)·rstd.
+// normaliseRowAVX2 is y = ((x − mean)·rstd − rest)·scale + shift.
 //
 //go:noescape
-func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
+func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32, rest float32)
 
-func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
-	n := len(dst) &^ 7
-	if n == 0 || !useAsm {
-		return 0
-	}
-	_ = a[n-1]
-	_ = x[n-1]
-	addMulNormalAVX2(n, &dst[0], &a[0], &x[0], mean, rstd)
-	return n
-}
-
-// normaliseRowAVX2 is y = (x − mean)·rstd·scale + shift.
-//
-//go:noescape
-func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32)
-
-func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32) int {
+func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32, rest float32) int {
 	n := len(y) &^ 7
 	if n == 0 || !useAsm {
 		return 0
@@ -172,16 +141,16 @@ func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32,
 	_ = x[n-1]
 	_ = scale[n-1]
 	_ = shift[n-1]
-	normaliseRowAVX2(n, &y[0], &x[0], &scale[0], &shift[0], mean, rstd)
+	normaliseRowAVX2(n, &y[0], &x[0], &scale[0], &shift[0], mean, rstd, rest)
 	return n
 }
 
-// normaliseRowGradAVX2 is dx = rstd·(scale·dy − a − b·(x − mean)·rstd).
+// normaliseRowGradAVX2 is dx = rstd·(scale·dy − a − b·((x − mean)·rstd − rest)).
 //
 //go:noescape
-func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, a float32, b float32)
+func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, rest float32, a float32, b float32)
 
-func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, a float32, b float32) int {
+func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, rest float32, a float32, b float32) int {
 	n := len(dx) &^ 7
 	if n == 0 || !useAsm {
 		return 0
@@ -189,7 +158,7 @@ func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float3
 	_ = dy[n-1]
 	_ = x[n-1]
 	_ = scale[n-1]
-	normaliseRowGradAVX2(n, &dx[0], &dy[0], &x[0], &scale[0], mean, rstd, a, b)
+	normaliseRowGradAVX2(n, &dx[0], &dy[0], &x[0], &scale[0], mean, rstd, rest, a, b)
 	return n
 }
 

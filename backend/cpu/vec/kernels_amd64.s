@@ -467,78 +467,36 @@ loop:
 	VZEROUPPER
 	RET
 
-// func squaresAVX2(n int, dst *float32, x *float32, mean float32)
-TEXT ·squaresAVX2(SB), NOSPLIT, $0-28
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ x+16(FP), SI
-	VBROADCASTSS mean+24(FP), Y0
-	XORQ AX, AX
-	PCALIGN $32
-
-loop:
-	VMOVUPS (SI)(AX*4), Y1
-	VSUBPS Y0, Y1, Y1
-	VMULPS Y1, Y1, Y1
-	VMOVUPS Y1, (DI)(AX*4)
-	ADDQ $8, AX
-	CMPQ AX, CX
-	JLT  loop
-	VZEROUPPER
-	RET
-
-// func mulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
-TEXT ·mulNormalAVX2(SB), NOSPLIT, $0-40
+// func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32, rest float32)
+TEXT ·addMulNormalAVX2(SB), NOSPLIT, $0-44
 	MOVQ n+0(FP), CX
 	MOVQ dst+8(FP), DI
 	MOVQ a+16(FP), SI
 	MOVQ x+24(FP), R8
 	VBROADCASTSS mean+32(FP), Y0
 	VBROADCASTSS rstd+36(FP), Y1
+	VBROADCASTSS rest+40(FP), Y2
 	XORQ AX, AX
 	PCALIGN $32
 
 loop:
-	VMOVUPS (R8)(AX*4), Y2
-	VSUBPS Y0, Y2, Y2
-	VMULPS Y1, Y2, Y2
-	VMOVUPS (SI)(AX*4), Y3
-	VMULPS Y2, Y3, Y2
-	VMOVUPS Y2, (DI)(AX*4)
+	VMOVUPS (R8)(AX*4), Y3
+	VSUBPS Y0, Y3, Y3
+	VMULPS Y1, Y3, Y3
+	VSUBPS Y2, Y3, Y3
+	VMOVUPS (DI)(AX*4), Y4
+	VMOVUPS (SI)(AX*4), Y5
+	VMULPS Y3, Y5, Y3
+	VADDPS Y3, Y4, Y3
+	VMOVUPS Y3, (DI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop
 	VZEROUPPER
 	RET
 
-// func addMulNormalAVX2(n int, dst *float32, a *float32, x *float32, mean float32, rstd float32)
-TEXT ·addMulNormalAVX2(SB), NOSPLIT, $0-40
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ a+16(FP), SI
-	MOVQ x+24(FP), R8
-	VBROADCASTSS mean+32(FP), Y0
-	VBROADCASTSS rstd+36(FP), Y1
-	XORQ AX, AX
-	PCALIGN $32
-
-loop:
-	VMOVUPS (R8)(AX*4), Y2
-	VSUBPS Y0, Y2, Y2
-	VMULPS Y1, Y2, Y2
-	VMOVUPS (DI)(AX*4), Y3
-	VMOVUPS (SI)(AX*4), Y4
-	VMULPS Y2, Y4, Y2
-	VADDPS Y2, Y3, Y2
-	VMOVUPS Y2, (DI)(AX*4)
-	ADDQ $8, AX
-	CMPQ AX, CX
-	JLT  loop
-	VZEROUPPER
-	RET
-
-// func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32)
-TEXT ·normaliseRowAVX2(SB), NOSPLIT, $0-48
+// func normaliseRowAVX2(n int, y *float32, x *float32, scale *float32, shift *float32, mean float32, rstd float32, rest float32)
+TEXT ·normaliseRowAVX2(SB), NOSPLIT, $0-52
 	MOVQ n+0(FP), CX
 	MOVQ y+8(FP), DI
 	MOVQ x+16(FP), SI
@@ -546,26 +504,28 @@ TEXT ·normaliseRowAVX2(SB), NOSPLIT, $0-48
 	MOVQ shift+32(FP), R9
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS rstd+44(FP), Y1
+	VBROADCASTSS rest+48(FP), Y2
 	XORQ AX, AX
 	PCALIGN $32
 
 loop:
-	VMOVUPS (SI)(AX*4), Y2
-	VSUBPS Y0, Y2, Y2
-	VMULPS Y1, Y2, Y2
-	VMOVUPS (R8)(AX*4), Y3
-	VMOVUPS (R9)(AX*4), Y4
-	VMULPS Y3, Y2, Y2
-	VADDPS Y4, Y2, Y2
-	VMOVUPS Y2, (DI)(AX*4)
+	VMOVUPS (SI)(AX*4), Y3
+	VSUBPS Y0, Y3, Y3
+	VMULPS Y1, Y3, Y3
+	VSUBPS Y2, Y3, Y3
+	VMOVUPS (R8)(AX*4), Y4
+	VMOVUPS (R9)(AX*4), Y5
+	VMULPS Y4, Y3, Y3
+	VADDPS Y5, Y3, Y3
+	VMOVUPS Y3, (DI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop
 	VZEROUPPER
 	RET
 
-// func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, a float32, b float32)
-TEXT ·normaliseRowGradAVX2(SB), NOSPLIT, $0-56
+// func normaliseRowGradAVX2(n int, dx *float32, dy *float32, x *float32, scale *float32, mean float32, rstd float32, rest float32, a float32, b float32)
+TEXT ·normaliseRowGradAVX2(SB), NOSPLIT, $0-60
 	MOVQ n+0(FP), CX
 	MOVQ dx+8(FP), DI
 	MOVQ dy+16(FP), SI
@@ -573,23 +533,25 @@ TEXT ·normaliseRowGradAVX2(SB), NOSPLIT, $0-56
 	MOVQ scale+32(FP), R9
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS rstd+44(FP), Y1
-	VBROADCASTSS a+48(FP), Y2
-	VBROADCASTSS b+52(FP), Y3
+	VBROADCASTSS rest+48(FP), Y2
+	VBROADCASTSS a+52(FP), Y3
+	VBROADCASTSS b+56(FP), Y4
 	XORQ AX, AX
 	PCALIGN $32
 
 loop:
-	VMOVUPS (R8)(AX*4), Y4
-	VSUBPS Y0, Y4, Y4
-	VMULPS Y1, Y4, Y4
-	VMULPS Y3, Y4, Y4
-	VMOVUPS (SI)(AX*4), Y5
-	VMOVUPS (R9)(AX*4), Y6
-	VMULPS Y6, Y5, Y5
+	VMOVUPS (R8)(AX*4), Y5
+	VSUBPS Y0, Y5, Y5
+	VMULPS Y1, Y5, Y5
 	VSUBPS Y2, Y5, Y5
-	VSUBPS Y4, Y5, Y4
-	VMULPS Y1, Y4, Y4
-	VMOVUPS Y4, (DI)(AX*4)
+	VMULPS Y4, Y5, Y5
+	VMOVUPS (SI)(AX*4), Y6
+	VMOVUPS (R9)(AX*4), Y7
+	VMULPS Y7, Y6, Y6
+	VSUBPS Y3, Y6, Y6
+	VSUBPS Y5, Y6, Y5
+	VMULPS Y1, Y5, Y5
+	VMOVUPS Y5, (DI)(AX*4)
 	ADDQ $8, AX
 	CMPQ AX, CX
 	JLT  loop

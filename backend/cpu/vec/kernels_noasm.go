@@ -18,19 +18,15 @@ func scaledDiffAsm(dst []float32, a []float32, b []float32, total float32, s flo
 
 func mulAsm(dst []float32, a []float32, b []float32) int { return 0 }
 
-func squaresAsm(dst []float32, x []float32, mean float32) int { return 0 }
-
-func mulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int { return 0 }
-
-func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32) int {
+func addMulNormalAsm(dst []float32, a []float32, x []float32, mean float32, rstd float32, rest float32) int {
 	return 0
 }
 
-func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32) int {
+func normaliseRowAsm(y []float32, x []float32, scale []float32, shift []float32, mean float32, rstd float32, rest float32) int {
 	return 0
 }
 
-func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, a float32, b float32) int {
+func normaliseRowGradAsm(dx []float32, dy []float32, x []float32, scale []float32, mean float32, rstd float32, rest float32, a float32, b float32) int {
 	return 0
 }
 

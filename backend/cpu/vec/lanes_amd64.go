@@ -14,6 +14,9 @@ func ask(x *byte, n int)
 func sumLanes32(lanes *[width]float32, x *float32, n int)
 
 //go:noescape
+func tree32(lanes *[width]float32) float32
+
+//go:noescape
 func maxLanes32(lanes *[width]float32, x *float32, n int)
 
 //go:noescape
@@ -24,6 +27,12 @@ func columns8(sum, x *float32, rows, stride int)
 
 //go:noescape
 func squareLanes8(lanes *[8]float64, x *float32, n int)
+
+//go:noescape
+func deviationLanes32(lanes *twoLanes, x *float32, n int, mean float32)
+
+//go:noescape
+func normalLanes32(lanes *threeLanes, x, scale, dy *float32, n int, mean, rstd float32)
 
 func squareLanes(lanes *[8]float64, x []float32) int {
 	n := len(x) &^ 7
@@ -40,6 +49,25 @@ func sumLanes(lanes *[width]float32, x []float32) int {
 		return 0
 	}
 	sumLanes32(lanes, &x[0], n)
+	return n
+}
+
+func deviationLanes(lanes *twoLanes, x []float32, mean float32) int {
+	n := len(x) &^ (width - 1)
+	if n == 0 || !useAsm {
+		return 0
+	}
+	deviationLanes32(lanes, &x[0], n, mean)
+	return n
+}
+
+func normalLanes(lanes *threeLanes, x, scale, dy []float32, mean, rstd float32) int {
+	n := len(x) &^ (width - 1)
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_, _ = scale[n-1], dy[n-1]
+	normalLanes32(lanes, &x[0], &scale[0], &dy[0], n, mean, rstd)
 	return n
 }
 

@@ -38,46 +38,30 @@ func NormaliseGrad(dx, dy, x, mean, scale, a, b []float32) {
 	}
 }
 
-// The loops of layer normalisation: mean and rstd are those of the row.
+// The loops of layer normalisation: mean, rstd and rest are those of the row. mean
+// is rounded; rest is what that leaves of it, in units of 1/rstd.
 
-// Squares computes dst = (x − mean)².
-func Squares(dst, x []float32, mean float32) {
-	i := squaresAsm(dst, x, mean)
+// AddMulNormal computes dst += a·((x − mean)·rstd − rest).
+func AddMulNormal(dst, a, x []float32, mean, rstd, rest float32) {
+	i := addMulNormalAsm(dst, a, x, mean, rstd, rest)
 	for ; i < len(dst); i++ {
-		d := x[i] - mean
-		dst[i] = d * d
+		dst[i] += float32(a[i] * (float32((x[i]-mean)*rstd) - rest))
 	}
 }
 
-// MulNormal computes dst = a·(x − mean)·rstd.
-func MulNormal(dst, a, x []float32, mean, rstd float32) {
-	i := mulNormalAsm(dst, a, x, mean, rstd)
-	for ; i < len(dst); i++ {
-		dst[i] = a[i] * float32((x[i]-mean)*rstd)
-	}
-}
-
-// AddMulNormal computes dst += a·(x − mean)·rstd.
-func AddMulNormal(dst, a, x []float32, mean, rstd float32) {
-	i := addMulNormalAsm(dst, a, x, mean, rstd)
-	for ; i < len(dst); i++ {
-		dst[i] += float32(a[i] * float32((x[i]-mean)*rstd))
-	}
-}
-
-// NormaliseRow computes y = (x − mean)·rstd·scale + shift.
-func NormaliseRow(y, x, scale, shift []float32, mean, rstd float32) {
-	i := normaliseRowAsm(y, x, scale, shift, mean, rstd)
+// NormaliseRow computes y = ((x − mean)·rstd − rest)·scale + shift.
+func NormaliseRow(y, x, scale, shift []float32, mean, rstd, rest float32) {
+	i := normaliseRowAsm(y, x, scale, shift, mean, rstd, rest)
 	for ; i < len(y); i++ {
-		y[i] = mad(float32((x[i]-mean)*rstd), scale[i], shift[i])
+		y[i] = mad(float32((x[i]-mean)*rstd)-rest, scale[i], shift[i])
 	}
 }
 
-// NormaliseRowGrad computes dx = rstd·(scale·dy − a − b·(x − mean)·rstd).
-func NormaliseRowGrad(dx, dy, x, scale []float32, mean, rstd, a, b float32) {
-	i := normaliseRowGradAsm(dx, dy, x, scale, mean, rstd, a, b)
+// NormaliseRowGrad computes dx = rstd·(scale·dy − a − b·((x − mean)·rstd − rest)).
+func NormaliseRowGrad(dx, dy, x, scale []float32, mean, rstd, rest, a, b float32) {
+	i := normaliseRowGradAsm(dx, dy, x, scale, mean, rstd, rest, a, b)
 	for ; i < len(dx); i++ {
-		d := float32(float32((x[i]-mean)*rstd) * b)
+		d := float32((float32((x[i]-mean)*rstd) - rest) * b)
 		dx[i] = (float32(dy[i]*scale[i]) - a - d) * rstd
 	}
 }

@@ -95,6 +95,10 @@ func (b *builder) lossStep(i, n int) int {
 	return n
 }
 
+// maxColumnTerms is the most terms that a thread of a product adds up of a column, one
+// by one: with those of a block's threads and of parts less than 512.
+const maxColumnTerms = 256
+
 // productWithSums plans the sum for a bias at i as part of the product behind it.
 func (b *builder) productWithSums(i int) int {
 	b.at(i)
@@ -102,6 +106,11 @@ func (b *builder) productWithSums(i int) int {
 	if cols != b.p.Values[b.p.Instrs[i+1].Out[0]].Shape[1] {
 		return 0
 	}
+	b.at(i + 1)
+	if t := b.matMulTiling(); t.kPart*t.cols/4/t.threads > maxColumnTerms {
+		return 0
+	}
+	b.at(i)
 	// What a session does that computes the product by other means.
 	b.instr()
 	last := len(b.plan.Launches) - 1

@@ -90,13 +90,15 @@ func (b *builder) batchNormGrad(rows, cols int) {
 	}
 }
 
+// layerNormGrad plans dx, which also finds what rounding left of each row's mean, and
+// then dgamma and dbeta, which need that.
 func (b *builder) layerNormGrad(rows, cols int) {
 	x, gamma, mean, rstd, dy := b.in(0), b.in(1), b.in(2), b.in(3), b.in(4)
+	size := int64(ceil(rows, ir.Align)*ir.Align) * 4
+	rest := ptr(b.scratch(0, size))
+	b.rows("layer_norm_dx", rows, cols, b.out(0), rest, x, gamma, mean, rstd, dy, i64(rows), i32(cols))
 	if b.ins.Out[1] != ir.None || b.ins.Out[2] != ir.None {
-		b.columns("layer_norm_sums", rows, cols, 2, 0, b.out(1), b.out(2), x, mean, rstd, dy,
+		b.columns("layer_norm_sums", rows, cols, 2, size, b.out(1), b.out(2), x, mean, rstd, rest, dy,
 			i64(rows), i32(cols))
-	}
-	if b.ins.Out[0] != ir.None {
-		b.rows("layer_norm_dx", rows, cols, b.out(0), x, gamma, mean, rstd, dy, i64(rows), i32(cols))
 	}
 }

@@ -27,7 +27,7 @@ func (b *builder) update() {
 		table, chunks := b.table(0, 0)
 		blocks := min(chunks, 2*b.plan.Options.Multiprocessors)
 		b.launch("clip_norm", grid(blocks), threads, b.out(0), table, i32(len(b.ins.In)), i32(chunks), f32(a.Max),
-			ptr(b.scratch(0, int64(blocks)*4)), ptr(b.counters(1)))
+			ptr(b.scratch(0, int64(blocks)*8)), ptr(b.counters(1)))
 		return
 	case ir.EMA:
 		table, chunks := b.table(0, 1)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gespann/gespann/backend/backendtest"
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
@@ -237,5 +238,23 @@ func TestControl(t *testing.T) {
 	}
 	if got := plan.ParseControl(b); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestLongColumns checks that the sum for a bias is part of a product only where no
+// thread of it has many rows.
+func TestLongColumns(t *testing.T) {
+	for rows, want := range map[int]int{4096: 1, 1 << 20: 2} {
+		b := backendtest.NewBuilder(t, "columns", 1, nil)
+		x, dy := b.Input("x", ir.Float, rows, 64), b.Input("dy", ir.Float, rows, 32)
+		b.Name(b.Do(ir.BiasGrad, ir.Attrs{}, dy)[0], "db")
+		b.Name(b.Do(ir.MatMul, ir.Attrs{TransA: true}, x, dy)[0], "dw")
+		p, err := plan.Build(b.Done(), plan.Options{Multiprocessors: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Launches) != want {
+			t.Errorf("%d rows: the launches are %v, want %d", rows, p.Launches, want)
+		}
 	}
 }

@@ -118,16 +118,23 @@ const (
 	alignedB = 2
 )
 
-func (b *builder) matMul() {
-	a := &b.ins.Attrs
-	m, n, k := b.outShape(0)[0], b.outShape(0)[1], b.shape(0)[1]
-	if a.TransA {
+// matMulTiling is how the current matrix product is cut.
+func (b *builder) matMulTiling() tiling {
+	k := b.shape(0)[1]
+	if b.ins.Attrs.TransA {
 		k = b.shape(0)[0]
 	}
+	return b.tiling(b.outShape(0)[0], b.outShape(0)[1], k, 1)
+}
+
+func (b *builder) matMul() {
+	a := &b.ins.Attrs
+	t := b.matMulTiling()
+	m, n, k := t.m, t.n, t.k
 	aligned := flag(b.shape(0)[1]%4 == 0)*alignedA | flag(b.shape(1)[1]%4 == 0)*alignedB
 	letters := [2]string{"n", "t"}
 	kernel := "matmul_" + letters[flag(a.TransA)] + letters[flag(a.TransB)]
-	l := b.tiled(kernel, b.tiling(m, n, k, 1), aligned)
+	l := b.tiled(kernel, t, aligned)
 	l.Args = append(l.Args, null()) // sums of b's columns
 	l.Product = &Product{M: m, N: n, K: k, TransA: a.TransA, TransB: a.TransB,
 		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Bias: l.Args[3].Ref,

@@ -48,38 +48,32 @@ func rows(a *assembly) {
 	k := a.kernel("mul", "is dst = a·b.", f("dst", "a", "b")...)
 	k.store("dst", k.mul(k.load("a"), k.load("b")))
 
-	k = a.kernel("squares", "is dst = (x − mean)².", f("dst", "x")...)
-	d := k.sub(k.load("x"), k.param("mean"))
-	k.store("dst", k.mul(d, d))
+	k = a.kernel("addMulNormal", "is dst += a·((x − mean)·rstd − rest).", f("dst", "a", "x")...)
+	xhat := k.rowNormal()
+	k.store("dst", k.addf(k.load("dst"), k.mul(k.load("a"), xhat)))
 
-	k = a.kernel("mulNormal", "is dst = a·(x − mean)·rstd.", f("dst", "a", "x")...)
-	mean, rstd := k.param("mean"), k.param("rstd")
-	d = k.mul(k.sub(k.load("x"), mean), rstd)
-	k.store("dst", k.mul(k.load("a"), d))
-
-	k = a.kernel("addMulNormal", "is dst += a·(x − mean)·rstd.", f("dst", "a", "x")...)
-	mean, rstd = k.param("mean"), k.param("rstd")
-	d = k.mul(k.sub(k.load("x"), mean), rstd)
-	k.store("dst", k.addf(k.load("dst"), k.mul(k.load("a"), d)))
-
-	k = a.kernel("normaliseRow", "is y = (x − mean)·rstd·scale + shift.",
+	k = a.kernel("normaliseRow", "is y = ((x − mean)·rstd − rest)·scale + shift.",
 		f("y", "x", "scale", "shift")...)
-	mean, rstd = k.param("mean"), k.param("rstd")
-	d = k.mul(k.sub(k.load("x"), mean), rstd)
-	k.store("y", k.mad(d, k.load("scale"), k.load("shift")))
+	k.store("y", k.mad(k.rowNormal(), k.load("scale"), k.load("shift")))
 
 	k = a.kernel("normaliseRowGrad",
-		"is dx = rstd·(scale·dy − a − b·(x − mean)·rstd).",
+		"is dx = rstd·(scale·dy − a − b·((x − mean)·rstd − rest)).",
 		f("dx", "dy", "x", "scale")...)
-	mean, rstd = k.param("mean"), k.param("rstd")
+	mean, rstd, rest := k.param("mean"), k.param("rstd"), k.param("rest")
 	pa, pb := k.param("a"), k.param("b")
-	d = k.mul(k.mul(k.sub(k.load("x"), mean), rstd), pb)
+	d := k.mul(k.sub(k.mul(k.sub(k.load("x"), mean), rstd), rest), pb)
 	g := k.mul(k.load("dy"), k.load("scale"))
 	k.store("dx", k.mul(k.sub(k.sub(g, pa), d), rstd))
 
 	k = a.kernel("softmaxGrad", "is dx = y·(dy − dot).", f("dx", "y", "dy")...)
 	d = k.sub(k.load("dy"), k.param("dot"))
 	k.store("dx", k.mul(k.load("y"), d))
+}
+
+// rowNormal is (x − mean)·rstd − rest.
+func (k *kernel) rowNormal() val {
+	mean, rstd, rest := k.param("mean"), k.param("rstd"), k.param("rest")
+	return k.sub(k.mul(k.sub(k.load("x"), mean), rstd), rest)
 }
 
 func normalisation(a *assembly) {
