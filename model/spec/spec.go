@@ -98,7 +98,7 @@ type Train struct {
 	Epochs          int           `yaml:"epochs" doc:"Passes over the training rows." default:"10" min:"1"`
 	Seed            uint64        `yaml:"seed" doc:"Seed of initial weights, shuffling and dropout; which rows are held out follows data.split_seed." default:"1"`
 	Accumulate      int           `yaml:"accumulate" doc:"Batches whose gradients are averaged into one optimizer step." default:"1" min:"1"`
-	Deterministic   bool          `yaml:"deterministic" doc:"Get the same bits from cpu and from any number of cluster workers: the rows of each step are cut into at least 8 shards, whose gradients are added in a fixed order. Costs some speed where batches are small; batch_normalization sees one shard at a time. For cpu, ref and cluster." default:"false"`
+	Deterministic   bool          `yaml:"deterministic" doc:"Get the same bits from cpu and from any number of cluster workers: the rows of each step are cut into at least 8 shards, whose gradients are added in a fixed order. Costs some speed where batches are small. batch_normalization is over all shards of a batch, so that those on one machine hold activations and gradients at the same time. For cpu, ref and cluster." default:"false"`
 	Schedule        Choice        `yaml:"schedule" doc:"How the learning rate changes over the steps." default:"constant"`
 	EarlyStopping   EarlyStopping `yaml:"early_stopping" doc:"Stop when the monitored value no longer improves, and put the best weights back."`
 	CheckpointEvery string        `yaml:"checkpoint_every" doc:"How often to save: '2 epochs', '500 steps', or never." default:"1 epoch"`
