@@ -11,8 +11,7 @@ import (
 // and then chunks, are put together in float64, in order. So rounding grows with the length
 // of a lane, and not with that of the matrix.
 
-// laneRows is the number of elements that a lane of a long matrix has at most, and one
-// more in the last chunk.
+// laneRows is the most elements that a lane has.
 const laneRows = 64
 
 // pairBlock is the number of neighbouring elements of a wide row that are taken down a
