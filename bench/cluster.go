@@ -79,6 +79,18 @@ func clusterWorks() []*clusterWork {
 			goals: map[string]float64{twoSync: 1.6, twoSync + ", bf16 wire": 1.7,
 				"2 workers, adag 12": 1.85, "2 workers, local_sgd 8": 1.85},
 		},
+		// One model with and without batch normalisation, whose parts meet four times in a
+		// step: twice forwards, twice backwards.
+		{
+			work: &work{Name: "norm-128", Title: "MLP 784-512-512-10 with batch normalisation, batch 128 per worker, SGD",
+				Input: []int{784}, Classes: 10, Batch: 128, Optimizer: "sgd", Layers: normalised(512, 512, 10), Threads: 1},
+			crews: []*crew{sync(one, 1, 128, "fp32"), sync(twoSync, 2, 128, "fp32"), {label: cpu, threads: 2, batch: 256}},
+		},
+		{
+			work: &work{Name: "plain-128", Title: "the same without batch normalisation",
+				Input: []int{784}, Classes: 10, Batch: 128, Optimizer: "sgd", Layers: perceptron(512, 512, 10), Threads: 1},
+			crews: []*crew{sync(one, 1, 128, "fp32"), sync(twoSync, 2, 128, "fp32"), {label: cpu, threads: 2, batch: 256}},
+		},
 	}
 }
 

@@ -58,6 +58,15 @@ func mnistCNN() []layer {
 		{"dropout": params{"rate": 0.5}}, dense(10, "softmax")}
 }
 
+// normalised is a perceptron with batch normalisation before each ReLU.
+func normalised(units ...int) []layer {
+	var all []layer
+	for _, n := range units[:len(units)-1] {
+		all = append(all, dense(n, "linear"), layer{"batch_normalization": params{"momentum": 0.9}}, layer{"activation": params{"kind": "relu"}})
+	}
+	return append(all, dense(units[len(units)-1], "softmax"))
+}
+
 // leNet5 is LeNet-5 with ReLU and max pooling.
 func leNet5() []layer {
 	return []layer{conv(6, 5, "same", "relu"), maxPool(), conv(16, 5, "valid", "relu"), maxPool(),

@@ -59,6 +59,7 @@ func testStatistics(t *testing.T, ex host.Executor) {
 		for _, kind := range columnKinds {
 			t.Run(fmt.Sprint(shape, kind.name), func(t *testing.T) { kind.check(t, ex, shape[0], shape[1]) })
 		}
+		t.Run(fmt.Sprint(shape, "gradient"), func(t *testing.T) { checkGradientSums(t, ex, shape[0], shape[1]) })
 	}
 }
 
@@ -91,6 +92,42 @@ func (k *columnKind) check(t *testing.T, ex host.Executor, rows, cols int) {
 			"γ of a lane times the squares around its first element") {
 			t.Logf("the %s", name)
 		}
+	}
+}
+
+// checkGradientSums checks dbeta = Σ dy and dgamma = rstd·Σ dy·(x − mean) of long columns
+// against float64: within γ_k times the same sums of absolute values, k = batchLane.
+func checkGradientSums(t *testing.T, ex host.Executor, rows, cols int) {
+	one := normal(cols)
+	p := (&opCase{op: ir.BatchNormGrad, attrs: ir.Attrs{Eps: 1e-3}, omit: []int{0},
+		in: []arg{normal(rows, cols), one, one, one, normal(rows, cols)}}).program(t)
+	m := newMemory(p)
+	runner, err := ex.Compile(p, m.Slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	in := p.Instrs[0].In
+	x, mean, variance, dy := m.F[in[0]], m.F[in[2]], m.F[in[3]], m.F[in[4]]
+	for i := range x {
+		x[i], dy[i] = float32(1000+r.NormFloat64()), float32(1+r.NormFloat64())
+	}
+	for c := range cols {
+		mean[c], variance[c] = 1000, 1
+	}
+	runner.Run()
+	m.check(t)
+	want, bound := [2][]float64{make([]float64, cols), make([]float64, cols)}, [2][]float64{make([]float64, cols), make([]float64, cols)}
+	rstd := 1 / math.Sqrt(1+1e-3)
+	for i := range x {
+		d := rstd * float64(dy[i]) * (float64(x[i]) - 1000)
+		want[0][i%cols] += d
+		want[1][i%cols] += float64(dy[i])
+		bound[0][i%cols] += numtest.Gamma(batchLane) * math.Abs(d)
+		bound[1][i%cols] += numtest.Gamma(batchLane) * math.Abs(float64(dy[i]))
+	}
+	for k := range want {
+		numtest.Within(t, m.F[p.Instrs[0].Out[1+k]], want[k], bound[k], "γ of a lane times the sum of absolute values")
 	}
 }
 

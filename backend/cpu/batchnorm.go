@@ -79,15 +79,17 @@ func batchNormGrad(c *call) step {
 	center, scale := make([]float32, wide), make([]float32, wide)
 	a, b := make([]float32, wide), make([]float32, wide)
 	v := meet.PointOf(c.p, c.ins).Vector()
-	pairs := c.columnPairs(rows, cols, v, &products{x: x, dy: dy, center: center})
+	pairs := c.columnPairs(rows, cols, v, &products{x: x, dy: dy, center: center, columns: cols})
+	rstds := make([]float64, cols)
 	own := func() {
 		sum, dot := meet.Channels(v)
 		for i := range cols {
+			rstds[i] = rstd(variance[i], eps)
 			if dbeta != nil {
 				dbeta[i] = float32(sum[i])
 			}
 			if dgamma != nil {
-				dgamma[i] = float32(dot[i] * rstd(variance[i], eps))
+				dgamma[i] = float32(dot[i] * rstds[i])
 			}
 		}
 	}
@@ -98,8 +100,7 @@ func batchNormGrad(c *call) step {
 	columns := func() {
 		sum, dot := meet.Channels(v)
 		n := meet.Count(v)
-		for i := range cols {
-			r := rstd(variance[i], eps)
+		for i, r := range rstds {
 			scale[i] = float32(float64(gamma[i]) * r)
 			a[i], b[i] = float32(sum[i]/n), float32(dot[i]*r*r/n)
 		}

@@ -11,8 +11,7 @@ import (
 // and then chunks, are put together in float64, in order. So rounding grows with the length
 // of a lane, and not with that of the matrix.
 
-// laneRows is the number of elements that a lane of a long matrix has at most, and one
-// more in the last chunk.
+// laneRows is the most elements that a lane has.
 const laneRows = 64
 
 // pairBlock is the number of neighbouring elements of a wide row that are taken down a
@@ -30,7 +29,7 @@ type pair interface {
 
 // columnPairs returns the step that writes to v the two sums of each column.
 func (c *call) columnPairs(rows, cols int, v []float64, p pair) step {
-	f := fold(cols)
+	f := lanesOf(rows, cols)
 	wide := f * cols
 	c.told.folded(f)
 	per := laneRows * f
@@ -69,6 +68,16 @@ func (c *call) columnPairs(rows, cols int, v []float64, p pair) step {
 	}
 }
 
+// lanesOf returns how many rows are taken as one: not so many that a lane has few elements,
+// as joining lanes costs more than calling a loop.
+func lanesOf(rows, cols int) int {
+	f := min(fold(cols), max(rows/16, 1))
+	if f >= 8 {
+		f &^= 7
+	}
+	return f
+}
+
 // joinLanes makes v the sums of n rows, of which every f-th is in the same lanes.
 func joinLanes(v []float64, p pair, first, n, f int, a, b []float32) {
 	meet.SetCount(v, 0)
@@ -103,14 +112,18 @@ func (p *moments) join(v []float64, first, n int, a, b []float32) {
 	b, means, squares = b[:len(a)], means[:len(a)], squares[:len(a)]
 	before, length := meet.Count(v), float64(n)
 	inverse, share := 1/length, length/(before+length)
+	both := before * share
 	for i, sum := range a {
 		sum := float64(sum)
 		mean := float64(x[i]) + float64(sum*inverse)
-		square := max(float64(b[i])-float64(sum*sum)*inverse, 0)
+		square := float64(b[i]) - float64(sum*sum)*inverse
+		if square < 0 {
+			square = 0 // and a NaN stays
+		}
 		if before > 0 {
 			d := mean - means[i]
 			mean = means[i] + float64(d*share)
-			square += squares[i] + float64(d*d)*(before*share)
+			square += squares[i] + float64(d*d)*both
 		}
 		means[i], squares[i] = mean, square
 	}
@@ -119,10 +132,14 @@ func (p *moments) join(v []float64, first, n int, a, b []float32) {
 
 // products are Σ dy and Σ dy·(x − mean). Error: γ_n·Σ|dy| and γ_(n+2)·Σ|dy·(x − mean)|
 // of a lane of n.
-type products struct{ x, dy, center []float32 }
+type products struct {
+	x, dy   []float32
+	center  []float32 // the means, for as many rows as are taken as one
+	columns int
+}
 
 func (p *products) add(a, b []float32, first, at, rows, stride int) {
-	center := p.center[first%len(p.center):]
+	center := p.center[first%p.columns:]
 	for range rows {
 		vec.AddDots(a, b, p.dy[at:], p.x[at:], center)
 		at += stride
@@ -132,13 +149,14 @@ func (p *products) add(a, b []float32, first, at, rows, stride int) {
 func (p *products) join(v []float64, _, n int, a, b []float32) {
 	sums, dots := meet.Channels(v)
 	b, sums, dots = b[:len(a)], sums[:len(a)], dots[:len(a)]
-	if meet.Count(v) == 0 {
-		clear(sums)
-		clear(dots)
-	}
+	before := meet.Count(v)
 	for i, sum := range a {
+		if before == 0 {
+			sums[i], dots[i] = float64(sum), float64(b[i])
+			continue
+		}
 		sums[i] += float64(sum)
 		dots[i] += float64(b[i])
 	}
-	meet.SetCount(v, int(meet.Count(v))+n)
+	meet.SetCount(v, int(before)+n)
 }

@@ -73,12 +73,15 @@ const (
 
 	// BatchNorm: x[R,C], gamma[C], beta[C] -> y, mean[C], variance[C] (biased).
 	//	y = gamma·(x−mean)/sqrt(variance+Eps) + beta
-	// Eps; Act, Alpha as epilogue.
+	// Mean and variance are of all rows of a gradient run: where parts of it are computed
+	// apart, they meet here, and at BatchNormGrad (package meet). Eps; Act, Alpha as
+	// epilogue.
 	BatchNorm
 	// BatchNormInfer: x, gamma, beta, mean, variance -> y. Eps; Act, Alpha as
 	// epilogue.
 	BatchNormInfer
-	// BatchNormGrad: x, gamma, mean, variance, dy -> dx, dgamma[C], dbeta[C].
+	// BatchNormGrad: x, gamma, mean, variance, dy -> dx, dgamma[C], dbeta[C]. Of a part,
+	// dgamma and dbeta are those of its own rows.
 	// An Out that is None is not wanted. Eps.
 	BatchNormGrad
 	// LayerNorm: x[R,C], gamma[C], beta[C] -> y, mean[R], rstd[R], over the last

@@ -18,7 +18,7 @@ type Cluster struct {
 // worker's weights, c those that all share, p what w was when the worker last got
 // c, and k the window in steps.
 var Strategies = map[string]Kind{
-	"sync":      {func() any { return new(NoParams) }, "Every step is taken together: each worker has a share of its rows, gradients are summed. The same training as on one machine."},
+	"sync":      {func() any { return new(NoParams) }, "Every step is taken together: each worker has a share of its rows, gradients are summed, and batch_normalization is over the rows of all. The same training as on one machine, but for the order of sums and the masks of dropout, which are those of one machine with train.deterministic."},
 	"local_sgd": {func() any { return new(LocalSGD) }, "Workers take k steps alone, then c is the mean of their weights: Stich, 2019."},
 	"diloco":    {func() any { return new(DiLoCo) }, "As local_sgd with a long window; c takes a Nesterov step along the mean change of the weights: Douillard et al., 2023."},
 	"averaging": {func() any { return new(NoParams) }, "Workers share the rows of an epoch, then c is the mean of their weights: McDonald et al., 2010."},

@@ -12,7 +12,7 @@ var Layers = map[string]Kind{
 	"max_pooling2d":            {func() any { return new(Pool2D) }, "Maximum over windows."},
 	"average_pooling2d":        {func() any { return new(Pool2D) }, "Mean over windows; padding does not count."},
 	"global_average_pooling2d": {func() any { return new(GlobalAveragePooling2D) }, "Mean over height and width."},
-	"batch_normalization":      {func() any { return new(BatchNormalization) }, "Normalises each channel over the batch; running statistics at inference."},
+	"batch_normalization":      {func() any { return new(BatchNormalization) }, "Normalises each channel over the batch, whoever computes which of its rows; running statistics at inference. A batch of one row, the last of an epoch too, is an error where it has one value per channel. With train.accumulate each batch is by itself, and the running statistics follow the mean of those of a step, once."},
 	"layer_normalization":      {func() any { return new(LayerNormalization) }, "Normalises each row over the last axis."},
 	"embedding":                {func() any { return new(Embedding) }, "Looks up a trained vector for each integer id."},
 	"add":                      {func() any { return new(AddLayers) }, "Sum of its inputs, which have one shape."},
@@ -112,7 +112,8 @@ type (
 	}
 	// GlobalAveragePooling2D averages over height and width.
 	GlobalAveragePooling2D struct{}
-	// BatchNormalization normalises channels over the batch.
+	// BatchNormalization normalises channels over the batch. A batch must have more than
+	// one value in each channel.
 	BatchNormalization struct {
 		Momentum float64 `yaml:"momentum" doc:"Of the running statistics." default:"0.99" min:"0" lt:"1"`
 		Epsilon  float64 `yaml:"epsilon" doc:"Added to the variance." default:"0.001" gt:"0"`
