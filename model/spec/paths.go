@@ -19,11 +19,14 @@ func (d *Data) paths() map[string]*string {
 // that the file gives are in its folder, which becomes data.root unless that is set;
 // those that flags and the environment give are in the current one. A spec that is for
 // another machine stays as it is written.
-func (s *Spec) Locate() error {
+func (s *Spec) Locate() error { return s.LocateIn(filepath.Dir(s.File)) }
+
+// LocateIn is Locate for a file that came from elsewhere, as if it was in a folder here.
+func (s *Spec) LocateIn(folder string) error {
 	if err := s.LocateGiven(); err != nil {
 		return err
 	}
-	folder, err := filepath.Abs(filepath.Dir(s.File))
+	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return err
 	}
