@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -61,13 +62,13 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return err
 	}
-	page, err := f.page(say)
-	if err != nil {
-		return err
-	}
 	port, err := rpc.Listen(rpc.Options{Listen: f.listen, Trust: trust, Log: log})
 	if err != nil {
 		return err
+	}
+	page, err := f.page(joinAt(f.listen, port.Addr()), say)
+	if err != nil {
+		return errors.Join(err, port.Close())
 	}
 	s, err := server.New(server.Options{
 		State: f.state, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
@@ -79,12 +80,23 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	return serveJobs(ctx, s, port, page)
 }
 
+// joinAt returns where workers reach a coordinator that was told to listen at an
+// address, and listens at another when the port was the system's choice.
+func joinAt(told, at string) string {
+	host, port, err := net.SplitHostPort(told)
+	_, chosen, also := net.SplitHostPort(at)
+	if err != nil || also != nil || port != "0" {
+		return told
+	}
+	return net.JoinHostPort(host, chosen)
+}
+
 // page returns what shows the page; nil: nothing does.
-func (f *coordinatorFlags) page(say func(format string, args ...any)) (func(context.Context, *server.Server) error, error) {
+func (f *coordinatorFlags) page(join string, say func(format string, args ...any)) (func(context.Context, *server.Server) error, error) {
 	if f.dashboard == "none" {
 		return nil, nil
 	}
-	show, err := pageFor(f.dashboard, f.listen, say)
+	show, err := pageFor(f.dashboard, join, say)
 	if err != nil || f.wantsPage {
 		return show, err
 	}

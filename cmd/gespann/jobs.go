@@ -69,7 +69,8 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 		fmt.Fprintf(t.out, "%s\n", m.Job)
 		fmt.Fprintf(t.err, "queued at place %d\n", m.Position)
 		if m.Note != "" {
-			fmt.Fprintf(t.err, "%s\nhint: gespann worker adds one, and --workers asks for fewer\n", m.Note)
+			fmt.Fprintf(t.err, "%s\nhint: gespann worker --coordinator %s adds one, and --workers asks for fewer\n",
+				m.Note, shellWord(f.coordinator))
 		}
 		fmt.Fprintf(t.err, "next   %s logs -f %s%s\n", self(), shellWord(m.Job), f.words())
 		return nil

@@ -198,7 +198,9 @@ func (s *Server) Submit(ctx context.Context, name string, spec []byte, origin *w
 	})
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)
-		s.explain(&r.JobStatus)
+		if s.explain(&r.JobStatus); r.Reason != "" {
+			s.book.Log(r.ID, r.Reason)
+		}
 	}
 	return r.JobStatus, err
 }
