@@ -88,7 +88,7 @@ func (o *overview) ShownWorkers() []server.WorkerView {
 // overviewPage renders the first page, as asked for at a host.
 func (s *site) overviewPage(host string) (page, error) {
 	o := newOverview(s.src.View(), joinAt(s.Join, host))
-	return s.render("/events", o, "title", "summary", "active", "workers", "queue", "history")
+	return s.render("/events", o, "title", "summary", "active", "workers", "lost", "queue", "history")
 }
 
 // joinAt returns an address with the host of a request in place of none.
