@@ -352,7 +352,7 @@ func TestStandingCluster(t *testing.T) {
 
 	endless := strings.TrimSpace(must(t, "submit", config, "--coordinator", at, "--epochs", "1000000"))
 	waitFor(t, "the job", func() bool {
-		return strings.Contains(must(t, "jobs", "--coordinator", at), "running")
+		return strings.Contains(must(t, "logs", endless, "--coordinator", at), " 3/1000000")
 	})
 	contains(t, "cancel", must(t, "cancel", endless, "--coordinator", at), "cancelled "+endless)
 	waitFor(t, "its end", func() bool {
