@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
@@ -163,6 +164,10 @@ func (w *waiting) long() <-chan time.Time {
 
 func (w *waiting) say() {
 	w.said = true
+	if strings.HasPrefix(w.reason, "waiting ") {
+		w.log("cluster: %s", w.reason)
+		return
+	}
 	w.log("cluster: waiting: %s", w.reason)
 }
 

@@ -21,7 +21,7 @@ const (
 
 var (
 	errClosed      = errors.New("connection is closed")
-	errInterrupted = errors.New("interrupted")
+	errInterrupted = errors.New(wire.Interrupted)
 	// errGone: the connection to the coordinator has ended.
 	errGone = errors.New("no connection to the coordinator")
 )

@@ -4,20 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
+	"net"
 	"sync"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gespann/gespann/backend"
-	"github.com/gespann/gespann/backend/cluster"
-	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/server"
-	"github.com/gespann/gespann/internal/data"
-	"github.com/gespann/gespann/internal/train"
-	"github.com/gespann/gespann/model/spec"
 )
 
 // defaultDashboard is where a coordinator shows its page when nothing is said: to this
@@ -69,16 +62,16 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return err
 	}
-	page, err := f.page(say)
-	if err != nil {
-		return err
-	}
 	port, err := rpc.Listen(rpc.Options{Listen: f.listen, Trust: trust, Log: log})
 	if err != nil {
 		return err
 	}
+	page, err := f.page(joinAt(f.listen, port.Addr()), say)
+	if err != nil {
+		return errors.Join(err, port.Close())
+	}
 	s, err := server.New(server.Options{
-		State: f.state, Version: moduleVersion(), Log: log, Check: checkSubmitted, RunJob: runSubmitted,
+		State: f.state, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
 	})
 	if err != nil {
 		return errors.Join(err, port.Close())
@@ -87,12 +80,23 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	return serveJobs(ctx, s, port, page)
 }
 
+// joinAt returns where workers reach a coordinator that was told to listen at an
+// address, and listens at another when the port was the system's choice.
+func joinAt(told, at string) string {
+	host, port, err := net.SplitHostPort(told)
+	_, chosen, also := net.SplitHostPort(at)
+	if err != nil || also != nil || port != "0" {
+		return told
+	}
+	return net.JoinHostPort(host, chosen)
+}
+
 // page returns what shows the page; nil: nothing does.
-func (f *coordinatorFlags) page(say func(format string, args ...any)) (func(context.Context, *server.Server) error, error) {
+func (f *coordinatorFlags) page(join string, say func(format string, args ...any)) (func(context.Context, *server.Server) error, error) {
 	if f.dashboard == "none" {
 		return nil, nil
 	}
-	show, err := pageFor(f.dashboard, f.listen, say)
+	show, err := pageFor(f.dashboard, join, say)
 	if err != nil || f.wantsPage {
 		return show, err
 	}
@@ -133,73 +137,4 @@ func serveJobs(
 		return outer.Err()
 	}
 	return errors.Join(context.Cause(ctx), err)
-}
-
-// checkSubmitted looks at the spec of a job.
-func checkSubmitted(text []byte) (server.Plan, error) {
-	s, err := parseJob(text)
-	if err != nil {
-		return server.Plan{}, err
-	}
-	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers}, nil
-}
-
-// runSubmitted runs the training loop of a submitted job.
-func runSubmitted(ctx context.Context, j server.Submission) error {
-	s, err := parseJob(j.Spec)
-	if err != nil {
-		return err
-	}
-	if err := s.Locate(); err != nil { // relative paths are in the coordinator's folder
-		return err
-	}
-	s.Backend.Use = kindCluster
-	s.Train.Dir, s.Train.Name = filepath.Split(j.Dir)
-	told := terminal{in: strings.NewReader(""), out: lines{j.Tell}, err: lines{j.Tell}}
-	var prep *data.Prep
-	begun, err := train.View(j.Dir)
-	if err == nil {
-		if prep, err = begun.Prep(); err != nil {
-			return err
-		}
-		kept, err := begun.Spec(spec.Options{})
-		if err != nil {
-			return err
-		}
-		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
-	}
-	set, m, err := load(ctx, s, prep, told)
-	if err != nil {
-		return err
-	}
-	var dir *train.Dir
-	if begun != nil {
-		dir, err = train.Open(j.Dir)
-	} else {
-		dir, err = train.Create(s, set)
-	}
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	log := &plainLog{out: told.out, job: j.ID}
-	_, err = train.Run(ctx, train.Options{
-		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
-		Backend: cluster.New(cluster.Options{
-			Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return j.Driver, nil },
-			Log:  func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
-		}),
-	})
-	return errors.Join(err, dir.Plot())
-}
-
-// lines are written as lines of a log.
-type lines struct{ tell func(line string) }
-
-// Write tells p, which ends with a line, line by line.
-func (l lines) Write(p []byte) (int, error) {
-	for line := range strings.Lines(string(p)) {
-		l.tell(strings.TrimRight(line, "\n"))
-	}
-	return len(p), nil
 }

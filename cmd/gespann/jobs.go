@@ -22,7 +22,9 @@ func newSubmit(t terminal) *cobra.Command {
 turn, and prints the job's ID. Nothing needs to stay connected: gespann jobs, logs,
 cancel and fetch ask for it later, from anywhere.
 
-The coordinator reads the data: paths in the file are paths there.`,
+The coordinator reads the data: paths in the file are paths there. It looks at file,
+data and model before it takes the job. One that wants more workers (--workers) than
+are connected waits for them, and lets others pass.`,
 		Example: `  gespann submit configs/mnist-cnn.yaml --coordinator trainer:7077
   gespann submit configs/mnist-mlp.yaml --strategy adag --epochs 4`,
 		Args: args(1, 1, "one configuration file"),
@@ -60,14 +62,15 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 	}
 	name := cmp.Or(s.Train.Name, s.RunName())
 	return f.visit(ctx, t, func(c *client.Client) error {
-		m, err := c.Submit(name, text)
+		m, err := c.Submit(name, text, originOf(s))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(t.out, "%s\n", m.Job)
 		fmt.Fprintf(t.err, "queued at place %d\n", m.Position)
 		if m.Note != "" {
-			fmt.Fprintf(t.err, "%s\nhint: gespann worker adds one, and --workers asks for fewer\n", m.Note)
+			fmt.Fprintf(t.err, "%s\nhint: gespann worker --coordinator %s adds one, and --workers asks for fewer\n",
+				m.Note, shellWord(f.coordinator))
 		}
 		fmt.Fprintf(t.err, "next   %s logs -f %s%s\n", self(), shellWord(m.Job), f.words())
 		return nil

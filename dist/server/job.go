@@ -245,7 +245,11 @@ func (c *core) fromDriver(in incoming) {
 		j.track.test(c.now, m.Split)
 	case *wire.Detach:
 		j.ending, j.reason = wire.JobDone, m.Err
-		if m.Err != "" {
+		switch m.Err {
+		case "":
+		case wire.Interrupted:
+			j.ending, j.reason = wire.JobCancelled, "its driver was interrupted"
+		default:
 			j.ending = wire.JobFailed
 		}
 	}

@@ -100,6 +100,30 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// TestInterrupted has drivers leave that wait for their turn, and checks that the queue
+// is free at once, and what the history says.
+func TestInterrupted(t *testing.T) {
+	for err, want := range map[string]string{
+		wire.Interrupted: wire.JobCancelled + ": its driver was interrupted", "out of luck": wire.JobFailed + ": out of luck",
+	} {
+		t.Run(err, func(t *testing.T) {
+			s := start(t, Options{})
+			hire(t, s, 1)
+			job := testJob("large", "sync")
+			job.Workers = 2
+			p := party{t, dial(t, "large", s.Driver)}
+			p.say(&wire.Attach{Protocol: wire.Protocol, Job: job})
+			eventually(t, "it waits", func() bool { return stateOf(s, "large") == wire.JobWaiting })
+			p.say(&wire.Detach{Err: err})
+			drive(party{t, dial(t, "small", s.Driver)}, testJob("small", "sync"), 1)
+			eventually(t, "the page has "+want, func() bool {
+				j := s.View().Job("large")
+				return j != nil && j.State+": "+j.Reason == want
+			})
+		})
+	}
+}
+
 // TestTwice lets two drivers ask for one job: the second is refused, unless it
 // says that it comes again.
 func TestTwice(t *testing.T) {

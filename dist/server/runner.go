@@ -85,7 +85,7 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 		}
 	}()
 	return s.o.RunJob(ctx, Submission{
-		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Driver: driver,
+		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
 		Tell: func(line string) {
 			if line != "" {
 				s.book.Log(r.ID, line)
@@ -168,8 +168,9 @@ func (s *Server) setState(id, state, reason string) {
 	}
 }
 
-// Submit queues a job. When it returns, the job is on disk.
-func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
+// Submit queues a job, whose spec comes from origin, which may be nil. When it returns,
+// the job is on disk.
+func (s *Server) Submit(ctx context.Context, name string, spec []byte, origin *wire.Origin) (wire.JobStatus, error) {
 	s.mu.Lock()
 	closing := s.closing
 	s.mu.Unlock()
@@ -185,17 +186,21 @@ func (s *Server) Submit(name string, spec []byte) (wire.JobStatus, error) {
 	plan := Plan{Name: name}
 	if s.o.Check != nil {
 		var err error
-		if plan, err = s.o.Check(spec); err != nil {
+		if plan, err = s.o.Check(ctx, spec, origin); err != nil {
 			return wire.JobStatus{}, err
 		}
 	}
 	if name == "" {
 		name = plan.Name
 	}
-	r, err := s.book.Submit(name, spec, plan.Epochs, plan.Workers)
+	r, err := s.book.Submit(jobs.Submission{
+		Name: name, Spec: spec, Origin: origin, Epochs: plan.Epochs, Wants: plan.Workers,
+	})
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)
-		s.explain(&r.JobStatus)
+		if s.explain(&r.JobStatus); r.Reason != "" {
+			s.book.Log(r.ID, r.Reason)
+		}
 	}
 	return r.JobStatus, err
 }

@@ -48,13 +48,13 @@ func loop(t testing.TB) func(context.Context, Submission) error {
 func TestSubmit(t *testing.T) {
 	s := start(t, Options{
 		State: t.TempDir(), Version: "v2", RunJob: loop(t),
-		Check: func([]byte) (Plan, error) { return Plan{Name: "small", Epochs: 2}, nil },
+		Check: func(context.Context, []byte, *wire.Origin) (Plan, error) { return Plan{Name: "small", Epochs: 2}, nil },
 	})
 	c := visitor(t, s)
 	if c.Version != "v2" {
 		t.Errorf("version: got %q, want v2", c.Version)
 	}
-	job, err := c.Submit("", []byte("a spec"))
+	job, err := c.Submit("", []byte("a spec"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestFetchNothing(t *testing.T) {
 	c := visitor(t, s)
 	var ids []string
 	for _, name := range []string{"a", "b"} {
-		job, err := c.Submit(name, []byte("spec"))
+		job, err := c.Submit(name, []byte("spec"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +191,7 @@ func TestQueue(t *testing.T) {
 	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
 	c := visitor(t, s)
 	for _, name := range []string{"a", "b", "c", "d"} {
-		if _, err := c.Submit(name, nil); err != nil {
+		if _, err := c.Submit(name, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -224,7 +224,7 @@ func TestRestart(t *testing.T) {
 	state := t.TempDir()
 	s := start(t, Options{State: state, RunJob: g.run})
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.Submit(name, nil); err != nil {
+		if _, err := s.Submit(t.Context(), name, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -246,7 +246,7 @@ func TestRestart(t *testing.T) {
 // TestPanic shows that a training loop that panics fails its job alone.
 func TestPanic(t *testing.T) {
 	s := start(t, Options{State: t.TempDir(), RunJob: func(context.Context, Submission) error { panic("oops") }})
-	job, err := s.Submit("x", nil)
+	job, err := s.Submit(t.Context(), "x", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestStubborn(t *testing.T) {
 			return err
 		},
 	})
-	job, err := s.Submit("x", nil)
+	job, err := s.Submit(t.Context(), "x", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestStubborn(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	s := start(t, Options{
 		State: t.TempDir(), RunJob: newStage().run,
-		Check: func(spec []byte) (Plan, error) {
+		Check: func(_ context.Context, spec []byte, _ *wire.Origin) (Plan, error) {
 			if string(spec) == "bad" {
 				return Plan{}, errors.New("spec.yaml:1:1: got bad")
 			}
@@ -292,7 +292,7 @@ func TestRefusals(t *testing.T) {
 	})
 	c := visitor(t, s)
 	for what, err := range map[string]error{
-		"spec.yaml:1:1: got bad":                                     second(c.Submit("x", []byte("bad"))),
+		"spec.yaml:1:1: got bad":                                     second(c.Submit("x", []byte("bad"), nil)),
 		"job \"none\": there is none\nhint: gespann jobs lists them": second(c.Show("none")),
 		"job \"no\": there is none\nhint: gespann jobs lists them":   second(c.Cancel("no")),
 	} {
@@ -305,7 +305,7 @@ func TestRefusals(t *testing.T) {
 
 // TestNoFolder submits a job to a coordinator that keeps none.
 func TestNoFolder(t *testing.T) {
-	if err := second(visitor(t, start(t, Options{})).Submit("x", nil)); err == nil ||
+	if err := second(visitor(t, start(t, Options{})).Submit("x", nil, nil)); err == nil ||
 		err.Error() != "this coordinator keeps no jobs: it was started without a folder for them" {
 		t.Errorf("got %v", err)
 	}
@@ -317,7 +317,7 @@ func second[T any](_ T, err error) error { return err }
 func TestLeave(t *testing.T) {
 	g := newStage("x")
 	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
-	job, err := s.Submit("x", nil)
+	job, err := s.Submit(t.Context(), "x", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,13 +349,13 @@ func TestLeave(t *testing.T) {
 func TestPass(t *testing.T) {
 	g := newStage("large", "small", "next")
 	s := start(t, Options{State: t.TempDir(), RunJob: g.run, Pass: 50 * time.Millisecond,
-		Check: func(spec []byte) (Plan, error) {
+		Check: func(_ context.Context, spec []byte, _ *wire.Origin) (Plan, error) {
 			return Plan{Epochs: 1, Workers: map[string]int{"large": 3, "small": 1}[string(spec)]}, nil
 		}})
 	hire(t, s, 1)
 	eventually(t, "the worker is there", func() bool { return len(s.View().Workers) == 1 })
 	c := visitor(t, s)
-	large, err := c.Submit("large", []byte("large"))
+	large, err := c.Submit("large", []byte("large"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestPass(t *testing.T) {
 	if large.Note != why {
 		t.Errorf("submit: got %q, want %q", large.Note, why)
 	}
-	small, err := c.Submit("small", []byte("small"))
+	small, err := c.Submit("small", []byte("small"), nil)
 	if err != nil || small.Note != "" {
 		t.Fatalf("submit: got %+v, %v", small, err)
 	}
@@ -380,7 +380,7 @@ func TestPass(t *testing.T) {
 		t.Errorf("log: got %q, %v", &log, err)
 	}
 	hire(t, s, 3)
-	if _, err := c.Submit("next", []byte("small")); err != nil {
+	if _, err := c.Submit("next", []byte("small"), nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "all are there", func() bool { return len(s.View().Workers) == 3 })

@@ -37,9 +37,9 @@ type Options struct {
 	// RunJob runs the training loop of a submitted job, and returns when that has
 	// ended; nil: jobs cannot be submitted.
 	RunJob func(ctx context.Context, j Submission) error
-	// Check reads a submitted spec. What it does not accept is not queued. nil:
-	// everything is.
-	Check func(spec []byte) (Plan, error)
+	// Check reads a submitted spec, and what there is to read for it. What it does not
+	// accept is not queued. nil: everything is.
+	Check func(ctx context.Context, spec []byte, origin *wire.Origin) (Plan, error)
 
 	// MaxJob bounds the bytes of all variables of a job; a coordinator holds them
 	// two or three times, and more while workers commit. 0: 16 GiB, or half of this
@@ -77,8 +77,9 @@ type Submission struct {
 	ID, Name string
 	// Dir is the run directory, which exists. When it has a run already, that one is
 	// to be continued.
-	Dir  string
-	Spec []byte
+	Dir    string
+	Spec   []byte
+	Origin *wire.Origin // of the spec; nil: not known
 	// Driver is a connection to the coordinator, to be used as that of any driver.
 	// Its ID for the job takes the place of the one in Attach.
 	Driver *Local

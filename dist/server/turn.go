@@ -19,7 +19,7 @@ func (s *Server) runJobs() {
 		r, wait := line.next(s.book.Queue(), int(s.crew.Load()), s.o.Now(), s.o.Pass)
 		if line.short != "" && !line.told {
 			line.told = true
-			s.book.Log(line.short, line.why)
+			s.book.Log(line.short, "its turn, but "+line.why)
 		}
 		if r != nil {
 			s.runJob(*r)

@@ -192,6 +192,13 @@ func (c *core) viewOf(w *worker) WorkerView {
 		Heard: (c.now - w.heard).Seconds(), RowsPerSecond: w.speed, Rows: w.cost.Rows,
 		Sent: w.cost.Sent, Received: w.cost.Received,
 	}
+	if j := c.jobs[w.job]; v.State == "idle" && j != nil && j.state == wire.JobRunning {
+		// A beat that fell between two spans; what it has done meanwhile tells more.
+		v.State = "wait"
+		if w.grew {
+			v.State = "compute"
+		}
+	}
 	if c.now-w.heard > silent {
 		v.State = "silent"
 	}

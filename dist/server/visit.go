@@ -121,7 +121,7 @@ func (v *visit) tell(m wire.Message, bytes []byte) error {
 func (v *visit) do(f wire.Frame) error {
 	switch m := f.Message.(type) {
 	case *wire.Submit:
-		job, err := v.Submit(m.Name, f.Bytes)
+		job, err := v.Submit(v.p.ctx, m.Name, f.Bytes, m.Origin)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ type worker struct {
 	speed  float64
 	rowsAt int64
 	costAt time.Duration
+	grew   bool // it has had rows in the second before costAt
 }
 
 // Worker serves the connection of a worker until its end.
@@ -151,7 +152,7 @@ func (c *core) observe(w *worker, m wire.Message) {
 	case *wire.Opened:
 		c.changed = true
 		if m.Job == w.open && m.Err == "" {
-			w.job, w.cost, w.costAt, w.rowsAt = m.Job, wire.Cost{}, c.now, 0
+			w.job, w.cost, w.costAt, w.rowsAt, w.grew = m.Job, wire.Cost{}, c.now, 0, false
 		}
 	}
 }
@@ -164,6 +165,7 @@ func (c *core) cost(w *worker, cost wire.Cost) {
 	}
 	w.cost = cost
 	if d := (c.now - w.costAt).Seconds(); d >= 0.9 {
+		w.grew = cost.Rows > w.rowsAt
 		w.speed += 0.5 * (float64(max(cost.Rows-w.rowsAt, 0))/d - w.speed)
 		w.costAt, w.rowsAt = c.now, cost.Rows
 	}

@@ -47,7 +47,7 @@ func (c chart) LabelX() int { return c.Left - 6 }
 func (c chart) LabelY() int { return c.Low + 15 }
 
 // A dot is a point that is marked: of the series train or val.
-type dot struct{ Series, X, Y, Title string }
+type dot struct{ Series, X, Y, R, Title string }
 
 type tick struct{ At, Text string }
 
@@ -137,20 +137,20 @@ func newChart(c *jobs.Curve, name string) (chart, bool) {
 		Train: lines(train, x, y), Validation: lines(val, x, y), X: x.ticks(6), Y: y.ticks(5),
 		LastTrain: last(train), LastVal: last(val),
 	}
-	mark := func(series, what string, p place) {
-		out.Dots = append(out.Dots, dot{series, x.text(p.x), y.text(p.v),
-			fmt.Sprintf("%s after %.3g epochs: %.4g", what, p.x, p.v)})
-	}
-	for i, p := range train {
-		if alone(train, i) { // a line of one point is not to be seen
-			mark("train", "training", p)
+	mark := func(series, what string, all []place, few bool) {
+		for i, p := range all {
+			radius := "2.6"
+			if alone(all, i) { // a line of one point is not to be seen
+				radius = "3.5"
+			} else if !few || !p.finite() {
+				continue
+			}
+			out.Dots = append(out.Dots, dot{series, x.text(p.x), y.text(p.v), radius,
+				fmt.Sprintf("%s after %.3g epochs: %.4g", what, p.x, p.v)})
 		}
 	}
-	for i, p := range val {
-		if p.finite() && (len(val) <= maxDots || alone(val, i)) {
-			mark("val", "validation", p)
-		}
-	}
+	mark("train", "training", train, false)
+	mark("val", "validation", val, len(val) <= maxDots)
 	return out, true
 }
 

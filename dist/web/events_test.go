@@ -111,7 +111,7 @@ func TestEvents(t *testing.T) {
 	src := running(0.25)
 	address, _ := serving(t, src)
 	s := open(t, t.Context(), address+"/events")
-	if got, want := names(s.next()), []string{"active", "history", "queue", "summary", "title", "workers"}; !slices.Equal(got, want) {
+	if got, want := names(s.next()), []string{"active", "history", "lost", "queue", "summary", "title", "workers"}; !slices.Equal(got, want) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
 	v := *src.View()

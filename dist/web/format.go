@@ -121,8 +121,8 @@ func stamp(t time.Time) string {
 	return t.UTC().Format("2 Jan 15:04 UTC")
 }
 
-// moment formats a moment of the last day, to the second.
-func moment(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+// moment formats a moment to the second.
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
 
 // about formats seconds that nobody knows to the second.
 func about(seconds float64) string {

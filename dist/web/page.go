@@ -37,7 +37,7 @@ type part struct {
 type overview struct {
 	*server.View
 	Join                                   string
-	Speed                                  float64 // of all workers, in rows per second
+	Speed                                  float64 // of what runs, in rows per second
 	Busy                                   int     // workers with a job
 	Active, Queue, History                 []*jobModel
 	Queued, Ended                          int
@@ -47,9 +47,6 @@ type overview struct {
 func newOverview(v *server.View, join string) *overview {
 	o := &overview{View: v, Join: join}
 	for _, w := range v.Workers {
-		if finite(w.RowsPerSecond) {
-			o.Speed += w.RowsPerSecond
-		}
 		if w.State == "compute" || w.State == "wait" {
 			o.Busy++
 		}
@@ -57,6 +54,9 @@ func newOverview(v *server.View, join string) *overview {
 	o.MoreWorkers = max(len(v.Workers)-maxWorkers, 0)
 	for i := range v.Jobs {
 		j := &v.Jobs[i]
+		if j.State == wire.JobRunning && finite(j.RowsPerSecond) {
+			o.Speed += j.RowsPerSecond
+		}
 		switch {
 		case wire.Ended(j.State):
 			o.Ended++
@@ -88,7 +88,7 @@ func (o *overview) ShownWorkers() []server.WorkerView {
 // overviewPage renders the first page, as asked for at a host.
 func (s *site) overviewPage(host string) (page, error) {
 	o := newOverview(s.src.View(), joinAt(s.Join, host))
-	return s.render("/events", o, "title", "summary", "active", "workers", "queue", "history")
+	return s.render("/events", o, "title", "summary", "active", "workers", "lost", "queue", "history")
 }
 
 // joinAt returns an address with the host of a request in place of none.

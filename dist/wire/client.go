@@ -85,6 +85,16 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*float64)(v))
 }
 
+// An Origin is where a submitted spec comes from, for messages about it: the file of its
+// owner, and where in it the settings are, as line and column by path.
+type Origin struct {
+	File   string            `json:"file"`
+	Places map[string][2]int `json:"places,omitempty"`
+}
+
+// MaxPlaces bounds an Origin.
+const MaxPlaces = 1 << 13
+
 // Messages of a client to a coordinator. It asks one thing at a time, and gets
 // the answer named here, or Refused.
 type (
@@ -96,7 +106,8 @@ type (
 	// Submit queues a job, whose spec (YAML) goes with it as bytes. Submitted
 	// answers it, once the job is on disk.
 	Submit struct {
-		Name string `json:"name"` // for people; the job's ID begins with it
+		Name   string  `json:"name"` // for people; the job's ID begins with it
+		Origin *Origin `json:"origin,omitempty"`
 	}
 	// List asks for all jobs. Listed answers it.
 	List struct{}

@@ -383,3 +383,6 @@ type (
 		Err string `json:"err,omitempty"` // why, if not because it is complete
 	}
 )
+
+// Interrupted is what Detach says when someone has interrupted the driver.
+const Interrupted = "interrupted"

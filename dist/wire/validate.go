@@ -279,7 +279,14 @@ func (m *Train) validate() error {
 	return first(m.Span.validate(), m.Sums.validate(), between("steps", m.Steps, 0, MaxSteps))
 }
 
-func (m *Submit) validate() error     { return name("name", m.Name, true) }
+func (m *Submit) validate() error {
+	if m.Origin == nil {
+		return name("name", m.Name, true)
+	}
+	return first(name("name", m.Name, true), name("file", m.Origin.File, true),
+		between("places", len(m.Origin.Places), 0, MaxPlaces))
+}
+
 func (m *Show) validate() error       { return name("job", m.Job, true) }
 func (m *Logs) validate() error       { return name("job", m.Job, true) }
 func (m *CancelJob) validate() error  { return name("job", m.Job, true) }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/numtest"
 )
 
 // An idler is a Replica that computes nothing.
@@ -65,6 +68,40 @@ func TestStepAllocations(t *testing.T) {
 		}
 		g.close()
 	}
+}
+
+// A sleeper is an idler that takes its time.
+type sleeper struct{ *idler }
+
+func (r *sleeper) Update(context.Context, backend.StepAt, float32) error {
+	time.Sleep(2 * time.Second)
+	return nil
+}
+
+func (r *sleeper) Gradient(
+	ctx context.Context, at backend.StepAt, p backend.Part, more bool, ready func(int),
+) (backend.Outcome, error) {
+	time.Sleep(3 * time.Second)
+	return r.idler.Gradient(ctx, at, p, more, ready)
+}
+
+// TestUpdateCost checks that the time of updates, which all members make alike, is known
+// apart from that of gradients, which they share.
+func TestUpdateCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &job{Job: newJob(t, mlp, 2, 0), at: &place{}, replica: &sleeper{newIdler()}}
+		j.Accumulate = 1
+		g := &group{job: j, account: new(account), shares: []int{1}}
+		if err := g.connect(t.Context(), nil, dist.Generation{}, []wire.Member{{ID: "me", Share: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		defer g.close()
+		if _, err := g.take(new(orders).begin(t.Context(), &wire.Run{}), backend.StepAt{}, 0.1); err != nil {
+			t.Fatal(err)
+		}
+		c := g.account.beat().Cost
+		numtest.Close(t, []float64{c.Compute, c.Update}, []float64{5, 2}, numtest.Tol{Abs: 1e-9, Why: "a clock that stands still"})
+	})
 }
 
 // TestPlan checks that members cut a step into the same parts, which cover its rows

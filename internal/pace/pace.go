@@ -8,7 +8,7 @@ import "time"
 // A Meter measures the pace of a run. Its zero value has seen nothing.
 type Meter struct {
 	PerStep float64 // seconds, smoothed; 0: not known
-	PerEval float64 // seconds of the last validation
+	PerEval float64 // seconds of a validation, smoothed; 0: not known
 }
 
 // smoothing is the weight of the latest steps: a second's worth of spans of a tenth
@@ -29,8 +29,17 @@ func (m *Meter) Took(steps int, d time.Duration) {
 	m.PerStep += smoothing * (now - m.PerStep)
 }
 
+// evalSmoothing is the weight of the latest validation: there are few, and one that
+// met a busy moment should not count for all that are to come.
+const evalSmoothing = 0.3
+
 // Evaluated tells that a validation took d.
-func (m *Meter) Evaluated(d time.Duration) { m.PerEval = d.Seconds() }
+func (m *Meter) Evaluated(d time.Duration) {
+	if m.PerEval == 0 {
+		m.PerEval = d.Seconds()
+	}
+	m.PerEval += evalSmoothing * (d.Seconds() - m.PerEval)
+}
 
 // Left guesses how long so many steps and validations take; 0 before the first step.
 //

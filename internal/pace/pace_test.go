@@ -23,6 +23,8 @@ func TestLeft(t *testing.T) {
 	seconds(56, m.Left(100, 2))
 	m.Took(1, 1500*time.Millisecond) // 0.5 + 0.1·(1.5 − 0.5)
 	seconds(66, m.Left(100, 2))
+	m.Evaluated(13 * time.Second) // 3 + 0.3·(13 − 3)
+	seconds(72, m.Left(100, 2))
 	m.Took(1, 0)
 	if got := m.Left(1<<62, 0); got <= 0 {
 		t.Errorf("many steps: got %v, want more than 0", got)

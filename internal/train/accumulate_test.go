@@ -39,7 +39,7 @@ func accumulated(t *testing.T, kind, yaml string, batch, epochs int, x ...float3
 		t.Fatal(err)
 	}
 	steps := (len(x) + 2*batch - 1) / (2 * batch)
-	schedule := model.NewSchedule(s, steps)
+	schedule := model.NewSchedule(s, int64(epochs*steps))
 	for epoch := range epochs {
 		first := int64(epoch * steps)
 		rates := make([]float32, steps)

@@ -332,7 +332,9 @@ func ParseSpec(file string, text []byte, o spec.Options) (*spec.Spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Data.SplitSeed = plain.Train.Seed
+		if !plain.Given("data.split_seed") {
+			s.Data.SplitSeed = plain.Train.Seed
+		}
 	}
 	return s, s.LocateGiven()
 }

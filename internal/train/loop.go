@@ -158,8 +158,9 @@ func (l *loop) validate(ctx context.Context) ([]Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.pace.Evaluated(time.Since(begin))
-	l.at.Seconds += number(l.pace.PerEval)
+	took := time.Since(begin)
+	l.pace.Evaluated(took)
+	l.at.Seconds += number(took.Seconds())
 	return values(stats, l.Model.Metrics(), valPrefix), nil
 }
 

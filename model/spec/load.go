@@ -20,6 +20,10 @@ type Options struct {
 	Env bool
 	// Unheeded says which settings the environment does not override; nil: none.
 	Unheeded func(key string) bool
+	// Places are where the settings were given in the file that the text was made of, by
+	// path: messages have these places in place of those in the text. Nil: the text is
+	// the file.
+	Places map[string]Pos
 }
 
 // An Override is a new value for one scalar setting.
@@ -50,6 +54,9 @@ func Parse(file string, text []byte, o Options) (*Spec, error) {
 	root, errs := readYAML(file, text)
 	if len(errs) > 0 {
 		return nil, errs
+	}
+	if o.Places != nil {
+		replace(root, "", Pos{}, o.Places)
 	}
 	l, errs := newLayers(file, root, o)
 	s.unheeded = l.unheeded

@@ -20,11 +20,14 @@ func (d *Data) paths() map[string]*string {
 // that the file gives are in its folder, which becomes data.root unless that is set;
 // those that flags, the environment and a file without a folder give are in the current one. A spec that is for
 // another machine stays as it is written.
-func (s *Spec) Locate() error {
+func (s *Spec) Locate() error { return s.LocateIn(folderOf(s.File)) }
+
+// LocateIn is Locate for a file that came from elsewhere, as if it was in a folder here.
+func (s *Spec) LocateIn(folder string) error {
 	if err := s.LocateGiven(); err != nil {
 		return err
 	}
-	folder, err := filepath.Abs(folderOf(s.File))
+	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return err
 	}

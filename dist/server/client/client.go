@@ -71,11 +71,12 @@ func (c *Client) lost(err error) error {
 }
 
 // Submit queues a job; it is on the coordinator's disk then.
-func (c *Client) Submit(name string, spec []byte) (*wire.Submitted, error) {
+// Origin is where the spec comes from; nil: nowhere.
+func (c *Client) Submit(name string, spec []byte, origin *wire.Origin) (*wire.Submitted, error) {
 	if len(spec) > wire.MaxSpec {
 		return nil, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
 	}
-	m, _, err := ask[*wire.Submitted](c, &wire.Submit{Name: name}, spec)
+	m, _, err := ask[*wire.Submitted](c, &wire.Submit{Name: name, Origin: origin}, spec)
 	return m, err
 }
 

@@ -36,7 +36,7 @@ func open(t testing.TB, folder string) *Book {
 
 func submit(t testing.TB, b *Book, name string) string {
 	t.Helper()
-	r, err := b.Submit(name, []byte("spec of "+name), 3, 2)
+	r, err := b.Submit(Submission{Name: name, Spec: []byte("spec of " + name), Epochs: 3, Wants: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestNames(t *testing.T) {
 // TestBounds fills the queue, and sends a spec that is too long.
 func TestBounds(t *testing.T) {
 	b := open(t, t.TempDir())
-	if _, err := b.Submit("x", make([]byte, wire.MaxSpec+1), 0, 0); err == nil ||
+	if _, err := b.Submit(Submission{Name: "x", Spec: make([]byte, wire.MaxSpec+1)}); err == nil ||
 		err.Error() != "spec: has 524289 bytes, want at most 524288" {
 		t.Errorf("a long spec: got %v", err)
 	}
@@ -187,10 +187,10 @@ func TestBounds(t *testing.T) {
 		id := fmt.Sprint("j", i)
 		b.entries[id] = &entry{Record: Record{JobStatus: wire.JobStatus{ID: id, State: wire.JobQueued}}}
 	}
-	if _, err := b.Submit("x", nil, 0, 0); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
+	if _, err := b.Submit(Submission{Name: "x"}); err == nil || err.Error() != "the queue is full: 1000 jobs wait" {
 		t.Errorf("a full queue: got %v", err)
 	}
-	if _, err := open(t, "").Submit("x", nil, 0, 0); err != ErrNoFolder {
+	if _, err := open(t, "").Submit(Submission{Name: "x"}); err != ErrNoFolder {
 		t.Errorf("no folder: got %v, want %v", err, ErrNoFolder)
 	}
 }

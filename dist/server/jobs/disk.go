@@ -23,6 +23,7 @@ const (
 	jobsFolder = "jobs"
 	recordFile = "job.json"
 	specFile   = "spec.yaml"
+	originFile = "origin.json"
 	runFolder  = "run"
 	logFile    = "log.txt"
 	curveFile  = "events.jsonl"
@@ -140,23 +141,31 @@ func readRecord(path string) (Record, error) {
 	return r, nil
 }
 
-// Submit queues a job of so many epochs, which wants so many workers. When it returns,
-// the job is on disk.
-func (b *Book) Submit(name string, spec []byte, epochs, wants int) (Record, error) {
+// A Submission is a job to be queued.
+type Submission struct {
+	Name   string
+	Spec   []byte
+	Origin *wire.Origin // of the spec; nil: not known
+	Epochs int
+	Wants  int // workers
+}
+
+// Submit queues a job. When it returns, the job is on disk.
+func (b *Book) Submit(s Submission) (Record, error) {
 	if b.folder == "" {
 		return Record{}, ErrNoFolder
 	}
-	if len(spec) > wire.MaxSpec {
-		return Record{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
+	if len(s.Spec) > wire.MaxSpec {
+		return Record{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(s.Spec), wire.MaxSpec)
 	}
 	b.disk.Lock()
 	defer b.disk.Unlock()
-	r, err := b.reserve(name)
+	r, err := b.reserve(s.Name)
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs, r.Wants = epochs, wants
-	if err := b.create(r, spec); err != nil {
+	r.Epochs, r.Wants = s.Epochs, s.Wants
+	if err := b.create(r, s.Spec, s.Origin); err != nil {
 		return Record{}, full(err)
 	}
 	b.mu.Lock()
@@ -192,7 +201,7 @@ func (b *Book) reserve(name string) (Record, error) {
 
 // create makes the folder of a job: all of it or nothing. It is called with disk
 // held.
-func (b *Book) create(r Record, spec []byte) (err error) {
+func (b *Book) create(r Record, spec []byte, origin *wire.Origin) (err error) {
 	temp := b.path(outfile.TempPrefix + r.ID)
 	defer func() {
 		if err != nil {
@@ -211,7 +220,12 @@ func (b *Book) create(r Record, spec []byte) (err error) {
 			return err
 		}
 	}
-	if err := writeRecord(filepath.Join(temp, recordFile), r); err != nil {
+	if origin != nil {
+		if err := writeJSON(filepath.Join(temp, originFile), origin); err != nil {
+			return err
+		}
+	}
+	if err := writeJSON(filepath.Join(temp, recordFile), r); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, b.path(r.ID)); err != nil {
@@ -220,8 +234,8 @@ func (b *Book) create(r Record, spec []byte) (err error) {
 	return syncFolder(filepath.Join(b.folder, jobsFolder))
 }
 
-func writeRecord(path string, r Record) error {
-	text, err := json.MarshalIndent(r, "", "  ")
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -241,6 +255,16 @@ func (b *Book) Spec(id string) ([]byte, error) {
 	}
 	b.mu.Unlock()
 	return os.ReadFile(b.path(id, specFile))
+}
+
+// Origin returns where the spec of a submitted job comes from; nil: that is not known.
+func (b *Book) Origin(id string) *wire.Origin {
+	text, err := os.ReadFile(b.path(id, originFile))
+	o := new(wire.Origin)
+	if err != nil || json.Unmarshal(text, o) != nil {
+		return nil // only messages would be better with it
+	}
+	return o
 }
 
 // maxKept bounds the spec of a job with its driver elsewhere: it is in memory.

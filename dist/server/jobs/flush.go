@@ -100,9 +100,9 @@ func (b *Book) flush(id string) error {
 
 func (b *Book) writeRecord(e *entry) error {
 	if !e.created {
-		return b.create(e.Record, nil)
+		return b.create(e.Record, nil, nil)
 	}
-	return writeRecord(b.path(e.ID, recordFile), e.Record)
+	return writeJSON(b.path(e.ID, recordFile), e.Record)
 }
 
 // Unwritten reports whether a part of the job's log is not on disk yet.

@@ -43,7 +43,7 @@ func TestNoSpace(t *testing.T) {
 		t.Errorf("room: got %v, want none", err)
 	}
 
-	_, err := b.Submit("second", []byte("spec"), 0, 0)
+	_, err := b.Submit(Submission{Name: "second", Spec: []byte("spec")})
 	if !NoSpace(err) || !strings.HasPrefix(err.Error(), "the disk of the coordinator is full, and the job was not taken: ") {
 		t.Errorf("submit: got %v", err)
 	}

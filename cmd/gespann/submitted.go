@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/cluster"
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/train"
+	"github.com/gespann/gespann/model"
+	"github.com/gespann/gespann/model/spec"
+)
+
+// originOf says where the settings of a spec are, for messages about it elsewhere.
+func originOf(s *spec.Spec) *wire.Origin {
+	o := &wire.Origin{File: s.File, Places: map[string][2]int{}}
+	if len(o.File) > wire.MaxName {
+		o.File = filepath.Base(o.File)
+	}
+	for path, at := range s.Places() {
+		o.Places[path] = [2]int{at.Line, at.Col}
+	}
+	if len(o.Places) > wire.MaxPlaces {
+		o.Places = map[string][2]int{} // then messages name the file only
+	}
+	return o
+}
+
+// parseSubmitted reads the spec of a job. Messages about it name its owner's file.
+func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
+	if origin == nil || origin.File == "" {
+		origin = &wire.Origin{File: "job"}
+	}
+	var places map[string]spec.Pos
+	if len(origin.Places) > 0 {
+		places = map[string]spec.Pos{}
+	}
+	for path, at := range origin.Places {
+		places[path] = spec.Pos{File: origin.File, Line: at[0], Col: at[1]}
+	}
+	s, err := train.ParseSpec(origin.File, text, spec.Options{Places: places})
+	if err != nil {
+		return nil, err
+	}
+	s.Backend.Use = kindCluster
+	return s, s.LocateIn(".") // relative paths are in the coordinator's folder
+}
+
+// A checker looks at jobs before they are queued, one after the other.
+type checker struct{ mu sync.Mutex }
+
+// check reads the spec of a job, and as far as that takes a moment the data, and builds
+// the model: what is wrong is for whoever submits it, not for the turn of the job.
+func (c *checker) check(ctx context.Context, text []byte, origin *wire.Origin) (server.Plan, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, err := parseSubmitted(text, origin)
+	if err != nil {
+		return server.Plan{}, err
+	}
+	if err := checkData(ctx, s); err != nil {
+		return server.Plan{}, err
+	}
+	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers}, nil
+}
+
+// maxChecked is how many bytes of data are read before a job is queued. Of more, it is
+// only looked whether they are there.
+const maxChecked = 64 << 20
+
+// checkData reads the data of a job, nothing of which is downloaded, and builds its
+// model for it.
+func checkData(ctx context.Context, s *spec.Spec) error {
+	size, err := sizeOf(s.Data.Located())
+	if err != nil {
+		return dataError(s, err)
+	}
+	if size > maxChecked {
+		return nil
+	}
+	set, err := source.Load(ctx, s.Data, source.Options{
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true,
+	})
+	if known := toDownload(s.Data); known != nil && errors.Is(err, fs.ErrNotExist) {
+		_, err := model.Build(s, *known)
+		return err
+	}
+	if err != nil {
+		return dataError(s, err)
+	}
+	_, err = build(s, &set.Prep, members(s))
+	return err
+}
+
+// toDownload returns the form of a data set that is downloaded where it is not there yet,
+// or nil.
+func toDownload(d spec.Data) *model.Input {
+	if d.Dir != "" || d.Source != "mnist" && d.Source != "fashion_mnist" {
+		return nil
+	}
+	in := &model.Input{Shape: []int{28, 28, 1}, Classes: 10}
+	if d.OneHot {
+		in.Target = []int{10}
+	}
+	return in
+}
+
+// sizeOf returns how many bytes the files of a job have.
+func sizeOf(d spec.Data) (int64, error) {
+	total := int64(0)
+	for _, path := range []string{d.CSV.Path, d.CSV.TestPath, d.NPY.X, d.NPY.Y, d.NPY.TestX, d.NPY.TestY} {
+		if path == "" {
+			continue
+		}
+		if file, _, ok := strings.Cut(path, ".npz:"); ok {
+			path = file + ".npz"
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0, err
+		}
+		total += info.Size()
+	}
+	if d.Dir == "" {
+		return total, nil
+	}
+	files, err := os.ReadDir(d.Dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+			total += info.Size()
+		}
+	}
+	return total, nil
+}
+
+// dataError says where in the spec the data is named that cannot be had, and whose paths
+// are meant.
+func dataError(s *spec.Spec, err error) error {
+	path := "data.source"
+	switch {
+	case s.Data.Source == "csv", s.Data.Source == "npy":
+		path = "data." + s.Data.Source
+	case s.Data.Dir != "":
+		path = "data.dir"
+	}
+	text, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+	e := s.Errorf(path, "%s", text)
+	if e.Hint = hint; hint == "" && errors.Is(err, fs.ErrNotExist) {
+		e.Hint = "the coordinator reads the data"
+		if host, err := os.Hostname(); err == nil {
+			e.Hint += ", on " + host
+		}
+		e.Hint += ": paths in the file are paths there"
+	}
+	return e
+}
+
+// runSubmitted runs the training loop of a submitted job.
+func runSubmitted(ctx context.Context, j server.Submission) error {
+	s, err := parseSubmitted(j.Spec, j.Origin)
+	if err != nil {
+		return err
+	}
+	s.Train.Dir, s.Train.Name = filepath.Split(j.Dir)
+	told := terminal{in: strings.NewReader(""), out: lines{j.Tell}, err: lines{j.Tell}}
+	var prep *data.Prep
+	begun, err := train.View(j.Dir)
+	if err == nil {
+		if prep, err = begun.Prep(); err != nil {
+			return err
+		}
+		kept, err := begun.Spec(spec.Options{})
+		if err != nil {
+			return err
+		}
+		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
+	}
+	set, err := loadData(ctx, s, prep, told)
+	if jobs.NoSpace(err) { // for a download: it goes on when there is room
+		return err
+	} else if err != nil {
+		return dataError(s, err)
+	}
+	m, err := build(s, &set.Prep, members(s))
+	if err != nil {
+		return err
+	}
+	var dir *train.Dir
+	if begun != nil {
+		dir, err = train.Open(j.Dir)
+	} else {
+		dir, err = train.Create(s, set)
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	log := &plainLog{out: told.out, job: j.ID}
+	_, err = train.Run(ctx, train.Options{
+		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
+		Backend: cluster.New(cluster.Options{
+			Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return j.Driver, nil },
+			Log:  func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
+		}),
+	})
+	return errors.Join(err, dir.Plot())
+}
+
+// lines are written as lines of a log.
+type lines struct{ tell func(line string) }
+
+// Write tells p, which ends with a line, line by line.
+func (l lines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		l.tell(strings.TrimRight(line, "\n"))
+	}
+	return len(p), nil
+}
