@@ -70,7 +70,10 @@ func (s *session) need(batch int) (need, error) {
 		}
 		if s.tree != nil && len(meet.Points(p)) > 0 { // the shards of a run are all there
 			n.grads += params * int64(s.runShards()-1)
-			takes(key, s.runShards())
+			key.rows = min(rows, (batch+s.runShards()-1)/s.runShards()) // none has rows of two runs
+			if _, err := takes(key, s.runShards()); err != nil {
+				return n, err
+			}
 		}
 	}
 	for _, part := range s.job.Data.Parts {
