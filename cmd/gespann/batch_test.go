@@ -106,3 +106,50 @@ func TestSingleRow(t *testing.T) {
 	}
 	must(t, "train", config, "--runs", dir, "--name", "fine", "--batch-size", "3", "--log", "plain")
 }
+
+// normConfig normalises twice, over batches as small as there are shards.
+const normConfig = `
+data: {source: digits, batch_size: 8, test_split: 0.2}
+model:
+  - flatten
+  - dense: {units: 64}
+  - batch_normalization
+  - activation: relu
+  - dense: {units: 32}
+  - batch_normalization
+  - activation: relu
+  - dense: {units: 10}
+loss: sparse_categorical_crossentropy
+optimizer: {adam: {}}
+metrics: [accuracy]
+train: {epochs: 6}
+`
+
+// TestBatchNormDigits trains on batches of which each shard, or each of several workers,
+// has a row or a few: it learns as it does on one machine.
+func TestBatchNormDigits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	t.Setenv(asProgram, "1")
+	dir := t.TempDir()
+	config := filepath.Join(dir, "norm.yaml")
+	if err := os.WriteFile(config, []byte(normConfig), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, flags := range [][]string{
+		{}, {"--set", "train.deterministic=true"}, {"--set", "train.deterministic=true", "--set", "train.accumulate=2"},
+		{"--backend", "cluster", "--workers", "4"},
+	} {
+		args := append([]string{"train", config, "--runs", dir, "--name", fmt.Sprint("run", i), "--log", "plain"}, flags...)
+		out := must(t, args...)
+		at := strings.Index(out, "test   loss ")
+		if at < 0 {
+			t.Fatalf("%v: no test accuracy in\n%s", flags, out)
+		}
+		var accuracy float64
+		if _, err := fscan(out[at:], "test loss", "accuracy", &accuracy); err != nil || !(accuracy >= 0.93) {
+			t.Errorf("%v: test accuracy is %v (%v), want at least 0.93", flags, accuracy, err)
+		}
+	}
+}
