@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // Normalize makes a table of features what a model sees: rows of the shape that
@@ -44,7 +46,11 @@ func (p *Prep) Encode(t *Table) error {
 	}
 	cells := t.F64
 	width := (&Table{Shape: p.Shape}).RowSize()
-	out := make([]float32, len(cells)/len(p.CSV.Columns)*width)
+	rows := len(cells) / len(p.CSV.Columns)
+	if err := memlimit.Check(4 * int64(rows) * int64(width)); err != nil {
+		return fmt.Errorf("%d rows of %d numbers, with the categories of %d columns: %w", rows, width, len(p.CSV.Columns), err)
+	}
+	out := make([]float32, rows*width)
 	at, row := 0, 0 // place in out
 	for len(cells) > 0 {
 		for _, c := range p.CSV.Columns {
@@ -70,6 +76,9 @@ func (p *Prep) Encode(t *Table) error {
 func apply[T float64 | float32 | int32 | byte](p *Prep, t *Table, values []T) error {
 	size := t.RowSize()
 	if t.F32 == nil {
+		if err := memlimit.Check(4 * int64(len(values))); err != nil {
+			return fmt.Errorf("%d rows of %d numbers: %w", len(values)/size, size, err)
+		}
 		t.F32 = make([]float32, len(values))
 	}
 	for i, v := range values {

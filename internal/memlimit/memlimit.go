@@ -21,7 +21,7 @@ type ShortError struct {
 }
 
 func (e *ShortError) Error() string {
-	return fmt.Sprintf("%s are needed, and %s %s to give", Text(e.Need), e.Have.Who, Text(e.Have.Bytes))
+	return fmt.Sprintf("out of memory: it takes %s, and %s %s to give", Text(e.Need), e.Have.Who, Text(e.Have.Bytes))
 }
 
 // Check returns a *ShortError where so many bytes more cannot be had. What is unknown

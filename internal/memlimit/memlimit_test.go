@@ -13,7 +13,7 @@ func TestCheck(t *testing.T) {
 	}
 	err := check(3<<30, limits)
 	var short *ShortError
-	if !errors.As(err, &short) || err.Error() != "3.0 GiB are needed, and ulimit -v leaves 0 bytes to give" {
+	if !errors.As(err, &short) || err.Error() != "out of memory: it takes 3.0 GiB, and ulimit -v leaves 0 bytes to give" {
 		t.Errorf("got %v", err)
 	}
 	if calls != 2 {

@@ -179,8 +179,12 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 		return nil, nil, fmt.Errorf("%s: want at least one byte, and no more than memory can hold",
 			idxWords(dims))
 	}
+	header := int64(len(head) + len(axes))
+	if err := in.affords(header, count, 1); err != nil {
+		return nil, nil, about(idxWords(dims), err)
+	}
 	elems = room[byte](in, count, 1)
-	err = in.elements(int64(len(head)+len(axes)), count, 1, func(b []byte) error {
+	err = in.elements(header, count, 1, func(b []byte) error {
 		elems = append(grow(elems, len(b), count), b...)
 		return nil
 	})

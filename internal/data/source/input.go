@@ -10,6 +10,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // maxDeflate is the highest ratio at which deflate can compress: 258 bytes in
@@ -143,6 +145,15 @@ func (in *input) elements(header, count int64, width int, convert func([]byte) e
 		return &sizeError{want, -1}
 	case !errors.Is(err, io.EOF):
 		return err
+	}
+	return nil
+}
+
+// affords returns an error where count elements of width bytes are more than memory has,
+// if the file has that many: one that may claim more is read until it ends.
+func (in *input) affords(header, count int64, width int) error {
+	if bytes := count * int64(width); in.size == header+bytes {
+		return memlimit.Check(bytes)
 	}
 	return nil
 }

@@ -247,7 +247,11 @@ func decodeNPY(in *input) (*array, error) {
 		order = binary.BigEndian
 	}
 	a := &array{dtype: h.descr, shape: h.shape, whole: t.floats == nil}
-	if err := in.elements(length, count, t.width, t.reader(a, in, count, order)); err != nil {
+	err = in.affords(length, count, t.width)
+	if err == nil {
+		err = in.elements(length, count, t.width, t.reader(a, in, count, order))
+	}
+	if err != nil {
 		return nil, about(fmt.Sprintf("%s elements of shape %s", h.descr, h.words()), err)
 	}
 	if h.fortran && len(h.shape) > 1 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/memlimit"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -163,6 +164,9 @@ func finishTargets(p *data.Part, prep *data.Prep) error {
 	}
 	if prep.Target == data.OneHot && int64(p.Rows)*int64(prep.Classes) > maxOneHot {
 		return fmt.Errorf("data.one_hot: %d rows of %d classes are too many", p.Rows, prep.Classes)
+	}
+	if err := memlimit.Check(4 * int64(p.Rows) * int64(p.Y.RowSize())); err != nil {
+		return fmt.Errorf("targets of %d rows, one-hot: %w", p.Rows, err)
 	}
 	floats := make([]float32, p.Rows*p.Y.RowSize())
 	for i, label := range p.Y.I32 {
