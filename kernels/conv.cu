@@ -106,7 +106,7 @@ struct WeightSums : Sums<1> {
     v[0] = fmaf(x[((i64(b) * g.h + h) * g.w + u) * g.c + g.by_og.div(o) * g.cg + c], dy[row * g.o + o], v[0]);
     next();
   }
-  DEVICE void finish(int weight) { dw[weight] = total[0]; }
+  DEVICE void finish(int weight) { dw[weight] = float(total[0]); }
 };
 
 // conv2d_dw_direct -- op Conv2DDW, for groups of few channels
@@ -114,7 +114,8 @@ struct WeightSums : Sums<1> {
 // shapes   as conv2d_dw; `weights` elements of dw, `pixels` B*OH*OW of dy
 // aliasing none
 // launch   grid (weights/32, parts), block 256: see column_reduce
-// sums     f32; pixels strided in a thread, in runs of 128, then a tree; then parts likewise
+// sums     f32; pixels strided in a thread, in runs of 128 that are added in f64, then a
+//          tree; then parts likewise
 // repeat   bit-identical for the same number of parts
 // error    <= gamma(h) * sum |x*dy|, h as at column_reduce
 // cost     2 flop and 2 loads for each weight and pixel, mostly from cache

@@ -10,7 +10,7 @@ struct BiasSums : Sums<1> {
     v[0] += dy[r * cols + c];
     next();
   }
-  DEVICE void finish(int c) { db[c] = total[0]; }
+  DEVICE void finish(int c) { db[c] = float(total[0]); }
 };
 
 // bias_grad -- op BiasGrad
@@ -18,7 +18,8 @@ struct BiasSums : Sums<1> {
 // shapes   dy f32 [rows, cols], db f32 [cols]; scratch f32 [parts, cols]
 // aliasing none
 // launch   grid (columns/width, parts), block 256: see column_reduce
-// sums     f32; rows strided in a thread, in runs of 128, then a tree; then parts likewise
+// sums     f32; rows strided in a thread, in runs of 128 that are added in f64, then a
+//          tree; then parts likewise
 // repeat   bit-identical for the same number of parts
 // error    <= gamma(h) * sum_r |dy[r,c]|, h as at column_reduce
 // cost     4*rows*cols bytes: memory bound
@@ -129,8 +130,8 @@ struct LayerNormSums : Sums<2> {
     next();
   }
   DEVICE void finish(int c) {
-    if (dgamma) dgamma[c] = total[0];
-    if (dbeta) dbeta[c] = total[1];
+    if (dgamma) dgamma[c] = float(total[0]);
+    if (dbeta) dbeta[c] = float(total[1]);
   }
 };
 

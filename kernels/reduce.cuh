@@ -26,10 +26,10 @@ DEVICE void merge_rows(S& sum, const S& zero, typename S::T* shared, int row, in
 // else.
 //
 // A thread adds up rows, as S does; then a tree over the threads of a column. Parts are
-// shared among these threads in turn, then a tree again. So with Sums none of n rows in
-// a thread goes through more than
-//   h = 128 + n/128 + parts/height + 2*log2(height),  height = 256/width
-// additions, and the result is off by at most gamma(h) times the sum of absolute values.
+// shared among these threads in turn, then a tree again. So with Sums no row's term is
+// rounded to float32 more often than
+//   h = 128 + 2*(log2(height) + 1),  height = 256/width
+// times, and the result is off by at most gamma(h) times the sum of absolute values.
 //
 // S is what is summed up, with N numbers of type T:
 //   add(r, c)        one element
@@ -68,13 +68,14 @@ DEVICE void column_reduce(S zero, i64 rows, int cols, typename S::T* scratch, u3
   if (row == 0 && c < cols) total.finish(c);
 }
 
-// Sums is N plain sums, in runs of 128 terms. What adds to v calls next after each row.
+// Sums is N plain sums: runs of 128 terms in float32, and the runs in float64. What adds
+// to v calls next after each row.
 template <int COUNT>
 struct Sums {
   using T = float;
   static constexpr int N = COUNT;
   float v[COUNT];  // of the run at hand
-  float total[COUNT] = {};
+  double total[COUNT] = {};
   int terms = 0;
   DEVICE void next() {
     if (++terms == run) close();
@@ -87,7 +88,7 @@ struct Sums {
     for (int i = 0; i < N; i++) total[i] += o.total[i];
   }
   DEVICE void store(float* p, i64 stride) const {
-    for (int i = 0; i < N; i++) p[i * stride] = total[i];
+    for (int i = 0; i < N; i++) p[i * stride] = float(total[i]);
   }
   DEVICE void load(const float* p, i64 stride) {
     for (int i = 0; i < N; i++) total[i] = p[i * stride];
