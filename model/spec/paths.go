@@ -119,8 +119,8 @@ func within(folder, path string) string {
 	if real, err := filepath.EvalSymlinks(folder); err == nil {
 		folder = real
 	}
-	up := strings.LastIndex(filepath.ToSlash(path), "../")
-	if strings.Trim(path[:max(up, 0)], "./"+string(filepath.Separator)) == "" {
+	slashed := filepath.ToSlash(path)
+	if strings.Trim(slashed[:max(strings.LastIndex(slashed, "../"), 0)], "./") == "" { // it goes up first of all
 		return filepath.Join(folder, path)
 	}
 	return folder + string(filepath.Separator) + path // not cleaned: path may go up from a link, too
