@@ -35,13 +35,27 @@ func (w Worth) Bounds(a Account) (low, high float64) {
 	return min(run, probe), max(run, probe)
 }
 
+// Cause says in words what may have made run and probe differ. A probe that is slower than
+// the run was disturbed; one that is faster tells of a run that was, or of what a
+// worker loses because it is one of several.
+func (w Worth) Cause() string {
+	switch {
+	case w.Doubt != DoubtProbe:
+		return ""
+	case w.ByProbe < w.ByRun:
+		return "something else kept the machine busy before the run"
+	}
+	return "in the run something else kept the machine busy, or the workers are in each other's way, " +
+		"or a share of a batch is too small to be computed as fast as a whole one"
+}
+
 // A Doubt is why a speed-up cannot be told.
 type Doubt string
 
 // The doubts.
 const (
 	// DoubtProbe: the worker that was probed was much faster or slower then than in the
-	// run, so something else kept the machine busy in one of them.
+	// run; Cause says why that may be.
 	DoubtProbe Doubt = "probe"
 	// DoubtRows: the accounts of the workers are not of the whole run.
 	DoubtRows Doubt = "rows"

@@ -53,6 +53,9 @@ func TestWorth(t *testing.T) {
 			w := c.a.Worth()
 			numtest.Close(t, []float64{w.Members, w.Alone, w.SpeedUp, w.Efficiency},
 				[]float64{c.members, c.alone, c.speed, c.effic}, numtest.Tol{Rel: 2e-3, Why: "hand calculation to four digits"})
+			if (w.Cause() != "") != (c.doubt == DoubtProbe) {
+				t.Errorf("cause: got %q", w.Cause())
+			}
 			if w.Doubt != c.doubt {
 				t.Errorf("doubt: got %q, want %q", w.Doubt, c.doubt)
 			}

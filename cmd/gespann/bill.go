@@ -92,7 +92,7 @@ func doubt(a backend.Account, w backend.Worth) string {
 		return "Whether the cluster paid cannot be told: the workers' accounts are of a part of the run only."
 	}
 	text := fmt.Sprintf("How many times as fast as one worker cannot be told: a worker alone made %s before the run, "+
-		"but %s by its own time in it, so something else kept the machine busy, or they are in each other's way.", speed(w.ByProbe), speed(w.ByRun))
+		"but %s by its own time in it: %s.", speed(w.ByProbe), speed(w.ByRun), w.Cause())
 	if low, high := w.Bounds(a); high < leastSpeedUp {
 		return fmt.Sprintf("%s It did not pay, at %.2g to %.2g times. %s", text, low, high, advice(a))
 	}

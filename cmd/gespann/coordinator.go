@@ -31,7 +31,8 @@ func newCoordinator(t terminal) *cobra.Command {
 		Short: "Bring workers and jobs together",
 		Long: `Coordinator waits for workers and for what they are to train: from gespann train
 --backend=cluster --coordinator HOST:7077, or from gespann submit. Jobs run one
-after the other, each on all workers.
+after the other, each on all workers; one that wants more workers than there are
+waits for them, and lets others pass.
 
 Submitted jobs, their runs and their history are in the folder of --state; killed
 and started again, the coordinator goes on where it was.

@@ -150,6 +150,7 @@ func runningView(share float64) *server.View {
 		Time: noon.Add(-3 * time.Minute), Why: "silent for 3.2 s",
 	}}
 	queued := someJob("digits-resnet-77ab01", "digits-resnet", wire.JobQueued)
+	queued.Wants, queued.Reason = 6, "waiting for workers: it wants 6, and 4 are connected; jobs that want fewer go first"
 	queued.Position, queued.Created = 1, noon.Add(-4*time.Minute)
 	v.Jobs = append([]server.JobView{j, queued}, endedJobs()...)
 	v.Totals = server.Totals{

@@ -98,6 +98,25 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestDoubt checks that page, API and metrics do not say what cannot be told.
+func TestDoubt(t *testing.T) {
+	src := running(0.25)
+	src.view.Jobs[0].Account.OneWorker = 2000 // it met a busy moment
+	page := get(t, handler(src), "/jobs/mnist-cnn-3fa1c0").Body.String()
+	const want = "one alone made 2.00k rows/s before the run, but 4.50k by its own time in it: " +
+		"something else kept the machine busy before the run."
+	if !strings.Contains(page, want) || strings.Contains(page, "times</strong> as fast") {
+		t.Errorf("the page says a speed-up, or not %q", want)
+	}
+	api := get(t, handler(src), "/api/v1/jobs/mnist-cnn-3fa1c0").Body.String()
+	if !strings.Contains(api, `"speed_up": 0,`) || !strings.Contains(api, `"doubt": "probe"`) {
+		t.Errorf("the API says a speed-up, or no doubt:\n%s", api)
+	}
+	if text := get(t, handler(src), "/metrics").Body.String(); strings.Contains(text, "gespann_job_speed_up{") {
+		t.Error("the metrics have a speed-up")
+	}
+}
+
 // hostileSource has nasty text in files too.
 func hostileSource() *fake {
 	f := newFake(hostileView())

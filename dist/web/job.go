@@ -36,6 +36,12 @@ func (m *jobModel) Charts() []chart { return charts(m.Curve()) }
 // Running reports whether the job has begun to train and not ended.
 func (m *jobModel) Running() bool { return !m.Started.IsZero() && !wire.Ended(m.State) }
 
+// Lacks reports whether the job waits, and has fewer workers than it wants to begin with.
+func (m *jobModel) Lacks() bool {
+	waits := m.State == wire.JobQueued || m.State == wire.JobWaiting
+	return waits && m.Workers < m.Wants
+}
+
 // Waited returns the seconds since the job was made.
 func (m *jobModel) Waited() float64 {
 	return math.Max(m.View.Time.Sub(m.Created).Seconds(), 0)
