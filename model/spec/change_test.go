@@ -85,6 +85,14 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// TestEmptyList checks that a flag can take all elements of a list away.
+func TestEmptyList(t *testing.T) {
+	s := parse(t, changeBase+"metrics: [top_2_accuracy]\n", Options{Set: []Override{{"metrics", ""}}})
+	if len(s.Metrics) != 0 {
+		t.Errorf("got %q, want none", s.Metrics)
+	}
+}
+
 // TestUnheeded checks that the environment does not reach what it is not to.
 func TestUnheeded(t *testing.T) {
 	t.Setenv("GESPANN_TRAIN_SEED", "7")

@@ -202,6 +202,8 @@ func parsePair(n *yaml.Node) (Pair, *problem) {
 func parseList(t reflect.Type, n *yaml.Node) (reflect.Value, *problem) {
 	elems := n.Content
 	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag == "" && strings.TrimSpace(n.Value) == "":
+		// "--set metrics=" takes all away
 	case n.Kind == yaml.ScalarNode && n.Tag == "":
 		for _, text := range strings.Split(n.Value, ",") {
 			elems = append(elems, &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimSpace(text)})
