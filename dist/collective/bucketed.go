@@ -92,8 +92,9 @@ func (b *Bucketed) Wait(tail []float32) error {
 		b.comm.Add(int64(time.Since(start)))
 		return err
 	}
+	b.ready.Store(int64(len(b.v))) // before last: who sees that one sees all of v
 	b.last.Store(true)
-	b.Ready(len(b.v))
+	b.signal()
 	select {
 	case err := <-b.done:
 		return err
@@ -142,7 +143,7 @@ func (b *Bucketed) run() {
 			return
 		}
 		start := time.Now()
-		last := b.last.Swap(false) // before ready, which Wait sets after it
+		last := b.last.Swap(false) // before ready, which Wait sets before it
 		if failed == nil {
 			next, failed = b.sums(next, int(b.ready.Load()))
 		}
