@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
@@ -120,6 +121,9 @@ func (a *ancestor) load(ctx context.Context, s *spec.Spec, t terminal) (*data.Se
 		if was, is := a.prep.Labels, set.Prep.Labels; len(was) > 0 && !slices.Equal(was, is) {
 			note("The outputs stood for the classes %s, and stand for %s now.", strings.Join(was, ", "), strings.Join(is, ", "))
 		}
+	}
+	if _, err := a.state.Weights(m.Vars()); err != nil {
+		return nil, nil, &checkpoint.FileError{Path: a.path, Err: err}
 	}
 	if s.Value("model") != a.spec.Value("model") {
 		note("The model is other than in %s, although the weights fit it.", a.run)

@@ -22,7 +22,7 @@ func jsonEvent(e train.Event) object {
 	switch e := e.(type) {
 	case train.Started:
 		return object{
-			"event": "start", "dir": e.Dir, "from": e.From, "parameters": e.Parameters,
+			"event": "start", "dir": e.Dir, "from": e.From, "weights": e.Weights, "parameters": e.Parameters,
 			"training_rows": e.Rows[0], "validation_rows": e.Rows[1], "test_rows": e.Rows[2],
 			"epochs": e.Epochs, "epochs_done": e.Epoch,
 			"step": e.Step, "steps": e.StepsPerEpoch,

@@ -119,6 +119,8 @@ func started(e train.Started) string {
 		fmt.Fprintf(&b, "complete already: %d epochs; --epochs with more trains on\n", e.Epoch)
 	case e.Stopped != "":
 		b.WriteString(e.Stopped + "\n")
+	case e.Weights != "":
+		fmt.Fprintf(&b, "begins with the weights of %s\n", e.Weights)
 	case e.From != "":
 		fmt.Fprintf(&b, "continues from %s: epoch %d, step %d of %d\n", e.From, e.Epoch+1, e.Step, e.StepsPerEpoch)
 	}

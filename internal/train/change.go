@@ -29,7 +29,7 @@ func (l *loop) checkChanges(old *spec.Spec) error {
 	if begun := max(l.at.Epoch, inside); l.Spec.Train.Epochs < begun {
 		return spec.Errors{l.Spec.Errorf("train.epochs", "got %d, but the run has begun epoch %d", l.Spec.Train.Epochs, begun)}
 	}
-	if l.at.Step > 0 || l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
+	if !l.over() {
 		return nil
 	}
 	var bad spec.Errors
@@ -45,11 +45,16 @@ func (l *loop) checkChanges(old *spec.Spec) error {
 	return nil
 }
 
+// over reports whether the run has no step left.
+func (l *loop) over() bool {
+	return l.at.Step == 0 && (l.at.Epoch >= l.Spec.Train.Epochs || l.stopped())
+}
+
 // stillCounts reports whether a setting has an effect on a run whose steps are all taken:
 // how it is evaluated, or whether they are.
 func stillCounts(key string) bool {
 	return spec.ChangeOf(key).Evaluate && key != "data.batch_size" || key == "train.dir" || key == "train.name" || key == "train.epochs" ||
-		strings.HasPrefix(key, "train.early_stopping.") ||
+		key == "train.early_stopping.patience" ||
 		strings.HasPrefix(key, "cluster.") && !strings.HasPrefix(key, "cluster.strategy")
 }
 
@@ -180,10 +185,10 @@ func (l *loop) noteStrategy() {
 }
 
 // checkBest lets early stopping look for the best values anew when the weights that had
-// them are not there.
-func (l *loop) checkBest() {
+// them are not there; a run without steps left it refuses, whose model may have them.
+func (l *loop) checkBest() error {
 	if !l.at.Best.Seen || l.Spec.Train.EarlyStopping.Patience == 0 {
-		return
+		return nil
 	}
 	state, at, err := readState(l.Dir.bestPath())
 	if err == nil {
@@ -192,11 +197,16 @@ func (l *loop) checkBest() {
 	if err == nil && (at.Epoch != l.at.Best.Epoch || at.Best.Best != l.at.Best.Best) {
 		err = fmt.Errorf("%s: is of epoch %d", l.Dir.bestPath(), at.Epoch)
 	}
+	if err != nil && l.over() {
+		return fmt.Errorf("run directory %s: the weights of epoch %d, the best, are not there (%w), and no step is left to find others",
+			l.Dir.Path, l.at.Best.Epoch, err)
+	}
 	if err != nil {
 		l.note("The weights of epoch %d, the best so far, are not there (%v): from now on the best is looked for anew.",
 			l.at.Best.Epoch, err)
 		l.at.Best = watch{Monitor: l.at.Best.Monitor}
 	}
+	return nil
 }
 
 // rateWords writes a learning rate in three digits.

@@ -84,6 +84,7 @@ func (d *Dir) discard() {
 	if !d.new {
 		return
 	}
+	os.Remove(d.stepPath(0))
 	for _, name := range []string{specFile, prepFile, splitsFile, resultsFile, metricsFile, checkpointsDir, lockName, ""} {
 		if name != "" || d.made {
 			os.Remove(d.file(name)) // folders only when they are empty
@@ -118,6 +119,11 @@ func createNamed(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, runError(path, err)
 	}
+	if d := (&Dir{Path: path}); !exists(d.file(specFile)) { // before the lock is written there
+		if err := d.free(); err != nil {
+			return nil, err
+		}
+	}
 	d, err := lockDir(path)
 	if err != nil {
 		return nil, err
@@ -133,7 +139,12 @@ func createNamed(path string) (*Dir, error) {
 // free returns an error when the directory has files of a run, or such that a run would
 // replace. What Create writes before the spec is no run yet.
 func (d *Dir) free() error {
-	if _, err := os.Stat(d.file(specFile)); err == nil {
+	r := results{Format: resultsFormat} // unless there is another
+	if err := d.readResults(&r); err != nil || r.Format != resultsFormat {
+		r.Status = ""
+	}
+	began := r.From == "" || r.Steps > 0 // or it ended before it had the weights that it was to begin with
+	if _, err := os.Stat(d.file(specFile)); err == nil && began {
 		return fmt.Errorf("run directory %s: has a run already\n"+
 			"hint: choose another train.name, or continue with --resume %s", d.Path, shell.Word(d.Path))
 	}
@@ -145,15 +156,22 @@ func (d *Dir) free() error {
 			return taken(name)
 		}
 	}
-	if entries, err := os.ReadDir(d.file(checkpointsDir)); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(d.file(checkpointsDir)); err != nil && !errors.Is(err, fs.ErrNotExist) || len(entries) > 0 {
 		return taken(checkpointsDir)
 	}
-	r := results{Format: resultsFormat} // unless there is another
-	if err := d.readResults(&r); err != nil || r.Format != resultsFormat || r.Steps > 0 {
+	if _, err := os.Stat(d.file(resultsFile)); err == nil && (r.Status == "" || r.Steps > 0) {
 		return taken(resultsFile)
 	}
-	if _, err := d.Splits(); err != nil {
-		return taken(splitsFile)
+	if text, err := os.ReadFile(d.file(splitsFile)); err == nil {
+		keys := map[string]any{}
+		if err := json.Unmarshal(text, &keys); err != nil || keys["split_seed"] == nil {
+			return taken(splitsFile)
+		}
+	}
+	if text, err := os.ReadFile(d.file(lockName)); err == nil {
+		if _, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil && len(text) > 0 {
+			return taken(lockName)
+		}
 	}
 	if text, err := os.ReadFile(d.file(prepFile)); err == nil {
 		if _, err := data.ParsePrep(text); err != nil {
@@ -161,6 +179,11 @@ func (d *Dir) free() error {
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Open takes the lock of an existing run directory, to continue its run.
@@ -384,7 +407,7 @@ func (d *Dir) neverTrained() error {
 	case len(table["epoch"]) > 0 || r.Steps > 0:
 		return gone
 	}
-	if _, err := os.Stat(d.ModelPath()); err == nil {
+	if exists(d.ModelPath()) {
 		return gone
 	}
 	if r.From != "" {

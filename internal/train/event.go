@@ -14,6 +14,7 @@ type Event any
 type Started struct {
 	Dir           string
 	From          string // checkpoint that the run continues from, or ""
+	Weights       string // file of another run whose weights it begins with, or ""
 	Parameters    int    // trained numbers
 	Rows          [3]int // of the splits
 	Epoch, Step   int    // where it starts: epochs finished, steps of the next

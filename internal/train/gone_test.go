@@ -41,6 +41,12 @@ func TestWeightsNeverThere(t *testing.T) {
 	if want := "was to begin with the weights of other, but ended before it had them"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want ... %s", err, want)
 	}
+	r.spec.Train.Name = filepath.Base(r.path)
+	again, err := CreateAs(r.spec, testSet(), "", "other") // as the hint says
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
 }
 
 // TestCosineAcrossBatches checks that steps of another number of rows do not move the end
@@ -79,7 +85,7 @@ func TestNothingLeft(t *testing.T) {
 	kept := r.spec
 	for _, o := range []spec.Override{
 		{Key: "optimizer.adam.learning_rate", Value: "0.5"}, {Key: "data.batch_size", Value: "7"}, {Key: "data.shuffle", Value: "false"},
-		{Key: "train.deterministic", Value: "true"}, {Key: "train.schedule", Value: "cosine"},
+		{Key: "train.deterministic", Value: "true"}, {Key: "train.schedule", Value: "cosine"}, {Key: "train.keep_checkpoints", Value: "9"},
 	} {
 		r.spec = r.reparsed(o)
 		_, err := r.run(context.Background(), 0, nil)
@@ -132,6 +138,9 @@ func TestBestGone(t *testing.T) {
 		} else if err := os.Remove(best); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := r.run(context.Background(), 0, nil); err == nil || !strings.Contains(err.Error(), "and no step is left to find others") {
+			t.Errorf("without steps left: got %v", err)
+		}
 		r.spec.Train.Epochs = 6
 		notes, _, result := notesOf(r)
 		if len(notes) != 1 || !strings.Contains(notes[0], "the best is looked for anew") {
@@ -146,21 +155,24 @@ func TestBestGone(t *testing.T) {
 // TestForeignFiles checks that a run does not take a folder whose files it would replace,
 // and leaves them.
 func TestForeignFiles(t *testing.T) {
-	for _, name := range []string{metricsFile, resultsFile, splitsFile, prepFile, modelFile, "plot.png", "checkpoints/step-00000003.safetensors"} {
+	for _, name := range []string{metricsFile, resultsFile, splitsFile, prepFile, modelFile, lockName, "plot.png",
+		"checkpoints/step-00000003.safetensors"} {
 		r := newTestRun(t, plain)
 		r.spec.Train.Name = "mine"
 		path := filepath.Join(r.spec.Train.Dir, "mine", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte("mine"), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Create(r.spec, testSet()); err == nil || !strings.Contains(err.Error(), "which a run would replace") {
-			t.Errorf("%s: got %v", name, err)
-		}
-		if text, err := os.ReadFile(path); string(text) != "mine" {
-			t.Errorf("%s: is %q, %v", name, text, err)
+		for _, mine := range []string{"mine", `{"accuracy": 0.93}`} {
+			if err := os.WriteFile(path, []byte(mine), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Create(r.spec, testSet()); err == nil || !strings.Contains(err.Error(), "which a run would replace") {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if text, err := os.ReadFile(path); string(text) != mine {
+				t.Errorf("%s: is %q, %v", name, text, err)
+			}
 		}
 	}
 }

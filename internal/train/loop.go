@@ -32,7 +32,7 @@ type loop struct {
 
 // run trains until the last epoch, early stopping, or the end of ctx.
 func (l *loop) run(ctx context.Context) error {
-	for l.at.Step > 0 || l.at.Epoch < l.Spec.Train.Epochs && !l.stopped() {
+	for !l.over() {
 		if err := l.epoch(ctx); err != nil {
 			return err
 		}

@@ -37,25 +37,26 @@ func (r Row) line() string {
 // A metricsLog appends to metrics.csv, a line at a time.
 type metricsLog struct{ f *os.File }
 
-// openMetrics opens the log of a run that has finished so many epochs. It drops
+// openMetrics opens the log of a run that has finished so many epochs, and returns how many
+// of them it has. It drops
 // what is after them: whole lines that the run will write again, and the partial
 // one that a crash can leave behind.
-func openMetrics(path string, names []string, epochs int) (*metricsLog, error) {
+func openMetrics(path string, names []string, epochs int) (*metricsLog, int, error) {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, 0, err
 	}
 	header := columns(names)
 	keep := linesUntil(text, epochs)
 	if len(keep) > 0 && !bytes.HasPrefix(keep, []byte(header)) {
 		first, _, _ := strings.Cut(string(keep), "\n")
-		return nil, fmt.Errorf("%s: has columns %q, the run reports %q\n"+
+		return nil, 0, fmt.Errorf("%s: has columns %q, the run reports %q\n"+
 			"hint: rename it to keep it; the run goes on with a new one",
 			path, first, strings.TrimSpace(header))
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	m := &metricsLog{f}
 	if err = f.Truncate(int64(len(keep))); err == nil && len(keep) == 0 {
@@ -63,9 +64,9 @@ func openMetrics(path string, names []string, epochs int) (*metricsLog, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	return m, nil
+	return m, max(bytes.Count(keep, []byte("\n"))-1, 0), nil
 }
 
 // linesUntil returns the header and the lines of epochs up to the given one that follow

@@ -14,7 +14,7 @@ import (
 func TestPlot(t *testing.T) {
 	d := &Dir{Path: t.TempDir()}
 	names := []string{"loss", "accuracy", "val_loss", "val_accuracy"}
-	log, err := openMetrics(d.file(metricsFile), names, 0)
+	log, _, err := openMetrics(d.file(metricsFile), names, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestPlot(t *testing.T) {
 // says so.
 func TestPlotOfHugeValues(t *testing.T) {
 	d := &Dir{Path: t.TempDir()}
-	log, err := openMetrics(d.file(metricsFile), []string{"loss", "mean_absolute_error"}, 0)
+	log, _, err := openMetrics(d.file(metricsFile), []string{"loss", "mean_absolute_error"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,8 +53,12 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 	if g, ok := l.session.(backend.Granular); ok {
 		l.pace.granule = g.Granule()
 	}
+	var lines int
 	if err = l.restore(ctx, values); err == nil {
-		l.log, err = openMetrics(o.Dir.file(metricsFile), names, l.at.Epoch)
+		l.log, lines, err = openMetrics(o.Dir.file(metricsFile), names, l.at.Epoch)
+	}
+	if lines < l.at.Epoch {
+		l.note("metrics.csv has %d of the %d epochs that are finished: it begins anew, or has lost lines.", lines, l.at.Epoch)
 	}
 	if err != nil {
 		l.session.Close()
@@ -204,7 +208,9 @@ func (l *loop) resume() (values [][]float32, err error) {
 	}
 	l.schedule()
 	l.followMonitors(old)
-	l.checkBest()
+	if err := l.checkBest(); err != nil {
+		return nil, err
+	}
 	l.followPlateau(old)
 	l.noteCosine(old)
 	l.noteStrategy()
@@ -273,7 +279,7 @@ func (l *loop) checkMonitors(names []string) error {
 
 func (l *loop) started() {
 	e := Started{
-		Dir: l.Dir.Path, From: l.saved, Parameters: parameters(l.Model.Vars()),
+		Dir: l.Dir.Path, From: l.saved, Weights: l.From, Parameters: parameters(l.Model.Vars()),
 		Epoch: l.at.Epoch, Step: l.at.Step, Epochs: l.Spec.Train.Epochs, StepsPerEpoch: l.steps,
 	}
 	if l.stopped() && l.at.Epoch < l.Spec.Train.Epochs {

@@ -128,9 +128,10 @@ func (d *decoder) train() {
 }
 
 // off reports a setting of early stopping that does nothing, because early
-// stopping is off.
+// stopping is off; but not one of a file in which a flag switches that off.
 func (d *decoder) off(path string, changed bool) {
-	if changed {
+	switched := d.layers.overridden("train.early_stopping.patience") && !d.layers.overridden(path) // off, for once
+	if changed && !switched {
 		d.report(path, "set train.early_stopping.patience", "has no effect: patience is 0")
 	}
 }
