@@ -55,9 +55,18 @@ func load(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data
 // loadData reads the data of a spec.
 func loadData(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, error) {
 	return source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Prep: prep,
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Prep: prep, SetBy: givesDelimiter(s),
 		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
 	})
+}
+
+// givesDelimiter returns the flag or variable that gives the delimiter of CSV files, or "".
+func givesDelimiter(s *spec.Spec) string {
+	const key = "data.csv.delimiter"
+	if !s.Overridden(key) {
+		return ""
+	}
+	return s.Errorf(key, "").File
 }
 
 // members returns how many members the ensemble has that a run trains; 0: it trains

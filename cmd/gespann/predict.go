@@ -105,6 +105,7 @@ func (s *saved) asWritten() *data.Prep {
 		return s.prep
 	}
 	p, form, d := *s.prep, *s.prep.CSV, &s.spec.Data.CSV
+	form.Trained, form.SetBy = form.Delimiter, givesDelimiter(s.spec)
 	form.Delimiter, form.Header, form.Encoding = d.Delimiter, d.Header, d.Encoding
 	p.CSV = &form
 	return &p

@@ -51,6 +51,10 @@ type CSV struct {
 	Fields    []string `json:"fields"`  // all columns of the training file, in order
 	Label     string   `json:"label"`   // the column to predict
 	Columns   []Column `json:"columns"` // the features, in order
+
+	// For messages about other files than that of the training, when Delimiter is theirs:
+	Trained string `json:"-"` // the delimiter of the training file; "": Delimiter
+	SetBy   string `json:"-"` // the flag or variable that gives Delimiter; "": none
 }
 
 // A Column is one feature column of a CSV file.

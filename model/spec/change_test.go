@@ -93,6 +93,29 @@ func TestEmptyList(t *testing.T) {
 	}
 }
 
+// TestTab checks that a tab is a delimiter wherever it is given.
+func TestTab(t *testing.T) {
+	const text = "data: {source: csv, csv: {path: a.csv%s}}\nmodel: [flatten]\nloss: huber\n"
+	for name, c := range map[string]struct{ file, flag, env string }{
+		"flag, tab": {flag: "data.csv.delimiter=\t"}, "flag, letters": {flag: `data.csv.delimiter=\t`},
+		"variable, tab": {env: "\t"}, "variable, letters": {env: `\t`},
+		"file, double quotes": {file: `, delimiter: "\t"`}, "file, single quotes": {file: `, delimiter: '\t'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GESPANN_DATA_CSV_DELIMITER", c.env)
+			var words []string
+			if c.flag != "" {
+				words = []string{"--set", c.flag}
+			}
+			o := options(t, words)
+			o.Env = true
+			if s := parse(t, fmt.Sprintf(text, c.file), o); s.Data.CSV.Delimiter != "\t" {
+				t.Errorf("got %q, want a tab", s.Data.CSV.Delimiter)
+			}
+		})
+	}
+}
+
 // TestUnheeded checks that the environment does not reach what it is not to.
 func TestUnheeded(t *testing.T) {
 	t.Setenv("GESPANN_TRAIN_SEED", "7")

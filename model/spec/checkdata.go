@@ -72,8 +72,11 @@ func (d *decoder) testPart() string {
 // csv checks the settings of CSV files.
 func (d *decoder) csv() {
 	x := &d.spec.Data
+	if x.CSV.Delimiter == `\t` { // as flags, variables and 'quoted' text of YAML have it
+		x.CSV.Delimiter = "\t"
+	}
 	if n := len([]rune(x.CSV.Delimiter)); n != 1 || strings.ContainsAny(x.CSV.Delimiter, "\"\r\n\ufffd") {
-		d.report("data.csv.delimiter", "", "got %q, want one character that is no quote or line break", clip(x.CSV.Delimiter))
+		d.report("data.csv.delimiter", "", "got %q, want one character that is no quote or line break, or \\t", clip(x.CSV.Delimiter))
 	}
 	if slices.Contains(x.CSV.Features, x.CSV.Label) && x.CSV.Label != "" {
 		d.report("data.csv.features", "", "has the label %q", clip(x.CSV.Label))

@@ -94,7 +94,10 @@ func (f *flagList) Set(text string) error {
 	if !ok || strings.TrimSpace(key) == "" {
 		return fmt.Errorf("got %q, want key=value", text)
 	}
-	f.list = append(f.list, Override{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
+	if bare := strings.TrimSpace(value); bare != "" { // else it may be meant: a tab is a delimiter
+		value = bare
+	}
+	f.list = append(f.list, Override{Key: strings.TrimSpace(key), Value: value})
 	return nil
 }
 

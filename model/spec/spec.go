@@ -76,7 +76,7 @@ type CSV struct {
 	Path        string   `yaml:"path" doc:"Training file, plain or .gz."`
 	TestPath    string   `yaml:"test_path" doc:"Test file with the same columns."`
 	Encoding    string   `yaml:"encoding" doc:"Encoding of the text. Files that begin with a byte order mark, of UTF-8 or UTF-16, are read by that." default:"utf-8" enum:"utf-8,latin-1,windows-1252,utf-16"`
-	Delimiter   string   `yaml:"delimiter" doc:"Character between fields." default:","`
+	Delimiter   string   `yaml:"delimiter" doc:"Character between fields; \\t is a tab." default:","`
 	Header      bool     `yaml:"header" doc:"Whether the first line names the columns; without it they are named 0, 1, ..." default:"true"`
 	Label       string   `yaml:"label" doc:"Column to predict. Default: the last."`
 	Task        string   `yaml:"task" doc:"classification reads labels as classes, regression as numbers; auto takes classification for text labels and for the cross-entropy losses." default:"auto" enum:"auto,classification,regression"`

@@ -203,11 +203,11 @@ func (c *csvReader) hintFor(kind badKind, of []*badColumn) string {
 		return fmt.Sprintf("numbers have a decimal point, and nothing between thousands: write %s as one number", clip(cell))
 	case badDelim:
 		is, _ := likelyDelimiter(cell)
+		then := c.format.delimiterHint(is)
 		if c.format.known {
-			return fmt.Sprintf("is %q the delimiter? The training data was read with %q",
-				string(is), string(c.csv.Comma))
+			return fmt.Sprintf("is %q the delimiter? %s%s", string(is), strings.ToUpper(then[:1]), then[1:])
 		}
-		return fmt.Sprintf("is %q the delimiter? Then set data.csv.delimiter: %q", string(is), string(is))
+		return fmt.Sprintf("is %q the delimiter? Then %s", string(is), then)
 	case badInexact:
 		return "data.normalize: standard or scale is computed from the number itself; " +
 			"a number that only names something is no feature"

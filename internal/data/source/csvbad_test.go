@@ -74,7 +74,39 @@ func TestBadCells(t *testing.T) {
 	}
 }
 
-// TestBadCellsOfNewRows checks that hints for rows to predict name no settings.
+// TestDelimiterHint checks that a message about other rows says of the training what is
+// so, and what gave another delimiter.
+func TestDelimiterHint(t *testing.T) {
+	for name, c := range map[string]struct {
+		now, setBy, text, want string
+	}{
+		"variable": {";", "GESPANN_DATA_CSV_DELIMITER", "age,city,height\n1,Bonn,2\n",
+			"with delimiter \";\", but holds 2 of \",\"\nhint: that delimiter is of GESPANN_DATA_CSV_DELIMITER, " +
+				"the training data was read with \",\": read this file with --set data.csv.delimiter=,"},
+		"resumed": {";", "", "age\tcity\theight\n1\tBonn\t2\n",
+			"hint: that delimiter is of data.csv.delimiter \";\", the training data was read with \",\": " +
+				"read this file with --set data.csv.delimiter='\\t'"},
+		"as in training": {",", "--set data.csv.delimiter", "age;city;height\n1;Bonn;2\n",
+			"hint: the training data was read with \",\": write this file alike, or read it with --set data.csv.delimiter=';'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prep := peoplePrep(t)
+			prep.CSV.Trained, prep.CSV.SetBy, prep.CSV.Delimiter = ",", c.setBy, c.now
+			_, err := ReadFeatures(strings.NewReader(c.text), "stdin", prep)
+			if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("predict: got %v\nwant %s", err, c.want)
+			}
+			prep.CSV.Trained, prep.CSV.Delimiter = "", ","
+			file := spec.CSV{Path: write(t, "t.csv", c.text), Header: true, Delimiter: c.now}
+			_, err = Load(t.Context(), spec.Data{Source: "csv", CSV: file}, Options{Loss: "huber", Prep: &prep, SetBy: c.setBy})
+			if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("evaluate: got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestBadCellsOfNewRows checks the hints for rows to predict.
 func TestBadCellsOfNewRows(t *testing.T) {
 	for text, want := range map[string]string{
 		"age,city,height\n1,Bonn,tall\n": `stdin:2: column "height": "tall": not a number`,
@@ -84,8 +116,8 @@ func TestBadCellsOfNewRows(t *testing.T) {
 			"\n  column \"height\": 1 of 4 rows: line 5 \"\"" + missingHint,
 		"age,city,height\n1,Rom,2\n1,Bonn,2\n1,Paris,2\n": `stdin:2: column "city": category "Rom" does not occur in the training data, one of 2 such cells in 3 rows: line 4 "Paris"`,
 		"age,city,height\nNA,Bonn,1\n":                    `stdin:2: column "age": "NA": not a number` + missingHint,
-		"age;city;height\n1;Bonn;2\n":                     "stdin: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: the training data was read with \",\": write this file alike",
-		"age,city,height\n\"1;5\",Bonn,2\n":               "stdin:2: column \"age\": \"1;5\": not a number\nhint: is \";\" the delimiter? The training data was read with \",\"",
+		"age;city;height\n1;Bonn;2\n":                     "stdin: the first line is one field with delimiter \",\", but holds 2 of \";\"\nhint: the training data was read with \",\": write this file alike, or read it with --set data.csv.delimiter=';'",
+		"age,city,height\n\"1;5\",Bonn,2\n":               "stdin:2: column \"age\": \"1;5\": not a number\nhint: is \";\" the delimiter? The training data was read with \",\": write this file alike, or read it with --set data.csv.delimiter=';'",
 		"age,city,height\n1,Bonn,\"2,5\"\n":               "stdin:2: column \"height\": \"2,5\": not a number\nhint: numbers have a decimal point: write 2.5 for 2,5",
 	} {
 		_, err := ReadFeatures(strings.NewReader(text), "stdin", peoplePrep(t))

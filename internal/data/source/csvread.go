@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -43,18 +45,52 @@ type csvFormat struct {
 	encoding  string
 	delimiter string
 	header    bool
-	known     bool // from a training, not from settings
+	known     bool   // from a training, not from settings
+	trained   string // delimiter of the training file; "": it was no CSV file
+	setBy     string // the flag or variable that gives the delimiter; "": none
 }
 
 // csvFormatOf returns the format of a training file, or of others that are to be
 // read like it.
 func csvFormatOf(d spec.CSV, opt Options) csvFormat {
-	return csvFormat{d.Encoding, d.Delimiter, d.Header, opt.Prep != nil}
+	f := csvFormat{encoding: d.Encoding, delimiter: d.Delimiter, header: d.Header, known: opt.Prep != nil, setBy: opt.SetBy}
+	if f.known && opt.Prep.CSV != nil {
+		f.trained = cmp.Or(opt.Prep.CSV.Trained, opt.Prep.CSV.Delimiter, ",")
+	}
+	return f
 }
 
 // knownFormat returns the format of a training.
 func knownFormat(c *data.CSV) csvFormat {
-	return csvFormat{c.Encoding, c.Delimiter, c.Header, true}
+	return csvFormat{
+		encoding: c.Encoding, delimiter: c.Delimiter, header: c.Header, known: true,
+		trained: cmp.Or(c.Trained, c.Delimiter, ","), setBy: c.SetBy,
+	}
+}
+
+// delimiterHint says how a file is read that seems to have another delimiter.
+func (f csvFormat) delimiterHint(is rune) string {
+	if !f.known {
+		return fmt.Sprintf("set data.csv.delimiter: %q", string(is))
+	}
+	now := cmp.Or(f.delimiter, ",")
+	if f.trained == "" {
+		return fmt.Sprintf("rows for this model have the delimiter %q: write this file alike", now)
+	}
+	written := string(is)
+	if is == '\t' {
+		written = `\t`
+	}
+	flag := "--set data.csv.delimiter=" + shell.Word(written)
+	if f.trained == now {
+		return fmt.Sprintf("the training data was read with %q: write this file alike, or read it with %s", now, flag)
+	}
+	if f.setBy != "" {
+		now = f.setBy
+	} else {
+		now = fmt.Sprintf("data.csv.delimiter %q", now)
+	}
+	return fmt.Sprintf("that delimiter is of %s, the training data was read with %q: read this file with %s", now, f.trained, flag)
 }
 
 // decodeCSV reads records one by one. Errors start with the name, the line and
@@ -98,7 +134,7 @@ func decodeText(
 		return nil, fmt.Errorf("%s:1: %w", name, err)
 	}
 	if c.lay, err = lay(c.fields); err != nil {
-		if other := otherDelimiter(first, comma, format.known); other != nil {
+		if other := otherDelimiter(first, comma, format); other != nil {
 			err = other
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -153,17 +189,13 @@ func notJSON(start []byte) error {
 
 // otherDelimiter returns an error when the first line is one field that holds what
 // may well be the delimiter.
-func otherDelimiter(first []string, comma rune, known bool) error {
+func otherDelimiter(first []string, comma rune, format csvFormat) error {
 	is, n := likelyDelimiter(first[0])
 	if len(first) != 1 || n == 0 || is == comma {
 		return nil
 	}
-	hint := fmt.Sprintf("set data.csv.delimiter: %q", string(is))
-	if known {
-		hint = fmt.Sprintf("the training data was read with %q: write this file alike", string(comma))
-	}
 	return fmt.Errorf("the first line is one field with delimiter %q, but holds %d of %q\nhint: %s",
-		string(comma), n, string(is), hint)
+		string(comma), n, string(is), format.delimiterHint(is))
 }
 
 // likelyDelimiter returns which delimiter a text has most of, and how many.

@@ -24,6 +24,7 @@ type Options struct {
 	Loss        string
 	IntFeatures bool       // the model starts with an embedding
 	Prep        *data.Prep // read in this form, instead of learning it
+	SetBy       string     // the flag or variable that gives data.csv.delimiter, for messages; "": none
 	// CacheDir is the folder for downloads; "" is gespann in the user's cache
 	// directory.
 	CacheDir string
