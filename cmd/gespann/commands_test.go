@@ -258,6 +258,22 @@ func TestNaN(t *testing.T) {
 	must(t, "train", "--resume", filepath.Join(runs, "tiny"), "--set", "optimizer.adam.learning_rate=0.001", "--epochs", "2")
 }
 
+// TestNaNAtOnce checks that no learning rate is suggested to whom none helps.
+func TestNaNAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.csv", "a,b,y\n3e38,3e38,1\n3e38,3e38,2\n")
+	yaml := write(t, dir, "a.yaml", "data: {source: csv, csv: {path: a.csv, task: regression}}\n"+
+		"model: [{dense: {units: 1, kernel_initializer: ones}}]\nloss: mean_squared_error\noptimizer: sgd\ntrain: {epochs: 1}\n")
+	for _, rate := range []string{"0.1", "0"} {
+		code, _, stderr := gespann(t, "", "train", yaml, "--runs", dir, "--set", "optimizer.sgd.learning_rate="+rate)
+		if code != exitRun || strings.Contains(stderr, "try a lower") {
+			t.Errorf("rate %s: exit code %d, want %d\n%s", rate, code, exitRun, stderr)
+		}
+		contains(t, "stderr", stderr, "step 1: loss is ",
+			"hint: the weights are still the initial ones, so that they or the data are the cause: data.normalize ", "initializer")
+	}
+}
+
 // TestNaNInWarmUp checks that the advice is about the rate that a user sets, not what
 // a schedule has made of it.
 func TestNaNInWarmUp(t *testing.T) {

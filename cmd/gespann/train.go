@@ -213,7 +213,16 @@ func stopHint(e *train.StoppedError) string {
 	again := self() + " train --resume " + shellWord(e.Dir)
 	var nan *backend.NotFiniteError
 	var weights *train.BadWeightsError
-	if errors.As(e, &nan) || errors.As(e, &weights) {
+	first := errors.As(e, &nan) && nan.Step <= 1
+	if first || (nan != nil || errors.As(e, &weights)) && e.Rate == 0 {
+		why := "the weights are still the initial ones"
+		if !first {
+			why = "the learning rate is 0"
+		}
+		return why + ", so that they or the data are the cause: data.normalize makes the numbers of the data small, " +
+			"and an initializer such as glorot_uniform those of a layer"
+	}
+	if nan != nil || errors.As(e, &weights) {
 		return fmt.Sprintf("try a lower learning rate: %s --set %s=%.3g", again, e.RateKey, e.Rate/10)
 	}
 	return "to continue: " + again
