@@ -132,6 +132,7 @@ func TestMistakes(t *testing.T) {
 	good := file("good.yaml", tiny)
 	noData := file("nodata.yaml", strings.Replace(tiny, "source: digits", "source: idx, dir: nowhere", 1))
 	notADir := file("file", "")
+	rows := file("rows.csv", "a,b\n1,2\n")
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -169,7 +170,10 @@ func TestMistakes(t *testing.T) {
 		"resume config":   {[]string{"train", good, "--resume=" + dir}, exitUsage, []string{"a run goes on with the spec in its directory"}},
 		"evaluate what":   {[]string{"evaluate"}, exitUsage, []string{"want one run directory or checkpoint"}},
 		"evaluate none":   {[]string{"evaluate", filepath.Join(dir, "none")}, exitRun, []string{"no such file"}},
-		"evaluate junk":   {[]string{"evaluate", good}, exitRun, []string{"checkpoint " + good + ": "}},
+		"evaluate junk":   {[]string{"evaluate", good}, exitRun, []string{good + ": a configuration, want a run\nhint: its run is a directory such as runs/good\n"}},
+		"from junk":       {[]string{"train", "--from", good}, exitRun, []string{good + ": a configuration, want a run"}},
+		"predict junk":    {[]string{"predict", rows, notADir}, exitRun, []string{rows + ": a .csv file, want a run directory or a checkpoint"}},
+		"predict short":   {[]string{"predict", notADir}, exitRun, []string{notADir + ": neither a run directory nor a checkpoint"}},
 		"bad split":       {[]string{"evaluate", dir, "--split", "tset"}, exitUsage, []string{`--split: got "tset"`}},
 		"bad format":      {[]string{"predict", dir, "--format", "xml"}, exitUsage, []string{`--format: got "xml"`}},
 		"bad stage":       {[]string{"inspect", good, "--stage", "x"}, exitUsage, []string{`--stage: got "x"`}},
@@ -271,6 +275,23 @@ func TestNaNAtOnce(t *testing.T) {
 		}
 		contains(t, "stderr", stderr, "step 1: loss is ",
 			"hint: the weights are still the initial ones, so that they or the data are the cause: data.normalize ", "initializer")
+	}
+}
+
+// TestNoWeights evaluates what is left of a run that failed before it saved, as fetch
+// copies it.
+func TestNoWeights(t *testing.T) {
+	dir := writeTiny(t)
+	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
+	run := filepath.Join(dir, "tiny")
+	for _, name := range []string{"checkpoints", "model.safetensors"} {
+		if err := os.RemoveAll(filepath.Join(run, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, _, stderr := gespann(t, "", "evaluate", run)
+	if want := "gespann: run directory " + run + ": has no weights yet\n"; code != exitRun || stderr != want {
+		t.Errorf("exit code %d, got %q, want %q", code, stderr, want)
 	}
 }
 

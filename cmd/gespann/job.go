@@ -154,7 +154,9 @@ func readSaved(path string) (*saved, error) {
 		return nil, err
 	}
 	state, err := checkpoint.Read(file)
-	if err != nil {
+	if errors.Is(err, checkpoint.ErrForeign) && file == path && filepath.Ext(path) != ".safetensors" {
+		return nil, &notRunError{path}
+	} else if err != nil {
 		return nil, err
 	}
 	s := &saved{path: file, state: state}

@@ -51,7 +51,7 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			}
 			s, err := openSaved(t, args[0], c.Flags(), func(r spec.ChangeRule) bool { return r.Predict })
 			if err != nil {
-				return err
+				return swapped(err, args)
 			}
 			if err := placeHere(c.Context(), t, s.spec); err != nil {
 				return err
@@ -82,7 +82,8 @@ func parseFormat(format, output string) (func(io.Writer) predictions, error) {
 		switch ext {
 		case "jsonl", "npy":
 			format = ext
-		case "json", "ndjson", "npz", "parquet", "feather", "xlsx", "h5":
+		case "json", "ndjson", "npz", "parquet", "feather", "xlsx", "xls", "ods", "h5", "hdf5", "pkl",
+			"tsv", "tab", "gz", "bz2", "xz", "zst", "zip":
 			return nil, usagef("--output %s: got a name that ends in .%s, want .csv, .jsonl or .npy, or --format", output, ext)
 		default:
 			format = "csv"

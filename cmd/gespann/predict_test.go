@@ -60,6 +60,19 @@ func TestPredictsEveryRow(t *testing.T) {
 	}
 }
 
+// TestSwapped checks what predict says to the rows before the run.
+func TestSwapped(t *testing.T) {
+	run, dir := sums(t)
+	rows := write(t, dir, "rows.csv", "a,b\n1,2\n3,4\n")
+	for _, second := range []string{run, filepath.Join(run, "model.safetensors")} {
+		code, _, words := gespann(t, "", "predict", rows, second)
+		if code != exitUsage {
+			t.Errorf("exit code %d, want %d", code, exitUsage)
+		}
+		contains(t, "swapped", words, rows+": got a file, want a run: RUN comes first\nhint: ", " predict "+second+" "+rows)
+	}
+}
+
 // TestNotFinite checks what is written for numbers that are none.
 func TestNotFinite(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
@@ -113,6 +126,8 @@ func TestFormatOfName(t *testing.T) {
 		"": "*main.csvPredictions", "a.csv": "*main.csvPredictions", "a": "*main.csvPredictions", "a.txt": "*main.csvPredictions",
 		"a.jsonl": "*main.jsonPredictions", "A.NPY": "*main.npyPredictions",
 		"a.json":    "--output a.json: got a name that ends in .json, want .csv, .jsonl or .npy, or --format",
+		"a.csv.gz":  "--output a.csv.gz: got a name that ends in .gz, want .csv, .jsonl or .npy, or --format",
+		"a.TSV":     "--output a.TSV: got a name that ends in .tsv, want .csv, .jsonl or .npy, or --format",
 		"a.parquet": "--output a.parquet: got a name that ends in .parquet, want .csv, .jsonl or .npy, or --format",
 	} {
 		got := ""

@@ -13,15 +13,18 @@ import (
 	"strings"
 )
 
+// ErrForeign is what does not even begin as a safetensors file.
+var ErrForeign = errors.New("not a safetensors file, or damaged")
+
 // Decode reads an encoded state. It allocates no more than a small multiple of
 // len(b), whatever the header claims.
 func Decode(b []byte) (*State, error) {
 	if len(b) < 8 {
-		return nil, fmt.Errorf("truncated: %d bytes, a header length has 8", len(b))
+		return nil, fmt.Errorf("truncated: %d bytes, a header length has 8: %w", len(b), ErrForeign)
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeader {
-		return nil, fmt.Errorf("header length %d, want at most %d: not a safetensors file, or damaged", n, maxHeader)
+		return nil, fmt.Errorf("header length %d, want at most %d: %w", n, maxHeader, ErrForeign)
 	}
 	if n > uint64(len(b)-8) {
 		return nil, fmt.Errorf("truncated: header needs %d bytes, file has %d", 8+n, len(b))

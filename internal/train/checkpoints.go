@@ -3,7 +3,9 @@ package train
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +36,9 @@ func (d *Dir) ModelPath() string { return d.file(modelFile) }
 // stepPaths returns the numbered checkpoints, oldest first.
 func (d *Dir) stepPaths() ([]string, error) {
 	entries, err := os.ReadDir(d.file(checkpointsDir))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) { // a copy of a run that had saved nothing
+		return nil, nil
+	} else if err != nil {
 		return nil, err
 	}
 	steps := map[string]int64{}
