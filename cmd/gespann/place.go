@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -70,6 +71,7 @@ func usedKind(s *spec.Spec) string { return cmp.Or(s.Backend.Use, s.Backend.Kind
 func placeHere(ctx context.Context, t terminal, s *spec.Spec) error {
 	if s.Backend.Kind == kindCluster {
 		s.Backend.Kind = kindAuto
+		t.err = io.Discard // nobody has asked for auto
 	}
 	s.Cluster.Coordinator = ""
 	return place(ctx, t, s)

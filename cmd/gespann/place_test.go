@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend/cuda"
+	"github.com/gespann/gespann/model/spec"
 )
 
 // script writes a program that prints and exits.
@@ -82,6 +84,22 @@ func TestSameSource(t *testing.T) {
 		err := sameSource("p", c.other, own)
 		if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%+v: got %v, want %q", c.other, err, c.want)
+		}
+	}
+}
+
+// TestQuietPlace checks that who uses a run of a cluster here reads nothing of backends,
+// and who has asked for auto does.
+func TestQuietPlace(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for kind, want := range map[string]string{kindCluster: "", kindAuto: "backend auto: cpu: "} {
+		var words bytes.Buffer
+		s := &spec.Spec{Backend: spec.Backend{Kind: kind, Precision: "fp32"}}
+		if err := placeHere(t.Context(), terminal{err: &words}, s); err != nil {
+			t.Fatal(err)
+		}
+		if usedKind(s) != kindCPU || !strings.HasPrefix(words.String(), want) || want == "" && words.Len() > 0 {
+			t.Errorf("%s: on %s, got %q, want %q", kind, usedKind(s), words.String(), want)
 		}
 	}
 }
