@@ -35,7 +35,7 @@ func (s *Spec) LocateIn(folder string) error {
 	case relative && s.Data.Root == "":
 		s.Data.Root = folder
 	case !relative && s.Data.Root != "":
-		return Errors{s.Errorf("data.root", "has no effect: no path of the data is relative")}
+		return s.needlessRoot()
 	}
 	for key, p := range map[string]*string{
 		"data.root": &s.Data.Root, "train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs,
@@ -80,9 +80,26 @@ func (s *Spec) LocateGiven() error {
 	}
 	s.Train.Dir = fromHere(s.Train.Dir)
 	if s.Overridden("data.root") && s.Data.Root != "" && !s.Data.relative() {
-		return Errors{s.Errorf("data.root", "has no effect: no path of the data is relative")}
+		return s.needlessRoot()
 	}
 	return nil
+}
+
+// needlessRoot is the error of a data.root that no path of the data is in.
+func (s *Spec) needlessRoot() Errors {
+	var given []string
+	for key := range s.Data.paths() {
+		if s.Overridden(key) {
+			given = append(given, s.at(key).File)
+		}
+	}
+	if len(given) == 0 {
+		return Errors{s.Errorf("data.root", "has no effect: no path of the data is relative")}
+	}
+	slices.Sort(given)
+	bad := s.Errorf("data.root", "has no effect: paths of flags and variables are in the current folder, and no other of the data is relative")
+	bad.Hint = "leave it out, or give " + strings.Join(given, " and ") + " as it is from the current folder"
+	return Errors{bad}
 }
 
 // relative reports whether a path of the data is relative.
