@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -113,6 +114,32 @@ func TestTab(t *testing.T) {
 				t.Errorf("got %q, want a tab", s.Data.CSV.Delimiter)
 			}
 		})
+	}
+}
+
+// TestBrackets checks that a flag may give a list as YAML does.
+func TestBrackets(t *testing.T) {
+	for text, want := range map[string][]string{
+		"[top_2_accuracy,top_3_accuracy]": {"top_2_accuracy", "top_3_accuracy"}, "[ top_2_accuracy ]": {"top_2_accuracy"},
+		`["top_2_accuracy"]`: {"top_2_accuracy"}, "[]": nil, "top_2_accuracy,top_3_accuracy": {"top_2_accuracy", "top_3_accuracy"},
+	} {
+		s := parse(t, changeBase, Options{Set: []Override{{"metrics", text}}})
+		if !slices.Equal(s.Metrics, want) {
+			t.Errorf("%s: got %q, want %q", text, s.Metrics, want)
+		}
+	}
+	csv := "data: {source: csv, csv: {path: a.csv, label: y}}\nmodel: [flatten]\nloss: huber\n"
+	for text, want := range map[string][]string{
+		`[ "a,b" , 1]`: {"a,b", "1"}, "[a],[b]": {"[a]", "[b]"}, "[a],b": {"[a]", "b"}, "[[a]]": {"[[a]]"},
+	} {
+		s := parse(t, csv, Options{Set: []Override{{"data.csv.features", text}}})
+		if !slices.Equal(s.Data.CSV.Features, want) {
+			t.Errorf("%s: got %q, want %q", text, s.Data.CSV.Features, want)
+		}
+	}
+	if _, err := Parse("x.yaml", []byte(changeBase), Options{Set: []Override{{"metrics", "[top_2_accuracy,acuracy]"}}}); err == nil ||
+		!strings.HasPrefix(err.Error(), "--set metrics: ") && !strings.HasPrefix(err.Error(), "--set metrics[1]: ") {
+		t.Errorf("got %v, want an error of --set metrics", err)
 	}
 }
 

@@ -205,7 +205,11 @@ func parseList(t reflect.Type, n *yaml.Node) (reflect.Value, *problem) {
 	case n.Kind == yaml.ScalarNode && n.Tag == "" && strings.TrimSpace(n.Value) == "":
 		// "--set metrics=" takes all away
 	case n.Kind == yaml.ScalarNode && n.Tag == "":
-		for _, text := range strings.Split(n.Value, ",") {
+		texts, ok := flowList(n.Value)
+		if !ok {
+			texts = strings.Split(n.Value, ",")
+		}
+		for _, text := range texts {
 			elems = append(elems, &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimSpace(text)})
 		}
 	case n.Kind != yaml.SequenceNode:
@@ -228,6 +232,26 @@ func parseList(t reflect.Type, n *yaml.Node) (reflect.Value, *problem) {
 		out = reflect.Append(out, x)
 	}
 	return out, nil
+}
+
+// flowList returns the elements of a list that a flag or variable gives as YAML does:
+// [a, "b, c"].
+func flowList(text string) (elems []string, ok bool) {
+	var doc yaml.Node
+	if !strings.HasPrefix(strings.TrimSpace(text), "[") || yaml.Unmarshal([]byte("list: "+text), &doc) != nil {
+		return nil, false
+	}
+	list := find(doc.Content[0], []string{"list"})
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil, false
+	}
+	for _, e := range list.Content {
+		if e.Kind != yaml.ScalarNode {
+			return nil, false
+		}
+		elems = append(elems, e.Value)
+	}
+	return elems, true
 }
 
 // check compares a value with the bounds and the enum of its field.

@@ -119,9 +119,9 @@ func TestRootWithoutEffect(t *testing.T) {
 		set  []Override
 		want string
 	}{
-		"in a file":       {strings.Replace(changeBase, "digits", "digits, root: x", 1), nil, "no path of the data is relative"},
-		"of a flag":       {changeBase, []Override{{"data.root", "x"}}, "no path of the data is relative"},
-		"beside a flag":   {"data: {source: csv, csv: {path: a.csv}}\nmodel: [flatten]\nloss: huber\n", []Override{{"data.root", "x"}, {"data.csv.path", "b.csv"}},
+		"in a file": {strings.Replace(changeBase, "digits", "digits, root: x", 1), nil, "no path of the data is relative"},
+		"of a flag": {changeBase, []Override{{"data.root", "x"}}, "no path of the data is relative"},
+		"beside a flag": {"data: {source: csv, csv: {path: a.csv}}\nmodel: [flatten]\nloss: huber\n", []Override{{"data.root", "x"}, {"data.csv.path", "b.csv"}},
 			"paths of flags and variables are in the current folder, and no other of the data is relative" +
 				"\nhint: leave it out, or give --set data.csv.path as it is from the current folder"},
 		"in the file, beside a flag": {"data: {source: csv, root: x, csv: {path: a.csv}}\nmodel: [flatten]\nloss: huber\n",
