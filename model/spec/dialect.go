@@ -143,6 +143,18 @@ var needless = []struct{ words, hint string }{
 	{"ModelCheckpoint", "train.checkpoint_every does that"},
 }
 
+// elsewhereOnly are words that are spelt like ours and mean something else, which there
+// is not here.
+const elsewhereOnly = "nadam nadamw radam adamax adan asgd ftrl " +
+	"conv1d conv3d max_pooling1d max_pooling3d average_pooling1d average_pooling3d " +
+	"global_average_pooling1d global_average_pooling3d group_normalization " +
+	"selu celu prelu relu6 geglu reglu swiglu glu mish"
+
+// absent reports whether a word is one of elsewhereOnly.
+func absent(word string) bool {
+	return slices.ContainsFunc(strings.Fields(elsewhereOnly), func(w string) bool { return plainly(w) == plainly(word) })
+}
+
 // plainly is a word without what languages spell differently: capitals, dashes,
 // underscores, and the package before it.
 func plainly(word string) string {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,46 @@ func TestDialects(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", w, hint, n.hint)
 			}
 		}
+	}
+}
+
+// TestAbsent checks that another thing is not taken for a misspelling of ours, and that
+// what is ours is not called absent.
+func TestAbsent(t *testing.T) {
+	for word, want := range map[string]string{
+		"nadam": `there is no nadam here; the nearest is "adam"`, "NAdam": `there is no NAdam here; the nearest is "adam"`,
+		"adamm": `did you mean "adam"?`, "adamax": "", "asgd": `there is no asgd here; the nearest is "sgd"`,
+	} {
+		if got := suggestion(word, sortedKeys(Optimizers)); got != want {
+			t.Errorf("%s: got %q, want %q", word, got, want)
+		}
+	}
+	known := strings.Split(wordList(Activations), ",")
+	for _, kinds := range []map[string]Kind{Optimizers, Layers, Losses} {
+		known = append(known, sortedKeys(kinds)...)
+	}
+	for _, word := range strings.Fields(elsewhereOnly) {
+		if slices.Contains(known, word) {
+			t.Errorf("%s is ours", word)
+		}
+	}
+}
+
+// TestOwnSection checks that a setting is looked for in the section that was named.
+func TestOwnSection(t *testing.T) {
+	for key, want := range map[string]string{
+		"optimizer.sgd.lr": "optimizer.sgd.learning_rate", "optimizer.adamw.lr": "optimizer.adamw.learning_rate",
+		"lr": "optimizer.adam.learning_rate", "data.lr": "optimizer.adam.learning_rate",
+	} {
+		_, err := Parse("x.yaml", []byte(changeBase), Options{Set: []Override{{key, "1"}}})
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("did you mean %q?", want)) {
+			t.Errorf("--set %s: got %v, want %s", key, err, want)
+		}
+	}
+	t.Setenv("GESPANN_OPTIMIZER_SGD_LR", "1")
+	const want = `did you mean "GESPANN_OPTIMIZER_SGD_LEARNING_RATE"?`
+	if _, err := Parse("x.yaml", []byte(changeBase), Options{Env: true}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

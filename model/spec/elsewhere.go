@@ -13,6 +13,9 @@ import (
 // none, or there are several.
 func (l *layers) elsewhere(name string) string {
 	last := name[strings.LastIndex(name, ".")+1:]
+	if key := l.within(parent(name), last); key != "" {
+		return key
+	}
 	ends := map[string][]string{} // by their last word
 	for key := range l.known {
 		if l.reachable(key) {
@@ -30,6 +33,21 @@ func (l *layers) elsewhere(name string) string {
 		return ""
 	}
 	return keys[0]
+}
+
+// within returns the setting of a section that a word means exactly, or "".
+func (l *layers) within(section, word string) string {
+	var known []string
+	for key := range l.known {
+		if parent(key) == section && section != "" {
+			known = append(known, key[len(section)+1:])
+		}
+	}
+	slices.Sort(known)
+	if best, _ := meantExactly(word, known); best != "" {
+		return join(section, best)
+	}
+	return ""
 }
 
 // choices are the settings that are one kind of several.

@@ -145,6 +145,15 @@ func (l *layers) variableHint(name string, byName map[string]string) string {
 	}
 	word := strings.TrimPrefix(name, envPrefix)
 	best, _ := meantExactly(word, sortedKeys(known))
+	// A word in a section, as in GESPANN_OPTIMIZER_SGD_LR.
+	for _, key := range sortedKeys(l.known) {
+		begin := strings.ToUpper(strings.ReplaceAll(parent(key), ".", "_")) + "_"
+		if rest, ok := strings.CutPrefix(word, begin); ok && best == "" {
+			if key := l.within(parent(key), strings.ToLower(rest)); key != "" {
+				best = strings.TrimPrefix(l.known[key].env(), envPrefix)
+			}
+		}
+	}
 	// The longest ending that is a setting of its own, as in GESPANN_BATCH_SIZE.
 	for rest := strings.ToLower(word); best == "" && rest != ""; _, rest, _ = strings.Cut(rest, "_") {
 		if key := l.elsewhere(rest); key != "" {

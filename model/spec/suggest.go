@@ -28,19 +28,22 @@ func listHint(known []string) string {
 // suggestion is didYouMean without the list, where the message has it already.
 func suggestion(word string, known []string) string {
 	best, hint := meant(word, known)
-	if best == "" {
+	if best == "" && hint == "" {
 		hint = needlessHint(word)
 	}
 	return hint
 }
 
 // meant returns the known word that is meant by another one, and a hint that says so:
-// a word of Keras or PyTorch, or one that is spelt otherwise.
+// a word of Keras or PyTorch, or one that is spelt otherwise. A word that means something
+// else is none of them: the hint names what is nearest.
 func meant(word string, known []string) (best, hint string) {
 	if best, hint = meantExactly(word, known); best != "" {
 		return best, hint
 	}
-	if best = closest(word, known); best != "" {
+	if best = closest(word, known); best != "" && absent(word) {
+		return "", fmt.Sprintf("there is no %s here; the nearest is %q", word, best)
+	} else if best != "" {
 		hint = fmt.Sprintf("did you mean %q?", best)
 	}
 	return best, hint
