@@ -179,6 +179,9 @@ func addCompletion(root *cobra.Command) {
 // was wanted.
 func args(lo, hi int, want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		if err := flagAsValue(c); err != nil {
+			return err
+		}
 		if len(args) < lo || len(args) > hi {
 			return usagef("got %s, want %s\nhint: %s --help has examples", counted(len(args), "argument"), want, c.CommandPath())
 		}

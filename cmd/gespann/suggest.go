@@ -71,6 +71,12 @@ func nearFile(err error) string {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
+	switch file.Path {
+	case "":
+		return "that name is empty, as of a variable of the shell that is not set"
+	case "-":
+		return "the standard input is /dev/stdin"
+	}
 	entries, _ := os.ReadDir(filepath.Dir(file.Path)) // no entries: nothing is near
 	var names []string
 	for _, e := range entries {
@@ -80,6 +86,22 @@ func nearFile(err error) string {
 		return fmt.Sprintf("did you mean %s?", shellWord(filepath.Join(filepath.Dir(file.Path), best)))
 	}
 	return ""
+}
+
+// flagAsValue reports a flag that has taken the flag after it for its value.
+func flagAsValue(c *cobra.Command) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		word, _, _ := strings.Cut(strings.TrimPrefix(f.Value.String(), "--"), "=")
+		if err != nil || !strings.HasPrefix(f.Value.String(), "--") || c.Flags().Lookup(word) == nil {
+			return
+		}
+		want, _ := pflag.UnquoteUsage(f)
+		if want == "" || want == "string" {
+			want = "value"
+		}
+		err = usagef("--%s wants a %s, got the flag --%s", f.Name, strings.ToLower(want), word)
+	})
+	return err
 }
 
 // flagError explains an error of the flags of a command.

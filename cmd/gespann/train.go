@@ -45,7 +45,7 @@ which may begin with the weights of another: --from.`,
 			if err != nil {
 				return err
 			}
-			if from != "" {
+			if c.Flags().Changed("from") {
 				if c.Flags().Changed("resume") {
 					return usagef("--from: begins a new run, and --resume goes on with one")
 				}

@@ -183,9 +183,9 @@ func TestDescribe(t *testing.T) {
 }
 
 func TestClosest(t *testing.T) {
-	known := []string{"units", "activation", "use_bias", "adam", "adamw", "mnist"}
+	known := []string{"units", "activation", "use_bias", "adam", "adamw", "mnist", "f"}
 	cases := map[string]string{
-		"unit": "units", "untis": "units", "Units": "units", "activaton": "activation", "bias": "",
+		"unit": "units", "untis": "units", "Units": "units", "activaton": "activation", "-": "", "bias": "",
 		"adma": "adam", "adamW": "adamw", "nmist": "mnist", "": "", "x": "", "actuvatuin": "activation",
 	}
 	for word, want := range cases {

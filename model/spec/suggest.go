@@ -76,7 +76,8 @@ func closest(word string, known []string) string {
 		if max(len(word)-len(k), len(k)-len(word)) > limit {
 			continue
 		}
-		if d := distance(word, strings.ToLower(k)); d <= limit && (least < 0 || d < least) {
+		// Of one letter alone, nothing may be left.
+		if d := distance(word, strings.ToLower(k)); d <= limit && d < len(k) && d < len(word) && (least < 0 || d < least) {
 			best, least = k, d
 		}
 	}
