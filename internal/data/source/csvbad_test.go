@@ -102,6 +102,10 @@ func TestDelimiterHint(t *testing.T) {
 			if err == nil || !strings.HasSuffix(err.Error(), c.want) {
 				t.Errorf("evaluate: got %v\nwant %s", err, c.want)
 			}
+			_, err = Load(t.Context(), spec.Data{Source: "csv", CSV: file}, Options{Loss: "huber", SetBy: c.setBy})
+			if want := " in place of " + c.setBy; c.setBy != "" && (err == nil || !strings.HasSuffix(err.Error(), want)) {
+				t.Errorf("train: got %v\nwant ...%s", err, want)
+			}
 		})
 	}
 }

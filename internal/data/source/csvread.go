@@ -70,6 +70,14 @@ func knownFormat(c *data.CSV) csvFormat {
 
 // delimiterHint says how a file is read that seems to have another delimiter.
 func (f csvFormat) delimiterHint(is rune) string {
+	written := string(is)
+	if is == '\t' {
+		written = `\t`
+	}
+	flag := "--set data.csv.delimiter=" + shell.Word(written)
+	if !f.known && f.setBy != "" { // which the file does not override
+		return fmt.Sprintf("set it by %s in place of %s", flag, f.setBy)
+	}
 	if !f.known {
 		return fmt.Sprintf("set data.csv.delimiter: %q", string(is))
 	}
@@ -77,11 +85,6 @@ func (f csvFormat) delimiterHint(is rune) string {
 	if f.trained == "" {
 		return fmt.Sprintf("rows for this model have the delimiter %q: write this file alike", now)
 	}
-	written := string(is)
-	if is == '\t' {
-		written = `\t`
-	}
-	flag := "--set data.csv.delimiter=" + shell.Word(written)
 	if f.trained == now {
 		return fmt.Sprintf("the training data was read with %q: write this file alike, or read it with %s", now, flag)
 	}
