@@ -166,6 +166,7 @@ func (j *job) answer(msg wire.Message, with With) {
 // finish answers the request.
 func (j *job) finish(msg wire.Message, with With) {
 	j.request, j.stop, j.bad = nil, false, nil
+	j.bill.rest.train(false, j.m.now)
 	j.answer(msg, with)
 }
 

@@ -55,8 +55,10 @@ type seat struct {
 	rest   time.Duration // it gets no lease before that
 
 	cost     wire.Cost
-	measured wire.Cost // when its speed was measured last
-	speed    float64   // rows per second of computing; 0: not known
+	rests    time.Duration // of the job, when it last trained
+	trained  bool          // rests is known
+	measured wire.Cost     // when its speed was measured last
+	speed    float64       // rows per second of computing; 0: not known
 }
 
 // A stage is how far a worker is in a job.

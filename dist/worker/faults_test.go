@@ -345,8 +345,10 @@ func TestCost(t *testing.T) {
 		form(job, 1, slow, fast)
 		run(1, spanOf(job, 0, 0, 3), slow, fast)
 		a, b := answer[*wire.Ran](slow), answer[*wire.Ran](fast)
-		time.Sleep(2 * time.Second)
-		run(1, spanOf(job, 0, 3, 4), slow, fast)
+		time.Sleep(5 * time.Second) // in 3 of which nobody asks for steps
+		for _, h := range []*hand{slow, fast} {
+			h.tell(&wire.Run{Gen: 1, Span: spanOf(job, 0, 3, 4), Rested: 3})
+		}
 		c, d := answer[*wire.Ran](slow), answer[*wire.Ran](fast)
 		tol := numtest.Tol{Abs: 1e-6, Why: "seconds as float32 in the table"}
 		for i, x := range []struct {

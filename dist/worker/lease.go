@@ -44,7 +44,7 @@ func (s *serving) lease(t *task, m *wire.Lease, floats []float32) error {
 	if j.solo == nil {
 		j.solo = j.begin()
 	}
-	s.account.begin()
+	s.account.begin(m.Rested)
 	began := time.Now()
 	switch {
 	case m.Load:
@@ -134,7 +134,7 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	if err := solo.of.check(floats); err != nil {
 		return fmt.Errorf("merged: %w", err)
 	}
-	s.account.begin()
+	s.account.begin(0)
 	began := time.Now()
 	solo.local.Receive(solo.sent, floats)
 	if err := s.held.restore(t.ctx, solo.of, floats); err != nil {
