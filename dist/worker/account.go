@@ -80,6 +80,18 @@ func (a *account) expect() {
 	}
 }
 
+// between adds communication between two trainings, which is not waiting. It may come after
+// steps were last asked for: what of the waiting was in a rest, the next begin says.
+func (a *account) between(comm time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cost.Comm += comm.Seconds()
+	if !a.ready.IsZero() {
+		a.ready = a.ready.Add(comm)
+	}
+	a.phase, a.since = wait, time.Now()
+}
+
 // pause says that what follows is neither training nor waiting for it.
 func (a *account) pause() {
 	a.mu.Lock()

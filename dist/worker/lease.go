@@ -134,7 +134,7 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	if err := solo.of.check(floats); err != nil {
 		return fmt.Errorf("merged: %w", err)
 	}
-	s.account.begin(0)
+	s.account.enter(compute)
 	began := time.Now()
 	solo.local.Receive(solo.sent, floats)
 	if err := s.held.restore(t.ctx, solo.of, floats); err != nil {
@@ -142,7 +142,7 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	}
 	wire.Reuse(solo.p)
 	solo.p = floats
-	s.account.add(wire.Cost{Comm: time.Since(began).Seconds(), Received: int64(4 * len(floats))})
-	s.account.end(wait)
+	s.account.add(wire.Cost{Received: int64(4 * len(floats))})
+	s.account.between(time.Since(began))
 	return nil
 }
