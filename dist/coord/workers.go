@@ -113,6 +113,9 @@ func (m *Machine) workerJoined(h wire.Hello) {
 		return
 	}
 	m.workers = append(m.workers, w)
+	for _, j := range m.jobs {
+		delete(j.barred, h.ID)
+	}
 	m.tell(w, &wire.Welcome{Coordinator: m.opt.Coordinator}, Nothing)
 	m.note(m.active, w, "%s (%s) joined", w, strings.TrimSpace(h.Backend+" "+h.Device))
 	if j := m.active; j != nil {
