@@ -59,6 +59,8 @@ const (
 	DoubtProbe Doubt = "probe"
 	// DoubtRows: the accounts of the workers are not of the whole run.
 	DoubtRows Doubt = "rows"
+	// DoubtShort: the run is too short to tell.
+	DoubtShort Doubt = "short"
 )
 
 const (
@@ -66,6 +68,8 @@ const (
 	// the other way round: short probes differ by less on a machine that does nothing
 	// else, and more would change what is said of two workers.
 	maxDoubt = 1.25
+	// leastSeconds of a run, a probe's, are those from which anything is said.
+	leastSeconds = 0.2
 	// leastRows is the share of the rows that the accounts must cover.
 	leastRows = 0.9
 	// leastTime is the share of the run after which a worker's own speed counts.
@@ -111,6 +115,8 @@ func (a Account) Worth() Worth {
 	}
 	w.ByProbe = a.OneWorker
 	switch {
+	case a.Seconds < leastSeconds:
+		w.Doubt = DoubtShort
 	case float64(rows) < leastRows*float64(a.Rows):
 		w.Doubt = DoubtRows
 	case w.ByProbe > 0 && max(w.ByProbe/w.ByRun, w.ByRun/w.ByProbe) > maxDoubt:

@@ -21,6 +21,16 @@ func probed(a Account, worker int, rate float64) Account {
 	return a
 }
 
+// short is the same a hundred times as fast.
+func short(a Account) Account {
+	a.Seconds /= 100
+	for i := range a.Workers {
+		w := &a.Workers[i]
+		w.Compute, w.Update, w.Wait, w.Comm = w.Compute/100, w.Update/100, w.Wait/100, w.Comm/100
+	}
+	return a
+}
+
 func TestWorth(t *testing.T) {
 	two := func() Account { return crew(1000, [4]float64{500, 9.5, 0, 0.5}, [4]float64{500, 9.5, 0, 0.5}) }
 	for _, c := range []struct {
@@ -46,6 +56,7 @@ func TestWorth(t *testing.T) {
 		{"more than all", crew(1000, [4]float64{500, 10.5, 0, 0}, [4]float64{500, 10.5, 0, 0}), 2, 1000 / 21.0, 2, 1, ""},
 		{"a moment only", crew(1000, [4]float64{999, 9.5, 0, 0.5}, [4]float64{1, 1e-3, 0, 0}), 1.0001, 999 / 9.5, 1000 / 999.0 * 0.95, 0.95, ""},
 		{"accounts of a part", crew(1000, [4]float64{400, 9.5, 0, 0.5}, [4]float64{400, 9.5, 0, 0.5}), 2, 1000 / 23.75, 0, 0, DoubtRows},
+		{"too short", short(two()), 2, 1000 / 0.19, 0, 0, DoubtShort},
 		{"nothing", crew(1000), 0, 0, 0, 0, ""},
 		{"no rows", crew(0, [4]float64{0, 0, 0, 0}), 0, 0, 0, 0, ""},
 	} {

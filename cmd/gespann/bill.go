@@ -88,6 +88,9 @@ func verdict(a backend.Account) string {
 // doubt says why nobody can tell how much the cluster paid, and that it did not when that
 // is so in any case.
 func doubt(a backend.Account, w backend.Worth) string {
+	if w.Doubt == backend.DoubtShort {
+		return fmt.Sprintf("Whether the cluster paid cannot be told: %s of training are too short.", seconds(a.Seconds))
+	}
 	if w.Doubt == backend.DoubtRows {
 		return "Whether the cluster paid cannot be told: the workers' accounts are of a part of the run only."
 	}

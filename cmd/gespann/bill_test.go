@@ -68,6 +68,8 @@ func TestVerdict(t *testing.T) {
 	slow.Workers[1].Probed, slow.OneWorker = true, 50000
 	part := account(0, 0, false)
 	part.Workers = part.Workers[:1]
+	short := account(0, 6, true)
+	short.Seconds, short.Rows, short.OneWorker, short.Workers[0].Probed = 0.013, 8, 5000, true
 	for name, c := range map[string]struct {
 		account backend.Account
 		want    []string
@@ -82,6 +84,7 @@ func TestVerdict(t *testing.T) {
 		"single":              {single, []string{"one worker at a time"}},
 		"one worker, no more": {alone, []string{"One worker is no cluster"}},
 		"slow in any case":    {slow, []string{"cannot be told", "It did not pay, at 0.2 to 0.8 times.", "raise data.batch_size"}},
+		"too short":           {short, []string{"cannot be told: 13 ms of training are too short."}},
 		"accounts in part":    {part, []string{"cannot be told", "a part of the run only"}},
 	} {
 		contains(t, name, verdict(c.account), c.want...)

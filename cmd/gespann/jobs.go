@@ -22,8 +22,10 @@ func newSubmit(t terminal) *cobra.Command {
 turn, and prints the job's ID. Nothing needs to stay connected: gespann jobs, logs,
 cancel and fetch ask for it later, from anywhere.
 
-The coordinator reads the data: paths in the file are paths there. It looks at file,
-data and model before it takes the job. One that wants more workers (--workers) than
+The coordinator reads the data: paths in the file and in flags are paths there, relative
+ones in the folder that it was started in. Submit says which files and how many rows
+they have; the job reads those also when the coordinator is started again elsewhere.
+The coordinator looks at file, data and model before it takes the job. One that wants more workers (--workers) than
 are connected waits for them, and lets others pass.`,
 		Example: `  gespann submit configs/mnist-cnn.yaml --coordinator trainer:7077
   gespann submit configs/mnist-mlp.yaml --strategy adag --epochs 4`,
@@ -68,6 +70,9 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 		}
 		fmt.Fprintf(t.out, "%s\n", m.Job)
 		fmt.Fprintf(t.err, "queued at place %d\n", m.Position)
+		if m.Data != "" {
+			fmt.Fprintf(t.err, "data   %s\n", m.Data)
+		}
 		if m.Note != "" {
 			fmt.Fprintf(t.err, "%s\nhint: gespann worker --coordinator %s adds one, and --workers asks for fewer\n",
 				m.Note, shellWord(f.coordinator))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,7 +56,9 @@ func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
 		return nil, err
 	}
 	s.Backend.Use = kindCluster
-	return s, s.LocateIn(".") // relative paths are in the coordinator's folder
+	// Relative paths are in the coordinator's folder: for a job in the queue, the one that
+	// it was in then, which check has written down as data.root.
+	return s, s.LocateIn(".")
 }
 
 // A checker looks at jobs before they are queued, one after the other.
@@ -70,10 +73,17 @@ func (c *checker) check(ctx context.Context, text []byte, origin *wire.Origin) (
 	if err != nil {
 		return server.Plan{}, err
 	}
-	if err := checkData(ctx, s); err != nil {
+	words, err := checkData(ctx, s)
+	if err != nil {
 		return server.Plan{}, err
 	}
-	return server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers}, nil
+	p := server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers, Data: words}
+	if s.Data.Root != "" { // wherever the coordinator is started then, the files are these
+		if p.Spec, err = s.Marshal(); err != nil {
+			return server.Plan{}, err
+		}
+	}
+	return p, nil
 }
 
 // maxChecked is how many bytes of data are read before a job is queued. Of more, it is
@@ -81,27 +91,39 @@ func (c *checker) check(ctx context.Context, text []byte, origin *wire.Origin) (
 const maxChecked = 64 << 20
 
 // checkData reads the data of a job, nothing of which is downloaded, and builds its
-// model for it.
-func checkData(ctx context.Context, s *spec.Spec) error {
-	size, err := sizeOf(s.Data.Located())
+// model for it. It returns which files it has read and how many rows they have.
+func checkData(ctx context.Context, s *spec.Spec) (words string, err error) {
+	files, err := filesOf(s.Data.Located())
 	if err != nil {
-		return dataError(s, err)
+		return "", err
+	}
+	size, err := sizeOf(files)
+	if err != nil {
+		return "", dataError(s, err)
+	}
+	what := strings.Join(files, ", ")
+	if what == "" {
+		what = s.Data.Source
 	}
 	if size > maxChecked {
-		return nil
+		return what + ": read when it is the job's turn", nil
 	}
 	set, err := source.Load(ctx, s.Data, source.Options{
 		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true,
 	})
 	if known := toDownload(s.Data); known != nil && errors.Is(err, fs.ErrNotExist) {
 		_, err := model.Build(s, *known)
-		return err
+		return what + ": downloaded when it is the job's turn", err
 	}
 	if err != nil {
-		return dataError(s, err)
+		return "", dataError(s, err)
+	}
+	rows := 0
+	for i := range set.Parts {
+		rows += set.Parts[i].Rows
 	}
 	_, err = build(s, &set.Prep, members(s))
-	return err
+	return fmt.Sprintf("%s: %s rows", what, grouped(rows)), err
 }
 
 // toDownload returns the form of a data set that is downloaded where it is not there yet,
@@ -117,32 +139,44 @@ func toDownload(d spec.Data) *model.Input {
 	return in
 }
 
-// sizeOf returns how many bytes the files of a job have.
-func sizeOf(d spec.Data) (int64, error) {
-	total := int64(0)
-	for _, path := range []string{d.CSV.Path, d.CSV.TestPath, d.NPY.X, d.NPY.Y, d.NPY.TestX, d.NPY.TestY} {
+// filesOf returns the absolute paths of the files and folders of a job, each once.
+func filesOf(d spec.Data) (files []string, err error) {
+	for _, path := range []string{d.CSV.Path, d.CSV.TestPath, d.NPY.X, d.NPY.Y, d.NPY.TestX, d.NPY.TestY, d.Dir} {
 		if path == "" {
 			continue
 		}
 		if file, _, ok := strings.Cut(path, ".npz:"); ok {
 			path = file + ".npz"
 		}
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(files, path) {
+			files = append(files, path)
+		}
+	}
+	return files, nil
+}
+
+// sizeOf returns how many bytes files have, and the files in folders.
+func sizeOf(paths []string) (total int64, err error) {
+	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			return 0, err
 		}
-		total += info.Size()
-	}
-	if d.Dir == "" {
-		return total, nil
-	}
-	files, err := os.ReadDir(d.Dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, f := range files {
-		if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+		if !info.IsDir() {
 			total += info.Size()
+			continue
+		}
+		files, err := os.ReadDir(path)
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range files {
+			if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+				total += info.Size()
+			}
 		}
 	}
 	return total, nil
@@ -164,6 +198,9 @@ func dataError(s *spec.Spec, err error) error {
 		e.Hint = "the coordinator reads the data"
 		if host, err := os.Hostname(); err == nil {
 			e.Hint += ", on " + host
+		}
+		if s.Data.Root != "" {
+			e.Hint += ", in " + s.Data.Root
 		}
 		e.Hint += ": paths in the file are paths there"
 	}

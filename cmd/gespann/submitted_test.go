@@ -64,6 +64,15 @@ loss: sparse_categorical_crossentropy
 			contains(t, "submit", words, c.want...)
 		})
 	}
+	t.Run("missing, relative", func(t *testing.T) {
+		write(mine, "data:\n  source: csv\n  csv: {path: nowhere.csv}"+dense)
+		_, _, words := gespann(t, "", "submit", mine, "--coordinator", at)
+		here, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, "submit", words, "stat "+filepath.Join(here, "nowhere.csv")+": no such file", ", in "+here+": paths in the file")
+	})
 	if out := must(t, "jobs", "--coordinator", at); strings.Count(out, "\n") != 1 {
 		t.Errorf("jobs that were refused are in the queue:\n%s", out)
 	}
@@ -78,6 +87,50 @@ loss: sparse_categorical_crossentropy
 	startProgram(t, dir, "worker", "--coordinator", at, "--backend", "cpu", "--threads", "1")
 	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "waiting for workers: it wants 1, and 0 are connected",
 		"failed: "+mine+":3:3: data.csv: ", "table.csv: no such file or directory")
+}
+
+// TestSubmittedDataStays checks that a job that waits reads the files of the folder that the
+// coordinator was in when it was submitted, wherever that is started when it runs.
+func TestSubmittedDataStays(t *testing.T) {
+	for _, root := range []string{"", ", root: sub"} {
+		here, there := t.TempDir(), t.TempDir()
+		for folder, rows := range map[string]int{here: 40, there: 10} {
+			text := "a,b\n" + strings.Repeat("1,0\n2,1\n", rows/2)
+			for _, in := range []string{folder, filepath.Join(folder, "sub")} {
+				if err := os.MkdirAll(in, 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(in, "t.csv"), []byte(text), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		text := []byte("data: {source: csv, csv: {path: t.csv}" + root + "}\nmodel: [dense: 2]\nloss: sparse_categorical_crossentropy\n")
+		t.Chdir(here)
+		want, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if root != "" {
+			want = filepath.Join(want, "sub")
+		}
+		want = filepath.Join(want, "t.csv")
+		plan, err := new(checker).check(t.Context(), text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Data != want+": 40 rows" {
+			t.Errorf("got %q, want %s: 40 rows", plan.Data, want)
+		}
+		t.Chdir(there)
+		s, err := parseSubmitted(plan.Spec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := filesOf(s.Data.Located()); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("elsewhere: got %v, %v, want %s", got, err, want)
+		}
+	}
 }
 
 // socketDir returns a folder with a short name, for a socket.

@@ -14,7 +14,42 @@ type bill struct {
 	workers map[string]*entry // by ID
 	rows    int64
 	time    time.Duration
+	rest    rest
 	alone   float64 // rows per second of one worker, in the probe
+}
+
+// A rest is the time in which nobody asks for steps: the driver evaluates, probes or saves.
+type rest struct {
+	total    time.Duration // before since
+	since    time.Duration
+	training bool
+}
+
+// train says whether steps are asked for from now on.
+func (r *rest) train(on bool, now time.Duration) {
+	switch {
+	case on && !r.training:
+		r.total += now - r.since
+	case !on && r.training:
+		r.since = now
+	}
+	r.training = on
+}
+
+// at returns how much of it there was so far.
+func (r *rest) at(now time.Duration) time.Duration {
+	if r.training {
+		return r.total
+	}
+	return r.total + now - r.since
+}
+
+// stamp notes that w has just trained, or is about to.
+func (j *job) stamp(w *worker) { w.rests, w.trained = j.bill.rest.at(j.m.now), true }
+
+// rested returns how many seconds of rest there were since w last trained.
+func (j *job) rested(w *worker) float64 {
+	return max(0, j.bill.rest.at(j.m.now)-w.rests).Seconds()
 }
 
 // An entry is the account of a worker that is or was a member.

@@ -68,6 +68,9 @@ func (j *job) take(msg wire.Message) {
 		j.interrupt()
 	}
 	j.request, j.asked, j.updated = msg, j.m.now, j.m.now
+	_, train := msg.(*wire.Train)
+	j.bill.rest.train(false, j.m.now) // what was interrupted is no span
+	j.bill.rest.train(train, j.m.now)
 	j.again, j.stop, j.bad, j.waiting = false, false, nil, false
 	j.muster(false)
 }

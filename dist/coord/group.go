@@ -79,6 +79,9 @@ func (j *job) form(crew []*worker, from int64) {
 	m.note(j, nil, "group %d: %s from step %d on", g.gen-m.opt.FirstGen+1, people(crew), from)
 	for i, w := range crew {
 		w.gen = g.gen
+		if !w.trained {
+			j.stamp(w)
+		}
 		m.tell(w, &wire.Form{Job: j.spec.ID, Gen: g.gen, Rank: i, Members: members}, Nothing)
 	}
 	j.group = g
@@ -100,10 +103,9 @@ func people(crew []*worker) string {
 func (j *job) run(s wire.Span, from int64) {
 	g := j.group
 	g.begun, g.from = j.m.now, from
-	msg := &wire.Run{Gen: g.gen, Span: s}
 	for _, w := range g.members {
 		w.busy, w.span, w.since = true, s, j.m.now
-		j.m.tell(w, msg, Nothing)
+		j.m.tell(w, &wire.Run{Gen: g.gen, Span: s, Rested: j.rested(w)}, Nothing)
 	}
 }
 
@@ -135,6 +137,7 @@ func (j *job) stands(w *worker, gen int, at wire.Position) (bool, error) {
 		j.reach(at.Done)
 	}
 	w.busy, w.aborting = false, false
+	j.stamp(w)
 	return true, nil
 }
 

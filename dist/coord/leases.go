@@ -161,7 +161,7 @@ func (j *job) lease(w *worker, size int) {
 	msg := &wire.Lease{Job: j.spec.ID, Lease: m.next(), Member: g.member, Load: !w.center, Span: wire.Span{
 		Epoch: s.Epoch, First: g.first, Last: g.last, Done: s.Done + int64(g.first-s.First),
 		Rates: s.Rates[g.first-s.First : g.last-s.First],
-	}}
+	}, Rested: j.rested(w)}
 	with := Nothing
 	if msg.Load {
 		with, w.synced, w.center = Center, j.merges, j.pattern != strategy.Members
@@ -176,6 +176,7 @@ func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
 	if w.lease == 0 || c.Lease != w.lease {
 		return fmt.Errorf("a commit of lease %d, and has %d", c.Lease, w.lease)
 	}
+	j.stamp(w)
 	l := j.leases
 	if l == nil || !slices.ContainsFunc(l.given, func(g *lease) bool { return g.id == c.Lease }) {
 		took := j.m.now - w.given

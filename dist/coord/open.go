@@ -24,6 +24,7 @@ func (j *job) hasOpened(w *worker, o *wire.Opened) error {
 		return nil
 	}
 	w.stage, w.at = open, o.At
+	delete(j.barred, w.hello.ID)
 	if j.state == starting {
 		j.updated = j.m.now
 	}
@@ -41,6 +42,10 @@ func (j *job) exclude(w *worker, why string) {
 	was := w.stage
 	j.lost(w, why)
 	w.seat = seat{stage: out, why: why}
+	if j.barred == nil {
+		j.barred = map[string]string{}
+	}
+	j.barred[w.hello.ID] = why
 	j.m.note(j, w, "%s cannot take part in %s: %s", w, j, why)
 	if was == open {
 		j.m.tell(w, &wire.Close{Job: j.spec.ID}, Nothing)
@@ -96,8 +101,12 @@ func (j *job) attach() {
 	}
 	if ready < want && !(j.again && late && ready > 0) {
 		text := fmt.Sprintf("waiting for workers: %d of %d are ready", ready, want)
-		if late && j.lacks() {
+		text += j.bars()
+		switch {
+		case late && len(j.m.workers) < want:
 			text += ", and no more are connected; jobs that want fewer go first"
+		case late && j.lacks():
+			text += "; jobs that can begin go first"
 		}
 		j.wait(text)
 		return

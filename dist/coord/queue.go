@@ -17,11 +17,12 @@ type job struct {
 	window  func(stepsPerEpoch int) int // k of the strategy
 	members int                         // of an ensemble; else 1
 	state   jobState
-	again   bool          // it was taken up, and its driver has not asked for anything since
-	driver  bool          // is connected
-	left    time.Duration // when it went
-	told    string        // the latest reason to wait
-	begun   time.Duration // when its turn came
+	again   bool              // it was taken up, and its driver has not asked for anything since
+	driver  bool              // is connected
+	left    time.Duration     // when it went
+	told    string            // the latest reason to wait
+	begun   time.Duration     // when its turn came
+	barred  map[string]string // workers that cannot take part until they connect again, by ID, and why
 
 	request wire.Message  // what the driver waits for; nil: nothing
 	asked   time.Duration // when
@@ -166,6 +167,7 @@ func (j *job) answer(msg wire.Message, with With) {
 // finish answers the request.
 func (j *job) finish(msg wire.Message, with With) {
 	j.request, j.stop, j.bad = nil, false, nil
+	j.bill.rest.train(false, j.m.now)
 	j.answer(msg, with)
 }
 

@@ -2,12 +2,13 @@ package coord
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gespann/gespann/dist/wire"
 )
 
 // Jobs have their turn in the order in which they came. One that wants more workers
-// than are connected is passed by those that have enough, after a grace; when the
+// than are connected, or than can open it, is passed by those that have enough, after a grace; when the
 // turn is free again it is asked first, so it is passed only while it could not begin.
 
 // begin gives the turn to the first job that can begin, or else to the first one whose
@@ -42,14 +43,42 @@ func (m *Machine) ready(but *job) *job {
 	return nil
 }
 
-// lacks reports whether the job wants more workers than are connected. One that was
-// taken up again makes do with fewer.
+// lacks reports whether the job wants more workers than are connected and have not said
+// that they cannot take part. One that was taken up again makes do with fewer.
 func (j *job) lacks() bool {
 	want := max(1, j.spec.Workers)
 	if j.again {
 		want = 1
 	}
-	return len(j.m.workers) < want
+	can := 0
+	for _, w := range j.m.workers {
+		if _, barred := j.barred[w.hello.ID]; !barred {
+			can++
+		}
+	}
+	return can < want
+}
+
+// bars says which of the workers cannot take part, the first of them, and why.
+func (j *job) bars() string {
+	var first *worker
+	others := 0
+	for _, w := range j.m.workers {
+		switch _, barred := j.barred[w.hello.ID]; {
+		case barred && first == nil:
+			first = w
+		case barred:
+			others++
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	why, _, _ := strings.Cut(j.barred[first.hello.ID], "\n")
+	if others > 0 {
+		return fmt.Sprintf("; %s and %d more cannot take part: %s", first, others, why)
+	}
+	return fmt.Sprintf("; %s cannot take part: %s", first, why)
 }
 
 // pass takes the turn from a job that cannot begin, when another can: at once when its
@@ -103,5 +132,5 @@ func (j *job) wants() string {
 	if n == 1 {
 		are = "is"
 	}
-	return fmt.Sprintf("it wants %d workers, and %d %s connected", max(1, j.spec.Workers), n, are)
+	return fmt.Sprintf("it wants %d workers, and %d %s connected", max(1, j.spec.Workers), n, are) + j.bars()
 }

@@ -55,8 +55,10 @@ type seat struct {
 	rest   time.Duration // it gets no lease before that
 
 	cost     wire.Cost
-	measured wire.Cost // when its speed was measured last
-	speed    float64   // rows per second of computing; 0: not known
+	rests    time.Duration // of the job, when it last trained
+	trained  bool          // rests is known
+	measured wire.Cost     // when its speed was measured last
+	speed    float64       // rows per second of computing; 0: not known
 }
 
 // A stage is how far a worker is in a job.
@@ -111,6 +113,9 @@ func (m *Machine) workerJoined(h wire.Hello) {
 		return
 	}
 	m.workers = append(m.workers, w)
+	for _, j := range m.jobs {
+		delete(j.barred, h.ID)
+	}
 	m.tell(w, &wire.Welcome{Coordinator: m.opt.Coordinator}, Nothing)
 	m.note(m.active, w, "%s (%s) joined", w, strings.TrimSpace(h.Backend+" "+h.Device))
 	if j := m.active; j != nil {

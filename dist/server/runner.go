@@ -193,8 +193,11 @@ func (s *Server) Submit(ctx context.Context, name string, spec []byte, origin *w
 	if name == "" {
 		name = plan.Name
 	}
+	if plan.Spec != nil {
+		spec = plan.Spec
+	}
 	r, err := s.book.Submit(jobs.Submission{
-		Name: name, Spec: spec, Origin: origin, Epochs: plan.Epochs, Wants: plan.Workers,
+		Name: name, Spec: spec, Origin: origin, Epochs: plan.Epochs, Wants: plan.Workers, Data: plan.Data,
 	})
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)

@@ -48,15 +48,20 @@ func loop(t testing.TB) func(context.Context, Submission) error {
 func TestSubmit(t *testing.T) {
 	s := start(t, Options{
 		State: t.TempDir(), Version: "v2", RunJob: loop(t),
-		Check: func(context.Context, []byte, *wire.Origin) (Plan, error) { return Plan{Name: "small", Epochs: 2}, nil },
+		Check: func(context.Context, []byte, *wire.Origin) (Plan, error) {
+			return Plan{Name: "small", Epochs: 2, Spec: []byte("a spec"), Data: "/t.csv: 9 rows"}, nil
+		},
 	})
 	c := visitor(t, s)
 	if c.Version != "v2" {
 		t.Errorf("version: got %q, want v2", c.Version)
 	}
-	job, err := c.Submit("", []byte("a spec"), nil)
+	job, err := c.Submit("", []byte("a relative spec"), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if job.Data != "/t.csv: 9 rows" {
+		t.Errorf("data: got %q, want that of the plan", job.Data)
 	}
 	if !strings.HasPrefix(job.Job, "small-") || job.Position != 1 {
 		t.Errorf("got %+v, want place 1 and an ID from the plan's name", job)

@@ -70,6 +70,8 @@ type Plan struct {
 	Name    string // "": that of the file
 	Epochs  int    // 0: not known
 	Workers int    // that must be there before it begins; 0: not known
+	Data    string // which files it is to read and how many rows they have, in words
+	Spec    []byte // kept in place of what was submitted, wherever that depends on the folder; nil: as it is
 }
 
 // A Submission is a submitted job whose turn it is.

@@ -125,7 +125,7 @@ func (v *visit) do(f wire.Frame) error {
 		if err != nil {
 			return err
 		}
-		return v.tell(&wire.Submitted{Job: job.ID, Position: job.Position, Note: job.Reason}, nil)
+		return v.tell(&wire.Submitted{Job: job.ID, Position: job.Position, Note: job.Reason, Data: job.Data}, nil)
 	case *wire.List:
 		return v.list()
 	case *wire.Show:

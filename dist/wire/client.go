@@ -39,6 +39,8 @@ type JobStatus struct {
 	Strategy string `json:"strategy,omitempty"`
 	Workers  int    `json:"workers"`         // that take part now, or did at the end
 	Wants    int    `json:"wants,omitempty"` // workers that must be there before it begins
+	// Data is which files the coordinator has read for it and how many rows they have, in words.
+	Data string `json:"data,omitempty"`
 	// Epoch counts from 1; Epochs is 0 when it is not known.
 	Epoch  int   `json:"epoch"`
 	Epochs int   `json:"epochs"`
@@ -149,6 +151,7 @@ type (
 		Job      string `json:"job"`
 		Position int    `json:"position"`       // in the queue, from 1
 		Note     string `json:"note,omitempty"` // what it waits for besides its turn
+		Data     string `json:"data,omitempty"` // as in JobStatus
 	}
 	// Listed is a part of the answer to List: jobs that run, then the queue, then
 	// what has ended, the latest first.

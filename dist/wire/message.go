@@ -238,6 +238,9 @@ type (
 	Run struct {
 		Gen  int  `json:"gen"`
 		Span Span `json:"span"`
+		// Rested is how many seconds since the worker last trained nobody had asked for
+		// steps, as the driver evaluated or saved: the worker did not wait then.
+		Rested float64 `json:"rested,omitempty"`
 	}
 	// Stop asks for Ran or Commit after the current step. Gen is 0 for a lease, and
 	// from a driver.
@@ -259,6 +262,8 @@ type (
 		Span   Span   `json:"span"`
 		Load   bool   `json:"load"`
 		Member int    `json:"member"` // of an ensemble
+		// Rested is as in Run.
+		Rested float64 `json:"rested,omitempty"`
 	}
 	// Merged answers Commit; what the strategy returns goes with it. A Lease may
 	// come in place of Merged: without Load, the worker goes on from its own

@@ -253,10 +253,17 @@ func (m *Form) validate() error {
 	return nil
 }
 
-func (m *Run) validate() error { return m.Span.validate() }
+func (m *Run) validate() error { return first(m.Span.validate(), rested(m.Rested)) }
 
 func (m *Lease) validate() error {
-	return first(m.Span.validate(), between("member", m.Member, 0, MaxWorkers))
+	return first(m.Span.validate(), between("member", m.Member, 0, MaxWorkers), rested(m.Rested))
+}
+
+func rested(seconds float64) error {
+	if !(seconds >= 0 && seconds <= maxSeconds) {
+		return fmt.Errorf("rested: got %v seconds, want 0 to %v", seconds, float64(maxSeconds))
+	}
+	return nil
 }
 
 func (m *Evaluate) validate() error {

@@ -23,8 +23,9 @@ type account struct {
 	done  int64 // optimiser steps
 	phase string
 	since time.Time // of the phase
-	// ready is when the latest training ended, if nothing else was asked since: until
-	// the next begins, the worker waits.
+	// ready is when the latest training ended, or the first group was told to form: until
+	// the next begins, the worker waits, but for the time in which nobody asked for steps.
+	// Zero: nothing is waited for.
 	ready time.Time
 }
 
@@ -49,12 +50,13 @@ func (a *account) at(done int64) {
 	a.done = done
 }
 
-// begin begins training: the time since the last one was spent waiting.
-func (a *account) begin() {
+// begin begins training: the time since the last one was spent waiting, but for so many
+// seconds of rest.
+func (a *account) begin(rested float64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.ready.IsZero() {
-		a.cost.Wait += time.Since(a.ready).Seconds()
+		a.cost.Wait += max(0, time.Since(a.ready).Seconds()-rested)
 		a.ready = time.Time{}
 	}
 	a.phase, a.since = compute, time.Now()
@@ -67,6 +69,27 @@ func (a *account) end(phase string) wire.Cost {
 	a.ready = time.Now()
 	a.phase, a.since = phase, a.ready
 	return a.cost
+}
+
+// expect says that training comes: the worker waits for it.
+func (a *account) expect() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ready.IsZero() {
+		a.ready = time.Now()
+	}
+}
+
+// between adds communication between two trainings, which is not waiting. It may come after
+// steps were last asked for: what of the waiting was in a rest, the next begin says.
+func (a *account) between(comm time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cost.Comm += comm.Seconds()
+	if !a.ready.IsZero() {
+		a.ready = a.ready.Add(comm)
+	}
+	a.phase, a.since = wait, time.Now()
 }
 
 // pause says that what follows is neither training nor waiting for it.

@@ -15,7 +15,6 @@ func (s *serving) evaluate(t *task, m *wire.Evaluate, floats []float32) (err err
 	if err := s.mine(m.Job); err != nil {
 		return err
 	}
-	s.account.pause()
 	s.account.enter(compute)
 	defer s.account.enter(idle)
 	j := s.held

@@ -62,6 +62,7 @@ func (s *serving) form(t *task, m *wire.Form) error {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, formTimeout)
 	defer cancel()
+	s.account.expect()
 	s.account.enter(wait)
 	err := g.connect(ctx, s.Peers, dist.Generation{Job: j.ID, Gen: m.Gen, Self: s.id}, m.Members)
 	if err != nil && t.ctx.Err() == nil {
@@ -151,7 +152,7 @@ func (s *serving) run(t *task, m *wire.Run) error {
 	case g.broken:
 		return nil // as the coordinator was told
 	}
-	s.account.begin()
+	s.account.begin(m.Rested)
 	err := g.span(t, &m.Span)
 	cost := s.account.end(idle)
 	var nan *notFiniteError

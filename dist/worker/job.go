@@ -119,7 +119,6 @@ func (s *serving) fetch(t *task, m *wire.Fetch) error {
 	if err := s.mine(m.Job); err != nil {
 		return err
 	}
-	s.account.pause()
 	j := s.held
 	if j.at == nil {
 		return fmt.Errorf("fetch: %w", errNowhere)

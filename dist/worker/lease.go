@@ -44,7 +44,7 @@ func (s *serving) lease(t *task, m *wire.Lease, floats []float32) error {
 	if j.solo == nil {
 		j.solo = j.begin()
 	}
-	s.account.begin()
+	s.account.begin(m.Rested)
 	began := time.Now()
 	switch {
 	case m.Load:
@@ -134,7 +134,7 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	if err := solo.of.check(floats); err != nil {
 		return fmt.Errorf("merged: %w", err)
 	}
-	s.account.begin()
+	s.account.enter(compute)
 	began := time.Now()
 	solo.local.Receive(solo.sent, floats)
 	if err := s.held.restore(t.ctx, solo.of, floats); err != nil {
@@ -142,7 +142,7 @@ func (s *serving) merged(t *task, m *wire.Merged, floats []float32) error {
 	}
 	wire.Reuse(solo.p)
 	solo.p = floats
-	s.account.add(wire.Cost{Comm: time.Since(began).Seconds(), Received: int64(4 * len(floats))})
-	s.account.end(wait)
+	s.account.add(wire.Cost{Received: int64(4 * len(floats))})
+	s.account.between(time.Since(began))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/wire"
@@ -157,6 +158,27 @@ func commits(t *testing.T, h *hand, twin *twin, lease int, span wire.Span, p []f
 		c[i] += 0.001
 	}
 	return c
+}
+
+// TestLeaseWaits checks that the time between two leases is waiting, but for that in which
+// nobody asked for steps, also when the center's answer comes in it.
+func TestLeaseWaits(t *testing.T) {
+	inYard(t, func(t *testing.T, y *yard) {
+		job := leased(t, "averaging", nil)
+		h := y.crew(1, job)[0]
+		center := initial(t, job)[:modelLen(job)]
+		h.tell(&wire.Lease{Job: job.ID, Lease: 1, Span: spanOf(job, 0, 0, 2), Load: true}, center...)
+		answer[*wire.Commit](h)
+		time.Sleep(2 * time.Second) // in the second of them the span ends
+		h.tell(&wire.Merged{Job: job.ID, Lease: 1}, center...)
+		time.Sleep(3 * time.Second)
+		h.fetch(job)
+		h.tell(&wire.Lease{Job: job.ID, Lease: 2, Span: spanOf(job, 0, 2, 4), Rested: 4})
+		m := answer[*wire.Commit](h)
+		numtest.Close(t, []float64{m.Cost.Wait, m.Cost.Comm, m.Cost.Compute}, []float64{1, 0, 0},
+			numtest.Tol{Abs: 1e-6, Why: "the clock of the test stands while anyone works"})
+		h.leave()
+	})
 }
 
 // TestLeaseHolds checks what a worker says that it holds after a lease: what it has

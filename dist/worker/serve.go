@@ -47,6 +47,7 @@ func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
 	if err := s.greet(); err != nil {
 		return false, s.because(ctx, err)
 	}
+	w.account.pause() // nobody knows for how long it was away
 	w.Log.Info("connected", "coordinator", conn.Remote())
 	all.Go(func() { s.read(ctx, watchdog) })
 	all.Go(func() { s.beat(ctx) })

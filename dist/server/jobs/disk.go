@@ -147,7 +147,8 @@ type Submission struct {
 	Spec   []byte
 	Origin *wire.Origin // of the spec; nil: not known
 	Epochs int
-	Wants  int // workers
+	Wants  int    // workers
+	Data   string // files and rows, in words
 }
 
 // Submit queues a job. When it returns, the job is on disk.
@@ -164,7 +165,7 @@ func (b *Book) Submit(s Submission) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs, r.Wants = s.Epochs, s.Wants
+	r.Epochs, r.Wants, r.Data = s.Epochs, s.Wants, s.Data
 	if err := b.create(r, s.Spec, s.Origin); err != nil {
 		return Record{}, full(err)
 	}
