@@ -142,10 +142,14 @@ func notJSON(start []byte) error {
 		}
 		return r
 	}, start)
+	options := "" // of an array of rows, or of an object of columns
+	if _, value, ok := bytes.Cut(start, []byte("\":")); ok && start[0] == '{' && !bytes.ContainsAny(value[:min(1, len(value))], "{[") {
+		options = ", lines=True" // an object of cells is one row
+	}
 	for _, json := range []string{"{\"", "[{", "[[", "[\""} {
 		if bytes.HasPrefix(start, []byte(json)) {
 			return errors.New("begins as JSON does, want CSV" +
-				"\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)")
+				"\nhint: in Python: pandas.read_json(\"x.json\"" + options + ").to_csv(\"x.csv\", index=False)")
 		}
 	}
 	return nil

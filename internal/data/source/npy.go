@@ -85,9 +85,9 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 		} else {
 			r.wide = y.tooWide()
 		}
-		if i, v := y.rounded(); opt.Log != nil && i >= 0 && isRegression(opt.Loss) {
-			opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v})
-		}
+	}
+	if i, v := y.rounded(); opt.Log != nil && i >= 0 && isRegression(opt.Loss) {
+		opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v})
 	}
 	return part, nil
 }
