@@ -73,6 +73,12 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 	if rows[data.Train], err = readCSVFile(ctx, d.Path, csvFormatOf(d, opt), learn); err != nil {
 		return nil, err
 	}
+	if err := lay.checkWords(rows[data.Train], form.Fields, d, opt); err != nil {
+		return nil, err
+	}
+	if opt.Prep == nil {
+		lay.noteIndex(rows[data.Train], d, opt)
+	}
 	lay.settle(rows[data.Train])
 	form.Label = form.Fields[lay.label]
 	for _, c := range lay.columns {

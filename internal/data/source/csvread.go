@@ -23,7 +23,9 @@ type csvRows struct {
 	cells   []float64 // of each column a number; of a categorical one that in its dict
 	classes []int32   // labels; or
 	targets []float32
-	rounded string // the first of targets that is an integer float32 does not have, in words
+	// nameless: the header has no name for the first column, but in pandas' words.
+	nameless bool
+	rounded  string // the first of targets that is an integer float32 does not have, in words
 }
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
@@ -97,6 +99,8 @@ func decodeText(
 	if c.fields, err = fieldNames(first, format.header); err != nil {
 		return nil, fmt.Errorf("%s:1: %w", name, err)
 	}
+	name0 := strings.TrimSpace(first[0])
+	c.out.nameless = format.header && (name0 == "" || name0 == "Unnamed: 0")
 	if c.lay, err = lay(c.fields); err != nil {
 		if other := otherDelimiter(first, comma, format.known); other != nil {
 			err = other
@@ -263,7 +267,7 @@ func (c *csvReader) category(col csvColumn, cell string) error {
 	id, ok := int32(0), false
 	if cell == "" {
 		c.note(col.field, cell, errNoCategory)
-	} else if id, ok = col.dict.id(cell); !ok {
+	} else if id, ok = col.dict.learn(cell, func() int { return c.line(col.field) }); !ok {
 		c.note(col.field, cell, &unknownError{"category", cell, c.lay.origin})
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
@@ -304,7 +308,7 @@ func (c *csvReader) label(record []string) error {
 		}
 		return nil
 	}
-	id, ok := lay.classes.id(cell)
+	id, ok := lay.classes.learn(cell, func() int { return c.line(lay.label) })
 	if !ok {
 		c.note(lay.label, cell, &unknownError{"label", cell, lay.origin})
 		return nil
@@ -317,10 +321,14 @@ func (c *csvReader) label(record []string) error {
 	return nil
 }
 
+func (c *csvReader) line(field int) int {
+	line, _ := c.csv.FieldPos(field)
+	return line
+}
+
 // at names the line and column of a cell of the current record.
 func (c *csvReader) at(field int, err error) error {
-	line, _ := c.csv.FieldPos(field)
-	return fmt.Errorf("%s:%d: column %s: %w", c.name, line, quote(c.fields[field]), err)
+	return fmt.Errorf("%s:%d: column %s: %w", c.name, c.line(field), quote(c.fields[field]), err)
 }
 
 func (c *csvReader) ragged(record []string) error {
