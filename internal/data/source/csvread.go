@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,9 +24,16 @@ type csvRows struct {
 	cells   []float64 // of each column a number; of a categorical one that in its dict
 	classes []int32   // labels; or
 	targets []float32
+	lost    []lostInteger
 	// nameless: the header has no name for the first column, but in pandas' words.
 	nameless bool
 	rounded  string // the first of targets that is an integer float32 does not have, in words
+}
+
+// A lostInteger is the first of a field that float64 does not have, in words.
+type lostInteger struct {
+	field int
+	text  string
 }
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
@@ -248,17 +256,29 @@ func (c *csvReader) add(record []string) error {
 		if err != nil {
 			c.note(col.field, cell, err)
 		}
+		if math.Abs(v) >= 1<<53 {
+			c.long(col, cell, v)
+		}
 		c.out.cells = append(c.out.cells, v)
 	}
 	c.out.rows++
 	return c.label(record)
 }
 
+// long remembers an integer of a feature that float64 does not have.
+func (c *csvReader) long(col csvColumn, cell string, v float64) {
+	seen := func(l lostInteger) bool { return l.field == col.field }
+	if isInteger(cell) && !has64(cell, v) && !slices.ContainsFunc(c.out.lost, seen) {
+		text := c.at(col.field, fmt.Errorf("integer %s becomes %.0f as float64", cell, v)).Error()
+		c.out.lost = append(c.out.lost, lostInteger{col.field, text})
+	}
+}
+
 // number reads a feature.
 func (lay *layout) number(cell string) (float64, error) {
 	v, err := number(cell)
-	if err == nil && lay.exact && float64(float32(v)) != v && isInteger(cell) {
-		err = &inexactError{v}
+	if err == nil && lay.exact && isInteger(cell) && !has32(cell, v) {
+		err = &inexactError{v, strings.Clone(cell)}
 	}
 	return v, err
 }
@@ -300,8 +320,8 @@ func (c *csvReader) label(record []string) error {
 		return nil
 	case lay.classes == nil:
 		c.out.targets = append(c.out.targets, float32(v))
-		if c.out.rounded == "" && float64(float32(v)) != v && isInteger(cell) {
-			c.out.rounded = c.at(lay.label, &inexactError{v}).Error()
+		if c.out.rounded == "" && isInteger(cell) && !has32(cell, v) {
+			c.out.rounded = c.at(lay.label, &inexactError{v, cell}).Error()
 		}
 		if err := inRange(float32(v), lay.loss); err != nil {
 			return c.at(lay.label, err)
