@@ -230,20 +230,27 @@ KERNEL(point_loss_grad, threads, float* dx, const float* x, const float* t, cons
 enum Metric { NO_METRIC, ACCURACY, TOP_K, BINARY_ACCURACY, MAE, CONFUSION };
 
 // argmax returns, to all lanes of a warp, the index of the first largest element
-// of a row. As in ref, a NaN is larger than nothing and nothing is larger than it.
+// of a row, or -1 for one of which softmax would be NaN: one with a NaN, or whose
+// largest is infinite.
 DEVICE int argmax(const float* row, int cols) {
-  if (!(row[0] == row[0])) return 0;
   float best = -INFINITY_F;
   int at = cols;
-  for (int c = threadIdx.x % 32; c < cols; c += 32)
-    if (row[c] > best || (row[c] == best && at == cols)) best = row[c], at = c;
+  bool nan = false;
+  for (int c = threadIdx.x % 32; c < cols; c += 32) {
+    float v = row[c];
+    nan |= v != v;
+    if (v > best || (v == best && at == cols)) best = v, at = c;
+  }
   for (int step = 16; step > 0; step /= 2) {
     float other = __shfl_xor_sync(0xffffffffu, best, step);
     int where = __shfl_xor_sync(0xffffffffu, at, step);
     if (other > best || (other == best && where < at)) best = other, at = where;
   }
-  return at;
+  return __ballot_sync(0xffffffffu, nan) || best - best != 0 ? -1 : at;
 }
+
+// side returns the class of two that v is, split at threshold, or -1 of NaN.
+DEVICE int side(float v, float threshold) { return v > threshold ? 1 : v <= threshold ? 0 : -1; }
 
 DEVICE int class_of(Target t, i64 r) { return t.classes ? t.classes[r] : argmax(t.values + r * t.cols, t.cols); }
 
@@ -254,6 +261,13 @@ DEVICE int rank(const float* row, int cols, int of) {
   int n = 0;
   for (int c = threadIdx.x % 32; c < cols; c += 32) n += row[c] > row[of] || (row[c] == row[of] && c < of);
   return warp_sum(n);
+}
+
+// is_hit reports, to all lanes of a warp, whether a row is right. One without an
+// argmax is not.
+DEVICE bool is_hit(int kind, const float* row, int cols, int of, int k) {
+  int best = argmax(row, cols);
+  return best >= 0 && (kind == ACCURACY ? best == of : rank(row, cols, of) < k);
 }
 
 // metric -- op Metric, but for Confusion
@@ -277,18 +291,17 @@ KERNEL(metric, threads, float* y, const float* x, const int* classes, const floa
     const float* row = x + r * cols;
     bool first = lane == 0;
     switch (kind) {
-      case ACCURACY: {
-        bool hit = argmax(row, cols) == class_of(t, r);
-        sum += first && hit;
-        break;
-      }
+      case ACCURACY:
       case TOP_K: {
-        bool hit = rank(row, cols, class_of(t, r)) < k;
+        bool hit = is_hit(kind, row, cols, class_of(t, r), k);
         sum += first && hit;
         break;
       }
       case BINARY_ACCURACY:
-        for (int c = lane; c < cols; c += 32) sum += (row[c] > threshold) == (values[r * cols + c] > 0.5f);
+        for (int c = lane; c < cols; c += 32) {
+          int of = side(values[r * cols + c], 0.5f);
+          sum += side(row[c], threshold) == of && of >= 0;
+        }
         break;
       case MAE:
         for (int c = lane; c < cols; c += 32) sum += fabs(double(row[c]) - double(values[r * cols + c]));
@@ -328,7 +341,7 @@ KERNEL(softmax_xent_step, threads, float* loss, float* prob, float* dx, float* h
     if (hits) {
       const float* xs = x + row.r * cols;
       int of = class_of(t, row.r);
-      bool hit = kind == ACCURACY ? argmax(xs, cols) == of : rank(xs, cols, of) < k;
+      bool hit = is_hit(kind, xs, cols, of, k);
       if (row.first == 0) scratch[rows + row.r] = hit;
     }
   }
@@ -342,7 +355,7 @@ KERNEL(softmax_xent_step, threads, float* loss, float* prob, float* dx, float* h
 }
 
 // confusion -- op Metric, Confusion
-//   y[true class, predicted class] = number of such rows
+//   y[true class, predicted class] = number of such rows; a NaN is in none
 // shapes   x f32 [rows, cols]; target as metric; y f32 [n, n], n = max(cols, 2)
 // aliasing none; y holds integers until the end
 // launch   grid 1, block 256; a warp takes a row, then strides
@@ -362,10 +375,11 @@ KERNEL(confusion, threads, float* y, const float* x, const int* classes, const f
   for (i64 r = threadIdx.x / 32; r < rows; r += threads / 32) {
     int of = class_of(t, r), predicted = argmax(x + r * cols, cols);
     if (cols == 1) {
-      predicted = x[r] > threshold;
-      if (!classes) of = values[r] > 0.5f;
+      predicted = side(x[r], threshold);
+      if (!classes) of = side(values[r], 0.5f);
     }
-    if (threadIdx.x % 32 == 0 && of >= 0 && of < n) atomicAdd(counts + i64(of) * n + predicted, 1u);
+    if (threadIdx.x % 32 == 0 && of >= 0 && of < n && predicted >= 0)
+      atomicAdd(counts + i64(of) * n + predicted, 1u);
   }
   __syncthreads();
   for (i64 i = threadIdx.x; i < cells; i += threads) y[i] = float(counts[i]);

@@ -30,6 +30,21 @@ func grid(shape ...int) arg {
 	return arg{ir.Float, shape, func(r *rand.Rand, _ int) float64 { return float64(r.IntN(5) - 2) }}
 }
 
+// holed is an input like a, but for NaN in place of one element of so many.
+func holed(every int, a arg) arg { return mixed(every, a, math.NaN(), math.NaN()) }
+
+// infinite is an input like a, but for an infinity in place of one element of so many.
+func infinite(every int, a arg) arg { return mixed(every, a, math.Inf(1), math.Inf(-1)) }
+
+func mixed(every int, a arg, odd ...float64) arg {
+	return arg{a.t, a.shape, func(r *rand.Rand, run int) float64 {
+		if v := a.gen(r, run); r.IntN(every) > 0 {
+			return v
+		}
+		return odd[r.IntN(len(odd))]
+	}}
+}
+
 // bits is an input of zeros and ones.
 func bits(shape ...int) arg {
 	return arg{ir.Float, shape, func(r *rand.Rand, _ int) float64 { return float64(r.IntN(2)) }}

@@ -67,10 +67,35 @@ func addMetricCases(cases map[ir.Op][]opCase, rows, cols int) {
 		add(out.name, ir.Attrs{Metric: ir.BinaryAccuracy, Threshold: 0.5}, mean, out.arg, bits(x...))
 		add(out.name, ir.Attrs{Metric: ir.MAE}, mean, out.arg, normal(x...))
 	}
+	addHoledMetrics(add, rows, cols)
 	if cols == 1 {
 		split := ir.Attrs{Metric: ir.Confusion, Threshold: 0.5}
 		add("split", split, exactly, positive(x...), indices(2, rows))
 		add("split rows", split, exactly, positive(x...), bits(x...))
+	}
+}
+
+// addHoledMetrics adds the metrics that count rows, of outputs and targets with NaN
+// in some rows and in all elements, and of outputs with infinities.
+func addHoledMetrics(add func(string, ir.Attrs, tolerance, arg, arg), rows, cols int) {
+	x := []int{rows, cols}
+	mean := near(1e-5, 0, "γ of 1000 terms of one sign, divided once")
+	for _, every := range []int{1, 2 * cols} {
+		name := fmt.Sprintf("one in %d", every)
+		out, values := holed(every, grid(x...)), holed(every, bits(x...))
+		for _, a := range []ir.Attrs{{Metric: ir.Accuracy}, {Metric: ir.TopK, K: 5}, {Metric: ir.Confusion, Threshold: 0.5}} {
+			add(name, a, exactly, out, indices(cols, rows))
+			add(name+"/rows", a, exactly, out, values)
+		}
+		if cols > 1 {
+			inf := infinite(every, grid(x...))
+			add(name+"/inf", ir.Attrs{Metric: ir.Accuracy}, exactly, inf, indices(cols, rows))
+			add(name+"/inf", ir.Attrs{Metric: ir.TopK, K: 5}, exactly, inf, indices(cols, rows))
+			add(name+"/inf", ir.Attrs{Metric: ir.Confusion}, exactly, inf, indices(cols, rows))
+		}
+		binary := ir.Attrs{Metric: ir.BinaryAccuracy, Threshold: 0.5}
+		add(name, binary, mean, out, bits(x...))
+		add(name+"/rows", binary, mean, out, values)
 	}
 }
 

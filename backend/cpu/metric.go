@@ -34,15 +34,16 @@ func rowMetric(at *ir.Attrs, x []float32, t target) func() float64 {
 	switch at.Metric {
 	case ir.Accuracy:
 		return func() float64 {
-			return t.count(x, func(row []float32, class int) bool { return argmax(row) == class })
+			return t.count(x, func(row []float32, class int) bool { return class >= 0 && argmax(row) == class })
 		}
 	case ir.TopK:
-		hit := func(row []float32, class int) bool { return rank(row, class) < k }
+		hit := func(row []float32, class int) bool { return rank(row, class) < k && argmax(row) >= 0 }
 		return func() float64 { return t.count(x, hit) }
 	case ir.BinaryAccuracy:
 		return func() (sum float64) {
 			for i, v := range x {
-				if (float64(v) > threshold) == (t.values[i] > 0.5) {
+				w := t.values[i]
+				if (float64(v) > threshold) == (w > 0.5) && v == v && w == w {
 					sum++
 				}
 			}
@@ -68,7 +69,7 @@ func (t *target) count(x []float32, hit func(row []float32, class int) bool) (n 
 	return n
 }
 
-// class returns the true class of row r.
+// class returns the true class of row r, or -1 when argmax says so.
 func (t *target) class(r int) int {
 	if t.classes != nil {
 		return int(t.classes[r])
@@ -77,20 +78,20 @@ func (t *target) class(r int) int {
 }
 
 // confusion counts pairs y[true class, predicted class]; a single column has two
-// classes, split at threshold. counts is the memory of y: a float32 stays at 2^24 when
-// 1 is added.
+// classes, split at threshold. Of a NaN it counts none. counts is the memory of y: a
+// float32 stays at 2^24 when 1 is added.
 func confusion(y []float32, counts []int32, x []float32, t *target, threshold float64) {
 	clear(counts)
 	classes := max(t.cols, 2)
 	for r := range len(x) / t.cols {
 		class, predicted := t.class(r), argmax(x[r*t.cols:(r+1)*t.cols])
 		if t.cols == 1 {
-			predicted = indicator(float64(x[r]) > threshold)
+			predicted = side(float64(x[r]), threshold)
 			if t.classes == nil {
-				class = indicator(t.values[r] > 0.5)
+				class = side(float64(t.values[r]), 0.5)
 			}
 		}
-		if class >= 0 && class < classes {
+		if class >= 0 && class < classes && predicted >= 0 {
 			counts[class*classes+predicted]++
 		}
 	}
@@ -99,13 +100,20 @@ func confusion(y []float32, counts []int32, x []float32, t *target, threshold fl
 	}
 }
 
-// argmax returns the index of the first largest element.
+// argmax returns the index of the first largest element, or -1 for a row of which
+// softmax would be NaN: one with a NaN, or whose largest is infinite.
 func argmax(row []float32) int {
-	best := 0
+	best, top := 0, row[0]
 	for i, v := range row {
-		if v > row[best] {
-			best = i
+		if !(v <= top) {
+			if v != v {
+				return -1
+			}
+			best, top = i, v
 		}
+	}
+	if top-top != 0 {
+		return -1
 	}
 	return best
 }
@@ -125,9 +133,13 @@ func rank(row []float32, class int) int {
 	return n
 }
 
-func indicator(b bool) int {
-	if b {
+// side returns the class of two that v is, split at threshold, or -1 of NaN.
+func side(v, threshold float64) int {
+	switch {
+	case v > threshold:
 		return 1
+	case v <= threshold:
+		return 0
 	}
-	return 0
+	return -1
 }

@@ -113,7 +113,9 @@ const (
 	// Metric: out[B,...,C], target -> [1], or [C,C] for Confusion (row = true
 	// class): a sum over the B rows of the batch, of the mean over a row's R/B
 	// positions (confusion counts every position). Metric says which, K for top-k,
-	// Threshold. A class outside [0,C) is never right and never counted.
+	// Threshold. A class outside [0,C) is never right and never counted. Nor is a NaN,
+	// nor a row with one, or whose largest element is infinite, so that its softmax is
+	// NaN: the rows of a confusion matrix then add up to less than there are.
 	Metric
 
 	// Accumulate: g -> acc += g.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
@@ -24,7 +26,8 @@ func newEvaluate(t terminal) *cobra.Command {
 		Short: "Measure a trained model on data with labels",
 		Long: `Evaluate prints loss and metrics of a trained model on the test rows of its data,
 and for classes the confusion matrix. RUN is a run directory, or a checkpoint in
-one. The rows are those that the run held out: when the data is not what it was, they
+one. Rows whose prediction is no number have no class: they count as wrong, are not in
+the matrix, and a warning says how many. The rows are those that the run held out: when the data is not what it was, they
 are not there, and evaluate says so. --data evaluates all rows of other data.
 
 Flags override GESPANN_* environment variables, which override the run's settings of
@@ -196,7 +199,21 @@ func evaluate(ctx context.Context, t terminal, s *saved, split data.Split, which
 	if counts := stats.Metrics[model.Confusion]; len(counts) > 0 {
 		fmt.Fprint(t.out, "\n"+confusion(counts, classNames(s.prep, counts)))
 	}
+	warnOdd(t, stats)
 	return nil
+}
+
+// warnOdd warns of a loss that is no finite number, and of rows that have no class.
+func warnOdd(t terminal, stats backend.Stats) {
+	if loss := stats.Loss / float64(stats.Rows); math.IsNaN(loss) || math.IsInf(loss, 0) {
+		fmt.Fprintf(t.err, "warning: the loss is %v: predictions of some of %s rows are infinite or no numbers\n",
+			loss, grouped(int(stats.Rows)))
+	}
+	counts := stats.Metrics[model.Confusion]
+	if odd := int(stats.Rows) - int(sum(counts)); len(counts) > 0 && odd > 0 {
+		fmt.Fprintf(t.err, "warning: predictions of %s of %s rows are no numbers, and no class: "+
+			"they count as wrong, and are not in the confusion matrix\n", grouped(odd), grouped(int(stats.Rows)))
+	}
 }
 
 // fileOf names what a split was read from: the test rows have a file of their own in

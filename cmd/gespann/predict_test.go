@@ -195,3 +195,22 @@ func TestEvaluateNamesFile(t *testing.T) {
 	}
 	contains(t, "validation", words, "there are no validation rows in "+train+"\n")
 }
+
+// TestEvaluatesNoClass checks that rows whose prediction is NaN are not right, whatever
+// their label, and that somebody says so.
+func TestEvaluatesNoClass(t *testing.T) {
+	dir := t.TempDir()
+	csv := write(t, dir, "train.csv", "a,y\n1,no\n2,yes\n")
+	yaml := write(t, dir, "a.yaml", "data: {source: csv, csv: {path: '"+filepath.ToSlash(csv)+"'}}\n"+
+		"model:\n  - dense: {units: 2, kernel_initializer: ones}\n  - dense: {units: 2, kernel_initializer: ones}\n"+
+		"loss: sparse_categorical_crossentropy\nmetrics: [accuracy]\noptimizer: {sgd: {learning_rate: 1.0e-20}}\ntrain: {epochs: 1}\n")
+	must(t, "train", yaml, "--runs", dir)
+	odd := write(t, dir, "odd.csv", "a,y\n3e38,no\n3e38,no\n3e38,yes\n0,no\n")
+	code, out, words := gespann(t, "", "evaluate", filepath.Join(dir, "a"), "--data", odd)
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	contains(t, "evaluate", out, "accuracy  0.25", "no   1   . ", "yes   .   . ")
+	contains(t, "evaluate", words, "warning: the loss is NaN: ",
+		"warning: predictions of 3 of 4 rows are no numbers, and no class: ")
+}

@@ -69,6 +69,15 @@ func (d *decoder) testPart() string {
 	}
 }
 
+// twice reports the columns of a list that are named a second time.
+func (d *decoder) twice(path string, columns []string) {
+	for i, name := range columns {
+		if first := slices.Index(columns, name); first < i {
+			d.report(fmt.Sprintf("%s[%d]", path, i), "", "%q is %s[%d] already", clip(name), path, first)
+		}
+	}
+}
+
 // csv checks the settings of CSV files.
 func (d *decoder) csv() {
 	x := &d.spec.Data
@@ -78,6 +87,8 @@ func (d *decoder) csv() {
 	if n := len([]rune(x.CSV.Delimiter)); n != 1 || strings.ContainsAny(x.CSV.Delimiter, "\"\r\n\ufffd") {
 		d.report("data.csv.delimiter", "", "got %q, want one character that is no quote or line break, or \\t", clip(x.CSV.Delimiter))
 	}
+	d.twice("data.csv.features", x.CSV.Features)
+	d.twice("data.csv.categorical", x.CSV.Categorical)
 	if slices.Contains(x.CSV.Features, x.CSV.Label) && x.CSV.Label != "" {
 		d.report("data.csv.features", "", "has the label %q", clip(x.CSV.Label))
 	}

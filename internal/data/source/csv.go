@@ -73,6 +73,12 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 	if rows[data.Train], err = readCSVFile(ctx, d.Path, csvFormatOf(d, opt), learn); err != nil {
 		return nil, err
 	}
+	if err := lay.checkWords(rows[data.Train], form.Fields, d, opt); err != nil {
+		return nil, err
+	}
+	if opt.Prep == nil {
+		lay.noteIndex(rows[data.Train], d, opt)
+	}
 	lay.settle(rows[data.Train])
 	form.Label = form.Fields[lay.label]
 	for _, c := range lay.columns {
@@ -97,12 +103,22 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 			continue
 		}
 		r.parts[split] = lay.part(part)
-		if part.rounded != "" && opt.Log != nil {
+		if opt.Log == nil {
+			continue
+		}
+		if part.rounded != "" {
 			opt.Log("%s: targets are float32, as predictions are", part.rounded)
+		}
+		for _, l := range part.lost {
+			opt.Log("%s: %s", l.text, lostWords)
 		}
 	}
 	return r, nil
 }
+
+// lostWords says what to do about integers beyond 2^53.
+const lostWords = "what is normalised has lost its last digits; subtract the least before it is saved, " +
+	"or leave it out if it only names something"
 
 func notNumber(cell string) bool {
 	_, err := number(cell)

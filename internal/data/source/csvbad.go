@@ -1,8 +1,11 @@
 package source
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,10 +48,13 @@ type badCell struct {
 }
 
 // An inexactError says that float32 does not have an integer.
-type inexactError struct{ v float64 }
+type inexactError struct {
+	v    float64
+	cell string // as it is written; "": v is exact
+}
 
 func (e *inexactError) Error() string {
-	return fmt.Sprintf("integer %.0f becomes %.0f as float32", e.v, float32(e.v))
+	return fmt.Sprintf("integer %s becomes %.0f as float32", cmp.Or(e.cell, fmt.Sprintf("%.0f", e.v)), float32(e.v))
 }
 
 // An unknownError says that a category or label was not in the training data.
@@ -60,6 +66,22 @@ func (e *unknownError) Error() string {
 
 // isInteger reports whether a number is written as an integer.
 func isInteger(cell string) bool { return strings.Trim(cell, "+-0123456789") == "" }
+
+// has32 reports whether float32 has the integer of a cell, whose float64 is v.
+func has32(cell string, v float64) bool { return float64(float32(v)) == v && has64(cell, v) }
+
+// has64 reports whether v is the integer of a cell, of which it is the float64.
+func has64(cell string, v float64) bool {
+	if math.Abs(v) < 1<<53 {
+		return true
+	}
+	n, ok := new(big.Int).SetString(strings.TrimPrefix(cell, "+"), 10)
+	if !ok {
+		return true // it will be said otherwise
+	}
+	is, _ := big.NewFloat(v).Int(nil)
+	return n.Cmp(is) == 0
+}
 
 // note remembers a cell that is not what its column holds.
 func (c *csvReader) note(field int, cell string, err error) {

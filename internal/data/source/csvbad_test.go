@@ -56,6 +56,10 @@ func TestBadCells(t *testing.T) {
 		{"wrong delimiter and decimal commas", "1,5;2,5;3\n2,5;3,5;4\n", spec.CSV{Task: "classification", Label: "2"},
 			"t.csv:1: column \"1\": \"5;2\": not a number, one of 2 such cells in 2 rows: line 2 \"5;3\"" +
 				"\nhint: is \";\" the delimiter? Then set data.csv.delimiter: \";\""},
+		{"JSON lines", "{\"a\": 1, \"y\": 2}\n{\"a\": 2, \"y\": 3}\n", spec.CSV{Label: "y"},
+			"t.csv: begins as JSON does, want CSV\nhint: in Python: pandas.read_json(\"x.json\", lines=True).to_csv(\"x.csv\", index=False)"},
+		{"JSON columns", "{\"a\": {\"0\": 1}, \"y\": {\"0\": 3}}\n", spec.CSV{Label: "y"},
+			"t.csv: begins as JSON does, want CSV\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)"},
 		{"JSON", "[{\"a\": 1, \"y\": 2}]\n", spec.CSV{Label: "y"},
 			"t.csv: begins as JSON does, want CSV\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)"},
 		{"few of text", "a,y\n1,2\n3,4\n5,6\nx,7\n", spec.CSV{},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,7 +26,16 @@ type csvRows struct {
 	cells   []float64 // of each column a number; of a categorical one that in its dict
 	classes []int32   // labels; or
 	targets []float32
-	rounded string // the first of targets that is an integer float32 does not have, in words
+	lost    []lostInteger
+	// nameless: the header has no name for the first column, but in pandas' words.
+	nameless bool
+	rounded  string // the first of targets that is an integer float32 does not have, in words
+}
+
+// A lostInteger is the first of a field that float64 does not have, in words.
+type lostInteger struct {
+	field int
+	text  string
 }
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
@@ -136,6 +146,8 @@ func decodeText(
 	if c.fields, err = fieldNames(first, format.header); err != nil {
 		return nil, fmt.Errorf("%s:1: %w", name, err)
 	}
+	name0 := strings.TrimSpace(first[0])
+	c.out.nameless = format.header && (name0 == "" || name0 == "Unnamed: 0")
 	if c.lay, err = lay(c.fields); err != nil {
 		if other := otherDelimiter(first, comma, format); other != nil {
 			err = other
@@ -181,10 +193,14 @@ func notJSON(start []byte) error {
 		}
 		return r
 	}, start)
+	options := "" // of an array of rows, or of an object of columns
+	if _, value, ok := bytes.Cut(start, []byte("\":")); ok && start[0] == '{' && !bytes.ContainsAny(value[:min(1, len(value))], "{[") {
+		options = ", lines=True" // an object of cells is one row
+	}
 	for _, json := range []string{"{\"", "[{", "[[", "[\""} {
 		if bytes.HasPrefix(start, []byte(json)) {
 			return errors.New("begins as JSON does, want CSV" +
-				"\nhint: in Python: pandas.read_json(\"x.json\").to_csv(\"x.csv\", index=False)")
+				"\nhint: in Python: pandas.read_json(\"x.json\"" + options + ").to_csv(\"x.csv\", index=False)")
 		}
 	}
 	return nil
@@ -275,17 +291,29 @@ func (c *csvReader) add(record []string) error {
 		if err != nil {
 			c.note(col.field, cell, err)
 		}
+		if math.Abs(v) >= 1<<53 {
+			c.long(col, cell, v)
+		}
 		c.out.cells = append(c.out.cells, v)
 	}
 	c.out.rows++
 	return c.label(record)
 }
 
+// long remembers an integer of a feature that float64 does not have.
+func (c *csvReader) long(col csvColumn, cell string, v float64) {
+	seen := func(l lostInteger) bool { return l.field == col.field }
+	if isInteger(cell) && !has64(cell, v) && !slices.ContainsFunc(c.out.lost, seen) {
+		text := c.at(col.field, fmt.Errorf("integer %s becomes %.0f as float64", cell, v)).Error()
+		c.out.lost = append(c.out.lost, lostInteger{col.field, text})
+	}
+}
+
 // number reads a feature.
 func (lay *layout) number(cell string) (float64, error) {
 	v, err := number(cell)
-	if err == nil && lay.exact && float64(float32(v)) != v && isInteger(cell) {
-		err = &inexactError{v}
+	if err == nil && lay.exact && isInteger(cell) && !has32(cell, v) {
+		err = &inexactError{v, strings.Clone(cell)}
 	}
 	return v, err
 }
@@ -294,7 +322,7 @@ func (c *csvReader) category(col csvColumn, cell string) error {
 	id, ok := int32(0), false
 	if cell == "" {
 		c.note(col.field, cell, errNoCategory)
-	} else if id, ok = col.dict.id(cell); !ok {
+	} else if id, ok = col.dict.learn(cell, func() int { return c.line(col.field) }); !ok {
 		c.note(col.field, cell, &unknownError{"category", cell, c.lay.origin})
 	}
 	if !c.lay.ids && len(col.dict.words) > maxCategories {
@@ -327,15 +355,15 @@ func (c *csvReader) label(record []string) error {
 		return nil
 	case lay.classes == nil:
 		c.out.targets = append(c.out.targets, float32(v))
-		if c.out.rounded == "" && float64(float32(v)) != v && isInteger(cell) {
-			c.out.rounded = c.at(lay.label, &inexactError{v}).Error()
+		if c.out.rounded == "" && isInteger(cell) && !has32(cell, v) {
+			c.out.rounded = c.at(lay.label, &inexactError{v, cell}).Error()
 		}
 		if err := inRange(float32(v), lay.loss); err != nil {
 			return c.at(lay.label, err)
 		}
 		return nil
 	}
-	id, ok := lay.classes.id(cell)
+	id, ok := lay.classes.learn(cell, func() int { return c.line(lay.label) })
 	if !ok {
 		c.note(lay.label, cell, &unknownError{"label", cell, lay.origin})
 		return nil
@@ -348,10 +376,14 @@ func (c *csvReader) label(record []string) error {
 	return nil
 }
 
+func (c *csvReader) line(field int) int {
+	line, _ := c.csv.FieldPos(field)
+	return line
+}
+
 // at names the line and column of a cell of the current record.
 func (c *csvReader) at(field int, err error) error {
-	line, _ := c.csv.FieldPos(field)
-	return fmt.Errorf("%s:%d: column %s: %w", c.name, line, quote(c.fields[field]), err)
+	return fmt.Errorf("%s:%d: column %s: %w", c.name, c.line(field), quote(c.fields[field]), err)
 }
 
 func (c *csvReader) ragged(record []string) error {

@@ -11,7 +11,8 @@ import (
 type dict struct {
 	ids    map[string]int32
 	words  []string
-	frozen bool // takes no new words
+	lines  []int // where a word is first; until the words are sorted
+	frozen bool  // takes no new words
 }
 
 // newDict returns an empty dict, or a frozen one of known words.
@@ -21,6 +22,15 @@ func newDict(words []string) *dict {
 		d.ids[w] = int32(i)
 	}
 	return d
+}
+
+// learn is id for a word of a line.
+func (d *dict) learn(word string, line func() int) (int32, bool) {
+	id, ok := d.id(word)
+	if len(d.lines) < len(d.words) && !d.frozen {
+		d.lines = append(d.lines, line())
+	}
+	return id, ok
 }
 
 // id returns the number of a word, new or not; false if it is not to be had.
@@ -56,6 +66,6 @@ func (d *dict) sort() (renumber []int32) {
 		renumber[d.ids[w]] = int32(i)
 		d.ids[w] = int32(i)
 	}
-	d.words, d.frozen = sorted, true
+	d.words, d.lines, d.frozen = sorted, nil, true
 	return renumber
 }

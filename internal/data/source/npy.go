@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -71,6 +72,9 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 			return data.Part{}, fmt.Errorf("%s: %w", xPath, err)
 		}
 	}
+	if x.lost != "" && opt.Log != nil {
+		opt.Log("%s: %s: %s", xPath, x.lost, lostWords)
+	}
 	y, err := openArray(yPath)
 	if err != nil {
 		return data.Part{}, err
@@ -85,9 +89,11 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 		} else {
 			r.wide = y.tooWide()
 		}
-		if i, v := y.rounded(); opt.Log != nil && i >= 0 && isRegression(opt.Loss) {
-			opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v})
-		}
+	}
+	if opt.Log != nil && y.lost != "" && isRegression(opt.Loss) {
+		opt.Log("%s: %s: targets are float32, as predictions are", yPath, y.lost)
+	} else if i, v := y.rounded(); opt.Log != nil && i >= 0 && isRegression(opt.Loss) {
+		opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v: v})
 	}
 	return part, nil
 }
@@ -100,7 +106,8 @@ type array struct {
 	i32   []int32
 	f32   []float32
 	f64   []float64
-	whole bool // the type is one of integers or booleans
+	whole bool   // the type is one of integers or booleans
+	lost  string // the first integer in the file that float64 does not have, in words
 }
 
 // notIDs says why the array is none of ids.
@@ -140,11 +147,14 @@ func (a *array) rounded() (int, float64) {
 // have.
 func (a *array) exact() error {
 	i, v := a.rounded()
-	if i < 0 {
+	if i < 0 && a.lost != "" {
+		return errors.New(a.lost + "\nhint: " +
+			"subtract the least before it is saved, or leave the column out if it only names something")
+	} else if i < 0 {
 		return nil
 	}
 	return fmt.Errorf("element %d: %w\nhint: data.normalize: standard or scale is computed from the number itself; "+
-		"or, if rounding does no harm, save x.astype(numpy.float32)", i, &inexactError{v})
+		"or, if rounding does no harm, save x.astype(numpy.float32)", i, &inexactError{v: v})
 }
 
 // table returns the array as rows.

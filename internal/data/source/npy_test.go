@@ -133,7 +133,7 @@ func TestNPYErrors(t *testing.T) {
 		{"long", good + "!", "<f4 elements of shape (2, 2) need 144 bytes, file has 145"},
 		{"long, compressed", zipped(good + "!"), "<f4 elements of shape (2, 2) need 144 bytes, file has more"},
 		{"objects", dict("{'descr': '|O', " + rest), `NPY header: element type "|O" holds Python objects, want plain numbers` + floatHint},
-		{"structured", dict("{'descr': [('a', '<f4')], " + rest), "NPY header: structured elements, want plain numbers\nhint: in Python: numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))"},
+		{"structured", dict("{'descr': [('a', '<f4')], " + rest), "NPY header: structured elements, want plain numbers\nhint: in Python: import numpy.lib.recfunctions; numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))"},
 		{"text", dict("{'descr': '<U8', " + rest), `element type "<U8" is text, ` + elementTypes + textHint},
 		{"bytes as text", dict("{'descr': '|S3', " + rest), `element type "|S3" is text, ` + elementTypes + textHint},
 		{"dates", dict("{'descr': '<M8[ns]', " + rest), `element type "<M8[ns]" is dates or times, ` + elementTypes + "\nhint: in Python: numpy.save(\"x.npy\", x.astype(numpy.int64)), and set data.normalize: standard"},

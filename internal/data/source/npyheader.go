@@ -70,7 +70,7 @@ func (h *npyDict) value(key string, p *pyText) (err error) {
 	case "descr":
 		if p.take("["); strings.HasPrefix(p.rest, "(") {
 			return fmt.Errorf("structured elements, want plain numbers\nhint: in Python: " +
-				"numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))")
+				"import numpy.lib.recfunctions; numpy.save(\"x.npy\", numpy.lib.recfunctions.structured_to_unstructured(x))")
 		}
 		if h.descr, err = p.text(); err == nil && strings.Contains(h.descr, "O") {
 			return fmt.Errorf("element type %q holds Python objects, want plain numbers"+

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -138,6 +139,9 @@ func (t npyType) addInts(a *array, b []byte, count int64, o order) {
 	}
 	for ; len(b) > 0; b = b[t.width:] {
 		v := t.ints(b, o)
+		if t.width == 8 && math.Abs(v) >= 1<<53 && a.lost == "" {
+			a.noteLost(o.Uint64(b), v, max(len(a.i32), len(a.f64)))
+		}
 		if a.f64 == nil && v != float64(int32(v)) {
 			a.f64 = make([]float64, len(a.i32), cap(a.i32))
 			for i, e := range a.i32 {
@@ -150,6 +154,17 @@ func (t npyType) addInts(a *array, b []byte, count int64, o order) {
 		} else {
 			a.i32 = append(a.i32, int32(v))
 		}
+	}
+}
+
+// noteLost remembers an integer of 64 bits that v, its float64, is not.
+func (a *array) noteLost(bits uint64, v float64, i int) {
+	words := strconv.FormatUint(bits, 10)
+	if a.dtype[len(a.dtype)-2] == 'i' {
+		words = strconv.FormatInt(int64(bits), 10)
+	}
+	if !has64(words, v) {
+		a.lost = fmt.Sprintf("element %d: integer %s becomes %.0f as float64", i, words, v)
 	}
 }
 

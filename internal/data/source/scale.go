@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
@@ -26,6 +27,7 @@ func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 		prep.From, prep.Width = []float64{0}, []float64{float64(r.byteMax)}
 		return nil
 	}
+	coarse := 0
 	for j, c := range measure(x) {
 		from, width := c.mean, math.Sqrt(c.m2/float64(x.Rows()))
 		if d.Normalize == "scale" {
@@ -33,6 +35,14 @@ func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 		}
 		if width == 0 {
 			width = 1 // a column of one value becomes 0
+		}
+		if ulp := ulpOf(max(math.Abs(c.lo), math.Abs(c.hi))); ulp > tolerance*width && c.lo < c.hi && opt.Log != nil &&
+			(d.Normalize == "standard" || r.csv != nil && !whole(x, j)) {
+			if coarse++; coarse <= coarseShown {
+				opt.Log("%s: feature %s: float64 has numbers near %.2g in steps of %.2g, and the column is %.2g wide: "+
+					"normalised they are off by up to %.1g; subtract the least before it is saved",
+					r.source, featureName(prep, j), c.hi, ulp, width, ulp/width)
+			}
 		}
 		columns := 1
 		if prep.CSV != nil && prep.CSV.Columns[j].Categories != nil {
@@ -42,7 +52,39 @@ func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 			prep.From, prep.Width = append(prep.From, from), append(prep.Width, width)
 		}
 	}
+	if coarse > coarseShown {
+		opt.Log("%s: the same of %d more features", r.source, coarse-coarseShown)
+	}
 	return nil
+}
+
+// tolerance is how far a normalised number may be from the exact value, before the
+// log says so; coarseShown is of how many columns.
+const (
+	tolerance   = 1e-6
+	coarseShown = 3
+)
+
+// ulpOf returns the distance from v ≥ 0 to the next float64. A number that was text and
+// a mean are each off by half of it at most.
+func ulpOf(v float64) float64 { return math.Nextafter(v, math.Inf(1)) - v }
+
+// whole reports whether a column has no fractions, which text may have lost digits of.
+func whole(x *data.Table, j int) bool {
+	for i := j; i < len(x.F64); i += x.RowSize() {
+		if x.F64[i] != math.Trunc(x.F64[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// featureName names a column of numbers.
+func featureName(prep *data.Prep, j int) string {
+	if prep.CSV != nil {
+		return quote(prep.CSV.Columns[j].Name)
+	}
+	return strconv.Itoa(j)
 }
 
 // A column sums up the training values of one feature.

@@ -222,6 +222,23 @@ func TestLongIntegers(t *testing.T) {
 	}
 }
 
+// TestRoundedTargets checks that targets which lose digits are named, of whatever type.
+func TestRoundedTargets(t *testing.T) {
+	files := folder(t, map[string]string{
+		"x.npy": npy("<f4", "(2, 1)", []float32{1, 2}), "i4.npy": npy("<i4", "(2,)", []int32{1, 1<<24 + 1}),
+		"i8.npy": npy("<i8", "(2,)", []int64{1, 1<<24 + 1}), "wide.npy": npy("<i8", "(2, 1)", []int64{1, 1<<40 + 1}),
+		"rows.npy": npy("<i4", "(2, 2)", []int32{1, 1<<24 + 1, 2, 3}),
+	})
+	for _, name := range []string{"i4.npy", "i8.npy", "wide.npy", "rows.npy"} {
+		said := ""
+		d := spec.Data{Source: "npy", NPY: spec.NPY{X: files + "/x.npy", Y: files + "/" + name}}
+		load(t, d, Options{Loss: "huber", Log: func(format string, args ...any) { said += fmt.Sprintf(format, args...) }})
+		if !strings.Contains(said, name+": element 1: integer ") || !strings.HasSuffix(said, ": targets are float32, as predictions are") {
+			t.Errorf("%s: said %q", name, said)
+		}
+	}
+}
+
 // TestNormalizeFitsTrainingRows checks that rows set aside teach nothing.
 func TestNormalizeFitsTrainingRows(t *testing.T) {
 	x, y := make([]float32, 100), make([]byte, 100)
