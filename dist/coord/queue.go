@@ -153,7 +153,8 @@ func (m *Machine) cancel(id, reason string) {
 func (j *job) wait(reason string) {
 	if j.told != reason {
 		j.told = reason
-		j.answer(&wire.Queued{Reason: reason}, Nothing)
+		late := j.state == queued || j.m.now-j.begun > j.m.opt.Grace
+		j.answer(&wire.Queued{Reason: reason, Pass: late && j.lacks()}, Nothing)
 	}
 }
 

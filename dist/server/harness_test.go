@@ -212,6 +212,10 @@ func (h *hand) open(job wire.Job) {
 		h.send(&wire.NeedData{Job: job.ID, Why: "there are none here"})
 		return
 	}
+	if job.Name == "barred" && h.id == "w02" {
+		h.send(&wire.Opened{Job: job.ID, Err: "data: other rows"})
+		return
+	}
 	h.send(&wire.Opened{Job: job.ID})
 }
 

@@ -278,9 +278,11 @@ func (c *core) follow(j *job, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Queued:
 		j.set(wire.JobWaiting, m.Reason)
+		c.lacks(j, m.Pass)
 		c.record(j, false) // at once: the time until then is not the job's
 	case *wire.Attached:
 		j.set(wire.JobRunning, "")
+		c.lacks(j, false)
 		c.record(j, false)
 	case *wire.Progress:
 		j.track.progress(c.now, m.At, false)
@@ -298,6 +300,16 @@ func (c *core) follow(j *job, m wire.Message) {
 		}
 	}
 	c.changed = true
+}
+
+// lacks notes for the runner whether a submitted job lets others go first.
+func (c *core) lacks(j *job, pass bool) {
+	c.mu.Lock()
+	if c.running[j.id] != nil {
+		c.lacking[j.id] = pass
+	}
+	c.mu.Unlock()
+	c.awaken()
 }
 
 // charge takes the job's account from the machine, which forgets it with the job.

@@ -30,6 +30,7 @@ func (s *Server) runJob(r jobs.Record) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.running, r.ID)
+		delete(s.lacking, r.ID)
 	}()
 	wait := s.o.RetryDisk
 	for {

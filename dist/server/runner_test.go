@@ -395,3 +395,48 @@ func TestPass(t *testing.T) {
 	g.ends["next"] <- nil
 	eventually(t, "all are done", func() bool { return s.View().Totals.JobsDone == 3 })
 }
+
+// TestPassBarred submits a job that wants two workers, of which one cannot open it, and
+// another behind it: the first says why it waits, and the second goes first.
+func TestPassBarred(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	run := func(_ context.Context, j Submission) error {
+		job := testJob("of the driver", "sync")
+		job.Name, job.Workers = j.Name, map[string]int{"barred": 2, "other": 1}[j.Name]
+		if err := j.Driver.Send(wire.Frame{Message: &wire.Attach{Protocol: wire.Protocol, Job: job}}); err != nil {
+			return err
+		}
+		for {
+			f, err := j.Driver.Recv()
+			if err != nil {
+				return err
+			}
+			if _, ok := f.Message.(*wire.Attached); ok {
+				return j.Driver.Send(wire.Frame{Message: &wire.Detach{}})
+			}
+		}
+	}
+	s := start(t, Options{State: t.TempDir(), RunJob: run, Pass: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
+	hire(t, s, 2)
+	eventually(t, "the workers are there", func() bool { return len(s.View().Workers) == 2 })
+	c := visitor(t, s)
+	barred, err := c.Submit("barred", []byte("spec"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := c.Submit("other", []byte("spec"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other is done", func() bool { return stateOf(s, other.Job) == wire.JobDone })
+	eventually(t, "the reason is said", func() bool {
+		j, err := c.Show(barred.Job)
+		return err == nil && j.State == wire.JobWaiting && strings.Contains(j.Reason, " cannot take part: data: other rows")
+	})
+	if _, err := s.Cancel(barred.Job); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is cancelled", func() bool { return stateOf(s, barred.Job) == wire.JobCancelled })
+}

@@ -122,6 +122,7 @@ type Server struct {
 	peers    map[*peer]bool
 	watchers map[chan struct{}]bool
 	running  map[string]context.CancelCauseFunc // submitted jobs under way
+	lacking  map[string]bool                    // those of them that let others go first
 
 	crew    atomic.Int32  // workers that are connected
 	crewing chan struct{} // gets something when crew changes
@@ -140,7 +141,7 @@ func New(o Options) (*Server, error) {
 		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), book: book,
 		events: make(chan incoming), quit: make(chan struct{}), over: make(chan struct{}),
 		closed: make(chan struct{}), peers: map[*peer]bool{}, watchers: map[chan struct{}]bool{},
-		running: map[string]context.CancelCauseFunc{}, crewing: make(chan struct{}, 1),
+		running: map[string]context.CancelCauseFunc{}, lacking: map[string]bool{}, crewing: make(chan struct{}, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.runner, s.stop = context.WithCancel(context.Background())

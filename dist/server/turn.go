@@ -2,27 +2,49 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
 )
 
-// runJobs runs submitted jobs, one after the other, until the server closes.
+// maxBeside is how many submitted jobs are under way at a time: one, and others while those
+// before them wait for workers. Each has its data in memory.
+const maxBeside = 4
+
+// runJobs runs submitted jobs, one after the other, until the server closes. The next one
+// is begun also when those under way let others go first: the machine has them pass.
 func (s *Server) runJobs() {
 	if s.o.RunJob == nil {
 		return
 	}
 	var line line
+	running, ended := map[string]bool{}, make(chan string)
+	defer func() {
+		for len(running) > 0 {
+			delete(running, <-ended)
+		}
+	}()
 	for s.runner.Err() == nil {
 		changed := s.book.Changed()
-		r, wait := line.next(s.book.Queue(), int(s.crew.Load()), s.o.Now(), s.o.Pass)
+		var r *jobs.Record
+		wait := never
+		if s.pass(running) {
+			queue := slices.DeleteFunc(s.book.Queue(), func(r jobs.Record) bool { return running[r.ID] })
+			r, wait = line.next(queue, int(s.crew.Load()), s.o.Now(), s.o.Pass)
+		}
 		if line.short != "" && !line.told {
 			line.told = true
 			s.book.Log(line.short, "its turn, but "+line.why)
 		}
 		if r != nil {
-			s.runJob(*r)
+			job := *r
+			running[job.ID] = true
+			go func() {
+				s.runJob(job)
+				ended <- job.ID
+			}()
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -30,9 +52,31 @@ func (s *Server) runJobs() {
 		case <-changed:
 		case <-s.crewing:
 		case <-timer.C:
+		case id := <-ended:
+			delete(running, id)
 		case <-s.runner.Done():
 		}
 		timer.Stop()
+	}
+}
+
+// pass reports whether another job may begin beside those under way.
+func (s *Server) pass(running map[string]bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range running {
+		if !s.lacking[id] {
+			return false
+		}
+	}
+	return len(running) < maxBeside
+}
+
+// awaken tells runJobs that something has changed.
+func (s *Server) awaken() {
+	select {
+	case s.crewing <- struct{}{}:
+	default:
 	}
 }
 

@@ -106,10 +106,7 @@ func (c *core) left(w *worker) {
 func (c *core) counted() {
 	c.changed = true
 	c.crew.Store(int32(len(c.workers)))
-	select {
-	case c.crewing <- struct{}{}:
-	default:
-	}
+	c.awaken()
 }
 
 func (c *core) fromWorker(in incoming) {

@@ -312,6 +312,8 @@ type (
 	// Queued tells a driver that waits for its turn, or for workers, why.
 	Queued struct {
 		Reason string `json:"reason"`
+		// Pass: it lacks workers, and other jobs may go first.
+		Pass bool `json:"pass,omitempty"`
 	}
 	// Attached answers Attach: the workers are ready.
 	Attached struct {
