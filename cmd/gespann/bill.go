@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/train"
 )
 
 // Where speed-ups stop to be worth their workers, per worker and in all.
@@ -160,7 +161,7 @@ func jsonBill(a backend.Account) object {
 	}
 	o := object{
 		"event": "bill", "strategy": a.Strategy, "workers": workers, "rows": a.Rows, "seconds": a.Seconds,
-		"rows_per_second": jsonNumber(a.RowsPerSecond()), "same_machine": a.SameMachine,
+		"rows_per_second": train.JSONNumber(a.RowsPerSecond()), "same_machine": a.SameMachine,
 	}
 	w := a.Worth()
 	if w.SpeedUp > 0 {

@@ -140,7 +140,7 @@ func openSaved(t terminal, path string, flags *pflag.FlagSet, follows func(spec.
 // is for the run to say.
 func noteUnheeded(t terminal, s *spec.Spec) {
 	for _, u := range s.Unheeded() {
-		if spec.ChangeOf(u.Key).When == spec.Never && u.Key != "train.dir" && s.Applies(u.Key) {
+		if spec.ChangeOf(u.Key).When == spec.Never && s.Applies(u.Key) {
 			fmt.Fprintf(t.err, "%s has no effect on a run that is there: its %s is %s\n",
 				u.Variable, u.Key, cmp.Or(s.Value(u.Key), "not set"))
 		}

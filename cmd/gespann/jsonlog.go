@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
-	"math"
 
 	"github.com/gespann/gespann/internal/train"
 )
@@ -32,14 +31,14 @@ func jsonEvent(e train.Event) object {
 	case train.Progress:
 		return object{
 			"event": "progress", "epoch": e.Epoch, "epochs": e.Epochs, "step": e.Step, "steps": e.Steps,
-			"values": jsonValues(e.Values), "rows_per_second": jsonNumber(e.RowsPerSecond),
+			"values": jsonValues(e.Values), "rows_per_second": train.JSONNumber(e.RowsPerSecond),
 			"seconds_left": e.Left.Seconds(),
 		}
 	case train.EpochEnd:
 		return object{
 			"event": "epoch", "epoch": e.Epoch, "epochs": e.Epochs, "total_steps": e.Step,
 			"values": jsonValues(e.Values), "learning_rate": e.Rate, "best": e.Best,
-			"rows_per_second": jsonNumber(e.RowsPerSecond), "seconds": e.Seconds,
+			"rows_per_second": train.JSONNumber(e.RowsPerSecond), "seconds": e.Seconds,
 			"seconds_left": e.Left.Seconds(),
 		}
 	case train.Saved:
@@ -63,15 +62,7 @@ func jsonEvent(e train.Event) object {
 func jsonValues(values []train.Value) object {
 	o := object{}
 	for _, v := range values {
-		o[v.Name] = jsonNumber(v.Value)
+		o[v.Name] = train.JSONNumber(v.Value)
 	}
 	return o
-}
-
-// jsonNumber is v, or null where JSON has no number for it.
-func jsonNumber(v float64) any {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return v
 }

@@ -141,7 +141,8 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 		return err
 	}
 	s, err := dir.Spec(spec.Options{Flags: flags, Env: true, Unheeded: func(key string) bool {
-		return spec.ChangeOf(key).When == spec.Never || !was.Applies(key)
+		when := spec.ChangeOf(key).When
+		return when == spec.Never || when == spec.Place || !was.Applies(key)
 	}})
 	if err != nil {
 		return err

@@ -73,15 +73,6 @@ func (s *Server) Addr() string { return s.address }
 // Close closes the port of a Server that will not Serve.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Serve listens and serves until the context ends, and returns nil then.
-func Serve(ctx context.Context, opt Options, h Handler) error {
-	s, err := Listen(opt)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx, h)
-}
-
 // Serve calls h for every connection, each in a goroutine of its own, until the
 // context ends; it returns when all of them have. Connections that last half a
 // second longer are cut off. It returns nil when the context has ended.

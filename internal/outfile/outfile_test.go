@@ -125,7 +125,7 @@ func TestFollowsLinks(t *testing.T) {
 		"dangling": "away/deep/new", "folder": "away/deep",
 	} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 	}
 	// "../top" of folder is away/top, whatever the text of the path says.
@@ -162,7 +162,7 @@ func TestSecondName(t *testing.T) {
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	put(t, a, "a longer old text", 0o666)
 	if err := os.Link(a, b); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if err := Bytes(a, []byte("new")); err != nil {
 		t.Fatal(err)

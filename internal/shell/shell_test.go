@@ -23,7 +23,7 @@ func TestWord(t *testing.T) {
 func TestShellReads(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("no shell to ask: %v", err)
 	}
 	for word := range words {
 		got, err := exec.Command(sh, "-c", "printf %s "+Word(word)).Output()

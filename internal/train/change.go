@@ -16,8 +16,7 @@ func (l *loop) note(format string, args ...any) {
 }
 
 // checkChanges refuses settings that are other than the run has had them until now, and
-// may not be, or not inside an epoch: spec.ChangeOf has the rules. Where its directory is
-// the caller knows.
+// may not be, or not inside an epoch: spec.ChangeOf has the rules.
 func (l *loop) checkChanges(old *spec.Spec) error {
 	inside := 0
 	if l.at.Step > 0 {
@@ -53,8 +52,9 @@ func (l *loop) over() bool {
 // stillCounts reports whether a setting has an effect on a run whose steps are all taken:
 // how it is evaluated, or whether they are.
 func stillCounts(key string) bool {
-	return spec.ChangeOf(key).Evaluate && key != "data.batch_size" || key == "train.dir" || key == "train.name" || key == "train.epochs" ||
-		key == "train.early_stopping.patience" ||
+	rule := spec.ChangeOf(key)
+	return rule.Evaluate && key != "data.batch_size" || rule.When == spec.Place ||
+		key == "train.epochs" || key == "train.early_stopping.patience" ||
 		strings.HasPrefix(key, "cluster.") && !strings.HasPrefix(key, "cluster.strategy")
 }
 
@@ -66,9 +66,9 @@ func (d *Dir) CheckChanges(s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range []string{"train.dir", "train.name"} {
-		if was, is := old.Value(key), s.Value(key); was != is {
-			return spec.Errors{s.Errorf(key, "got %s, but a run keeps its directory", is)}
+	for _, x := range spec.Differences(old, s) {
+		if rule := spec.ChangeOf(x.Key); rule.When == spec.Place {
+			return spec.Errors{s.Errorf(x.Key, "got %s, but %s", x.New, rule.Why)}
 		}
 	}
 	return checkChanges(old, s, d.Path, 0)
@@ -80,8 +80,7 @@ func checkChanges(old, now *spec.Spec, path string, inside int) error {
 	var bad spec.Errors
 	for _, d := range spec.Differences(old, now) {
 		rule := spec.ChangeOf(d.Key)
-		if d.Key == "train.dir" || d.Key == "train.name" || rule.When == spec.Anytime ||
-			rule.When == spec.BetweenEpochs && inside == 0 {
+		if rule.When == spec.Place || rule.When == spec.Anytime || rule.When == spec.BetweenEpochs && inside == 0 {
 			continue
 		}
 		keeps := "keeps it"

@@ -158,7 +158,7 @@ func (l *loop) writeResults(status string, result *Result) error {
 	if result != nil && len(result.Test) > 0 {
 		r.Test = &measured{Epoch: epoch, Rows: l.Data.Parts[data.Test].Rows, Values: map[string]any{}}
 		for _, v := range result.Test {
-			r.Test.Values[v.Name] = jsonNumber(v.Value)
+			r.Test.Values[v.Name] = JSONNumber(v.Value)
 		}
 	}
 	return l.Dir.writeJSON(resultsFile, r)
@@ -173,14 +173,14 @@ func (l *loop) measured(split data.Split, epoch int, table map[string][]float64,
 	m := &measured{Epoch: epoch, Rows: rows, Values: map[string]any{}}
 	for _, name := range append([]string{lossName}, l.Model.Metrics()...) {
 		if column := table[prefix+name]; i < len(column) {
-			m.Values[name] = jsonNumber(column[i])
+			m.Values[name] = JSONNumber(column[i])
 		}
 	}
 	return m
 }
 
-// jsonNumber is v, or null where JSON has no number for it.
-func jsonNumber(v float64) any {
+// JSONNumber is v, or null where JSON has no number for it.
+func JSONNumber(v float64) any {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
 	}

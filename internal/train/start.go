@@ -44,8 +44,10 @@ func newLoop(ctx context.Context, o Options) (l *loop, err error) {
 		return nil, err
 	}
 	l.schedule()
-	if err := checkBatches(o.Spec, o.Model, o.Data); err != nil {
-		return nil, err
+	if !l.over() {
+		if err := checkBatches(o.Spec, o.Model, o.Data); err != nil {
+			return nil, err
+		}
 	}
 	if l.session, err = open(ctx, o); err != nil {
 		return nil, err

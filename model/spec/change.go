@@ -21,11 +21,14 @@ const (
 	BetweenEpochs
 	// Anytime: it is followed from the next step on.
 	Anytime
+	// Place: it says where a run is, which its directory does for a run that is there; so
+	// flags may not change it, and nobody else is asked.
+	Place
 )
 
 // String returns the words for it in documents and messages.
 func (c Change) String() string {
-	return [...]string{"never", "between epochs", "at any time"}[c]
+	return [...]string{"never", "between epochs", "at any time", "never"}[c]
 }
 
 // A ChangeRule says when the settings that a pattern matches may change.
@@ -66,8 +69,8 @@ func changeRules() []ChangeRule {
 		{"metrics", BetweenEpochs, true, false, "they are summed over an epoch; metrics.csv, whose columns they are, must be renamed"},
 		{"train.seed", Never, false, false, "the first weights and all that was drawn since come from it"},
 		{"train.accumulate", BetweenEpochs, false, false, "decides which rows a step takes"},
-		{"train.dir", Never, false, false, "a run keeps its directory"},
-		{"train.name", Never, false, false, "a run keeps its directory"},
+		{"train.dir", Place, false, false, "a run keeps its directory"},
+		{"train.name", Place, false, false, "a run keeps its directory"},
 		{"train.early_stopping.monitor", Anytime, false, false, "the best value is looked for anew"},
 		{"train.schedule.reduce_on_plateau.monitor", Anytime, false, false, "the best value is looked for anew"},
 		{"train.*", Anytime, false, false, ""},

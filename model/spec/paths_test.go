@@ -83,7 +83,7 @@ func TestPathsThroughLinks(t *testing.T) {
 	}
 	link := filepath.Join(here, "links", "link")
 	if err := os.Symlink(filepath.Join(here, "real", "sub"), link); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(here, "real", "data.csv"), []byte("this one"), 0o666); err != nil {
 		t.Fatal(err)
