@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,9 +32,10 @@ func trainFrom(ctx context.Context, t terminal, path string, args []string, flag
 		return err
 	}
 	from := &ancestor{saved: old, run: filepath.Clean(path)}
-	if from.origin, err = origin(old.path); err != nil {
+	if from.origin, err = filepath.Abs(old.path); err != nil {
 		return err
 	}
+	from.origin += fmt.Sprintf(" (sha256 %x)", old.sum)
 	if len(args) == 1 {
 		s, err := loadSpec(args[0], flags)
 		if err != nil {
@@ -59,16 +58,6 @@ func trainFrom(ctx context.Context, t terminal, path string, args []string, flag
 		s.Train.Dir = filepath.Dir(home) // beside the other
 	}
 	return start(ctx, t, s, from, sink)
-}
-
-// origin returns the path of a file of weights, with the SHA-256 of the file.
-func origin(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	path, err := filepath.Abs(file)
-	return fmt.Sprintf("%s (sha256 %x)", path, sha256.Sum256(text)), err
 }
 
 // runOf returns the directory of the run that a file of weights belongs to; for one that

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -105,6 +106,7 @@ type saved struct {
 	splits  *data.Splits
 	members int // of an ensemble; 0: it is none
 	state   *checkpoint.State
+	sum     [sha256.Size]byte // of the file
 }
 
 // openSaved reads the trained weights of a run directory, or those in a file, to use
@@ -147,19 +149,30 @@ func noteUnheeded(t terminal, s *spec.Spec) {
 	}
 }
 
-// readSaved reads the trained weights of a run directory, or those in a file.
+// readSaved reads the trained weights of a run directory, or those in a file. A run that
+// is under way may remove a checkpoint that was found: then it has a newer one.
 func readSaved(path string) (*saved, error) {
+	const tries = 3
+	for i := 1; ; i++ {
+		s, err := readOnce(path)
+		if err == nil || i == tries || !errors.Is(err, fs.ErrNotExist) {
+			return s, err
+		}
+	}
+}
+
+func readOnce(path string) (*saved, error) {
 	file, err := weightsOf(path)
 	if err != nil {
 		return nil, err
 	}
-	state, err := checkpoint.Read(file)
+	state, sum, err := checkpoint.ReadSum(file)
 	if errors.Is(err, checkpoint.ErrForeign) && file == path && filepath.Ext(path) != ".safetensors" {
 		return nil, &notRunError{path}
 	} else if err != nil {
 		return nil, err
 	}
-	s := &saved{path: file, state: state}
+	s := &saved{path: file, state: state, sum: sum}
 	var prep string
 	s.text, prep, err = train.About(state)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -158,6 +159,15 @@ func TestFrom(t *testing.T) {
 	if _, got, _ := strings.Cut(must(t, "evaluate", run+"-2"), "\n"); got != want {
 		t.Errorf("with rate 0: got\n%s\nwant\n%s", got, want)
 	}
+	weights, err := os.ReadFile(filepath.Join(run, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := os.ReadFile(filepath.Join(run+"-2", "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "results", string(results), fmt.Sprintf("model.safetensors (sha256 %x)", sha256.Sum256(weights)))
 	for name, c := range map[string]struct {
 		args []string
 		code int

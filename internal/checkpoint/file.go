@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -43,17 +44,28 @@ func Write(path string, s *State) error {
 
 // Read returns the state stored at path.
 func Read(path string) (*State, error) {
+	s, _, err := read(path)
+	return s, err
+}
+
+// ReadSum is Read, with the SHA-256 of the file that was read.
+func ReadSum(path string) (*State, [sha256.Size]byte, error) {
+	s, b, err := read(path)
+	return s, sha256.Sum256(b), err
+}
+
+func read(path string) (*State, []byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		var p *os.PathError
 		if errors.As(err, &p) {
 			err = p.Err // without the path again
 		}
-		return nil, &FileError{Path: path, Err: err}
+		return nil, nil, &FileError{Path: path, Err: err}
 	}
 	s, err := Decode(b)
 	if err != nil {
-		return nil, &FileError{Path: path, Err: err, Damaged: true}
+		return nil, nil, &FileError{Path: path, Err: err, Damaged: true}
 	}
-	return s, nil
+	return s, b, nil
 }

@@ -143,8 +143,13 @@ func (d *Dir) free() error {
 	if err := d.readResults(&r); err != nil || r.Format != resultsFormat {
 		r.Status = ""
 	}
-	began := r.From == "" || r.Steps > 0 // or it ended before it had the weights that it was to begin with
-	if _, err := os.Stat(d.file(specFile)); err == nil && began {
+	saved, err := os.ReadDir(d.file(checkpointsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return runError(d.Path, err)
+	}
+	// Or it ended before it had the weights that it was to begin with.
+	began := r.From == "" || r.Steps > 0 || len(saved) > 0
+	if exists(d.file(specFile)) && began {
 		return fmt.Errorf("run directory %s: has a run already\n"+
 			"hint: choose another train.name, or continue with --resume %s", d.Path, shell.Word(d.Path))
 	}
@@ -152,14 +157,14 @@ func (d *Dir) free() error {
 		return fmt.Errorf("run directory %s: has a file %s, which a run would replace\nhint: choose another train.name", d.Path, name)
 	}
 	for _, name := range []string{metricsFile, modelFile, "plot.png", "plot.svg"} {
-		if _, err := os.Stat(d.file(name)); err == nil {
+		if exists(d.file(name)) {
 			return taken(name)
 		}
 	}
-	if entries, err := os.ReadDir(d.file(checkpointsDir)); err != nil && !errors.Is(err, fs.ErrNotExist) || len(entries) > 0 {
+	if len(saved) > 0 {
 		return taken(checkpointsDir)
 	}
-	if _, err := os.Stat(d.file(resultsFile)); err == nil && (r.Status == "" || r.Steps > 0) {
+	if exists(d.file(resultsFile)) && (r.Status == "" || r.Steps > 0) {
 		return taken(resultsFile)
 	}
 	if text, err := os.ReadFile(d.file(splitsFile)); err == nil {

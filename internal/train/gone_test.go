@@ -47,6 +47,12 @@ func TestWeightsNeverThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+	if err := os.WriteFile(again.stepPath(0), nil, 0o666); err != nil { // once it had them, it is a run
+		t.Fatal(err)
+	}
+	if _, err := CreateAs(r.spec, testSet(), "", "other"); err == nil || !strings.Contains(err.Error(), "has a run already") {
+		t.Errorf("with its first checkpoint: got %v, want has a run already", err)
+	}
 }
 
 // TestCosineAcrossBatches checks that steps of another number of rows do not move the end

@@ -18,8 +18,8 @@ func (d *Data) paths() map[string]*string {
 
 // Locate gives the paths of a file that was read on this machine their meaning. Those
 // that the file gives are in its folder, which becomes data.root unless that is set;
-// those that flags, the environment and a file without a folder give are in the current one. A spec that is for
-// another machine stays as it is written.
+// those that flags, the environment and a file without a folder give are in the current
+// one. A spec that is for another machine stays as it is written.
 func (s *Spec) Locate() error { return s.LocateIn(folderOf(s.File)) }
 
 // LocateIn is Locate for a file that came from elsewhere, as if it was in a folder here.
@@ -136,7 +136,7 @@ func within(folder, path string) string {
 	if real, err := filepath.EvalSymlinks(folder); err == nil {
 		folder = real
 	}
-	slashed := filepath.ToSlash(path)
+	slashed := filepath.ToSlash(path) + "/"
 	if strings.Trim(slashed[:max(strings.LastIndex(slashed, "../"), 0)], "./") == "" { // it goes up first of all
 		return filepath.Join(folder, path)
 	}

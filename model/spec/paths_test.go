@@ -112,6 +112,22 @@ func TestPathsThroughLinks(t *testing.T) {
 	}
 }
 
+// TestWithin checks what goes up at once, what goes up later and what ends so.
+func TestWithin(t *testing.T) {
+	here := t.TempDir()
+	if resolved, err := filepath.EvalSymlinks(here); err == nil {
+		here = resolved
+	}
+	for path, want := range map[string]string{
+		"a/b.csv": filepath.Join(here, "a", "b.csv"), "../b.csv": filepath.Join(filepath.Dir(here), "b.csv"), "..": filepath.Dir(here),
+		"./../../b": filepath.Join(filepath.Dir(filepath.Dir(here)), "b"), "link/../b": here + "/link/../b", "link/..": here + "/link/..",
+	} {
+		if got := within(here, path); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}
+
 // TestRootWithoutEffect checks that a folder that no path is in is refused.
 func TestRootWithoutEffect(t *testing.T) {
 	for what, c := range map[string]struct {
