@@ -66,10 +66,10 @@ type checker struct{ mu sync.Mutex }
 
 // check reads the spec of a job, and as far as that takes a moment the data, and builds
 // the model: what is wrong is for whoever submits it, not for the turn of the job.
-func (c *checker) check(ctx context.Context, text []byte, origin *wire.Origin) (server.Plan, error) {
+func (c *checker) check(ctx context.Context, q server.Request) (server.Plan, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, err := parseSubmitted(text, origin)
+	s, err := parseSubmitted(q.Spec, q.Origin)
 	if err != nil {
 		return server.Plan{}, err
 	}

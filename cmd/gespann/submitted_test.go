@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gespann/gespann/dist/server"
 )
 
 // TestSubmitChecks submits jobs that cannot run to a coordinator without workers, and
@@ -115,7 +117,7 @@ func TestSubmittedDataStays(t *testing.T) {
 			want = filepath.Join(want, "sub")
 		}
 		want = filepath.Join(want, "t.csv")
-		plan, err := new(checker).check(t.Context(), text, nil)
+		plan, err := new(checker).check(t.Context(), server.Request{Spec: text})
 		if err != nil {
 			t.Fatal(err)
 		}

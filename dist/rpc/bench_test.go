@@ -22,9 +22,9 @@ func BenchmarkConn(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error, 1)
 			go func() {
-				done <- s.Serve(ctx, Handler{Worker: func(ctx context.Context, c dist.Conn) error {
+				done <- s.Serve(ctx, Handler{Worker: func(ctx context.Context, c dist.Conn, who dist.Principal) error {
 					c.Allow(8 << 20)
-					return echo(ctx, c)
+					return echo(ctx, c, who)
 				}})
 			}()
 			c, err := Dial(b.Context(), s.Addr(), Worker, Trust{})

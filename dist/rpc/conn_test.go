@@ -100,7 +100,7 @@ func made(t *testing.T, name string) *certs.Certs {
 func pair(t *testing.T, opt Options) (a, b dist.Conn) {
 	t.Helper()
 	came := make(chan dist.Conn, 1)
-	address := start(t, opt, Handler{Worker: func(ctx context.Context, c dist.Conn) error {
+	address := start(t, opt, Handler{Worker: func(ctx context.Context, c dist.Conn, _ dist.Principal) error {
 		came <- c
 		<-ctx.Done() // Close, or the other side
 		return nil

@@ -98,7 +98,7 @@ func TestLaneFrames(t *testing.T) {
 	got := make(chan []float32, 2)
 	served := make(chan error, 1)
 	go func() {
-		served <- server.Serve(ctx, Handler{Worker: func(_ context.Context, c dist.Conn) error {
+		served <- server.Serve(ctx, Handler{Worker: func(_ context.Context, c dist.Conn, _ dist.Principal) error {
 			if c.(*conn).lane == nil {
 				return errors.New("there is no lane")
 			}

@@ -35,8 +35,11 @@ type Options struct {
 // context ends with the connection, and when the server does. A nil function
 // refuses.
 type Handler struct {
-	Worker, Driver, Client func(context.Context, dist.Conn) error
+	Worker, Driver, Client Serving
 }
+
+// Serving serves a connection of someone.
+type Serving func(context.Context, dist.Conn, dist.Principal) error
 
 // A Server listens.
 type Server struct {
@@ -77,7 +80,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 // context ends; it returns when all of them have. Connections that last half a
 // second longer are cut off. It returns nil when the context has ended.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
-	roles := map[Role]func(context.Context, dist.Conn) error{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
+	roles := map[Role]Serving{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
 	e := &endpoint{trust: s.opt.Trust, limits: s.limits, listener: s.listener, roles: map[Role]handler{}}
 	for role, f := range roles {
 		if f != nil {
@@ -88,7 +91,7 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 }
 
 // accept makes a connection of a stream, for f.
-func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Conn) error) handler {
+func (s *Server) accept(e *endpoint, role Role, f Serving) handler {
 	return func(ctx context.Context, stream grpc.ServerStream, l *line) error {
 		shared := l.takeLane(ctx)
 		if err := announce(stream, shared); err != nil {
@@ -100,13 +103,19 @@ func (s *Server) accept(e *endpoint, role Role, f func(context.Context, dist.Con
 		c.finish = func() { close(left) }
 		defer l.endBy(s.limits.linger)
 		done := make(chan error, 1)
-		go func() { done <- f(ctx, c) }()
+		go func() { done <- f(ctx, c, s.who()) }()
 		err := e.attend(c, done, left)
 		if err != nil && !isEnd(err) && s.opt.Log != nil {
 			s.opt.Log.Warn("connection ended", "role", string(role), "from", l.name, "err", err)
 		}
 		return leave(err)
 	}
+}
+
+// who returns who is at the other side: whoever was let in may do everything.
+func (s *Server) who() dist.Principal {
+	own := s.listener.name != "" || s.opt.Certs == nil && !s.opt.Insecure
+	return dist.Principal{Roles: dist.AllRoles, Account: own}
 }
 
 // attend waits until a connection ends: because its handler is done, or someone has

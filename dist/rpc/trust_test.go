@@ -16,7 +16,7 @@ import (
 )
 
 // echo answers pings until the other side closes.
-func echo(_ context.Context, c dist.Conn) error {
+func echo(_ context.Context, c dist.Conn, _ dist.Principal) error {
 	for {
 		f, err := c.Recv()
 		if err != nil {
@@ -196,8 +196,8 @@ func TestStaleSocket(t *testing.T) {
 func TestHandlerError(t *testing.T) {
 	noLeak(t)
 	address := start(t, Options{Listen: socket(t)}, Handler{
-		Worker: func(context.Context, dist.Conn) error { return errors.New("no more workers, please") },
-		Driver: func(context.Context, dist.Conn) error { return nil },
+		Worker: func(context.Context, dist.Conn, dist.Principal) error { return errors.New("no more workers, please") },
+		Driver: func(context.Context, dist.Conn, dist.Principal) error { return nil },
 	})
 	w, err := Dial(t.Context(), address, Worker, Trust{})
 	if err != nil {
@@ -221,8 +221,8 @@ func TestHandlerError(t *testing.T) {
 func TestWrongMessages(t *testing.T) {
 	noLeak(t)
 	ended := make(chan error, 1)
-	address := start(t, Options{Listen: socket(t)}, Handler{Worker: func(ctx context.Context, c dist.Conn) error {
-		err := echo(ctx, c)
+	address := start(t, Options{Listen: socket(t)}, Handler{Worker: func(ctx context.Context, c dist.Conn, who dist.Principal) error {
+		err := echo(ctx, c, who)
 		ended <- err
 		return err
 	}})

@@ -68,12 +68,12 @@ func stateOf(s *Server, id string) string {
 }
 
 // dial connects one end of a pipe to a method of the server.
-func dial(t testing.TB, name string, serve func(context.Context, dist.Conn) error) *disttest.Conn {
+func dial(t testing.TB, name string, serve func(context.Context, dist.Conn, dist.Principal) error) *disttest.Conn {
 	a, b := disttest.Pipe(name, "coordinator")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serve(context.Background(), b)
+		serve(context.Background(), b, dist.Principal{Roles: dist.AllRoles})
 	}()
 	t.Cleanup(func() {
 		a.Close()

@@ -73,7 +73,9 @@ func (j *job) free(why error) {
 }
 
 // Driver serves the connection of a driver until its end.
-func (s *Server) Driver(ctx context.Context, conn dist.Conn) error { return s.driver(ctx, conn, "") }
+func (s *Server) Driver(ctx context.Context, conn dist.Conn, _ dist.Principal) error {
+	return s.driver(ctx, conn, "")
+}
 
 // driver serves a driver; submitted is the job's ID when its driver is here.
 func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) error {

@@ -41,7 +41,9 @@ func TestLongFrame(t *testing.T) {
 		ticks <- time.Time{}
 		ticks <- time.Time{} // the one before has been handled
 	}
-	w := party{t, dial(t, "w", func(ctx context.Context, c dist.Conn) error { return s.Worker(ctx, hearing{c, &at}) })}
+	w := party{t, dial(t, "w", func(ctx context.Context, c dist.Conn, who dist.Principal) error {
+		return s.Worker(ctx, hearing{c, &at}, who)
+	})}
 	w.say(hello("w"))
 	w.say(&wire.Beat{Done: 7})
 	eventually(t, "the beat has come", func() bool { return beats() == 1 })

@@ -40,7 +40,7 @@ func TestNoSpace(t *testing.T) {
 			return nil
 		},
 	})
-	job, err := s.Submit(t.Context(), "x", nil, nil)
+	job, err := s.Submit(t.Context(), Request{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestNoSpace(t *testing.T) {
 		!strings.HasSuffix(reason, ": no space left on device\nhint: make room; the job goes on by itself") {
 		t.Errorf("reason: got %q", reason)
 	}
-	if _, err := s.Submit(t.Context(), "another", make([]byte, 1<<20), nil); err == nil {
+	if _, err := s.Submit(t.Context(), Request{Name: "another", Spec: make([]byte, 1<<20)}); err == nil {
 		t.Error("a job was taken for which there is no room")
 	}
 	if n := runs.Load(); n != 1 {

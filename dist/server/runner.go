@@ -87,6 +87,7 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	}()
 	return s.o.RunJob(ctx, Submission{
 		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
+		Owner: r.By,
 		Tell: func(line string) {
 			if line != "" {
 				s.book.Log(r.ID, line)
@@ -169,9 +170,8 @@ func (s *Server) setState(id, state, reason string) {
 	}
 }
 
-// Submit queues a job, whose spec comes from origin, which may be nil. When it returns,
-// the job is on disk.
-func (s *Server) Submit(ctx context.Context, name string, spec []byte, origin *wire.Origin) (wire.JobStatus, error) {
+// Submit queues a job. When it returns, the job is on disk.
+func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) {
 	s.mu.Lock()
 	closing := s.closing
 	s.mu.Unlock()
@@ -181,24 +181,25 @@ func (s *Server) Submit(ctx context.Context, name string, spec []byte, origin *w
 	if s.o.RunJob == nil {
 		return wire.JobStatus{}, jobs.ErrNoFolder
 	}
-	if len(spec) > wire.MaxSpec {
-		return wire.JobStatus{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
+	if len(q.Spec) > wire.MaxSpec {
+		return wire.JobStatus{}, fmt.Errorf("spec: has %d bytes, want at most %d", len(q.Spec), wire.MaxSpec)
 	}
-	plan := Plan{Name: name}
+	plan := Plan{Name: q.Name}
 	if s.o.Check != nil {
 		var err error
-		if plan, err = s.o.Check(ctx, spec, origin); err != nil {
+		if plan, err = s.o.Check(ctx, q); err != nil {
 			return wire.JobStatus{}, err
 		}
 	}
-	if name == "" {
-		name = plan.Name
+	if q.Name == "" {
+		q.Name = plan.Name
 	}
 	if plan.Spec != nil {
-		spec = plan.Spec
+		q.Spec = plan.Spec
 	}
 	r, err := s.book.Submit(jobs.Submission{
-		Name: name, Spec: spec, Origin: origin, Epochs: plan.Epochs, Wants: plan.Workers, Data: plan.Data,
+		Name: q.Name, Spec: q.Spec, Origin: q.Origin, By: q.Owner,
+		Epochs: plan.Epochs, Wants: plan.Workers, Data: plan.Data,
 	})
 	if err == nil {
 		s.o.Log.Info("submitted", "job", r.ID)

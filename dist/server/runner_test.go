@@ -48,7 +48,7 @@ func loop(t testing.TB) func(context.Context, Submission) error {
 func TestSubmit(t *testing.T) {
 	s := start(t, Options{
 		State: t.TempDir(), Version: "v2", RunJob: loop(t),
-		Check: func(context.Context, []byte, *wire.Origin) (Plan, error) {
+		Check: func(context.Context, Request) (Plan, error) {
 			return Plan{Name: "small", Epochs: 2, Spec: []byte("a spec"), Data: "/t.csv: 9 rows"}, nil
 		},
 	})
@@ -229,7 +229,7 @@ func TestRestart(t *testing.T) {
 	state := t.TempDir()
 	s := start(t, Options{State: state, RunJob: g.run})
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.Submit(t.Context(), name, nil, nil); err != nil {
+		if _, err := s.Submit(t.Context(), Request{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +251,7 @@ func TestRestart(t *testing.T) {
 // TestPanic shows that a training loop that panics fails its job alone.
 func TestPanic(t *testing.T) {
 	s := start(t, Options{State: t.TempDir(), RunJob: func(context.Context, Submission) error { panic("oops") }})
-	job, err := s.Submit(t.Context(), "x", nil, nil)
+	job, err := s.Submit(t.Context(), Request{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestStubborn(t *testing.T) {
 			return err
 		},
 	})
-	job, err := s.Submit(t.Context(), "x", nil, nil)
+	job, err := s.Submit(t.Context(), Request{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,8 +288,8 @@ func TestStubborn(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	s := start(t, Options{
 		State: t.TempDir(), RunJob: newStage().run,
-		Check: func(_ context.Context, spec []byte, _ *wire.Origin) (Plan, error) {
-			if string(spec) == "bad" {
+		Check: func(_ context.Context, q Request) (Plan, error) {
+			if string(q.Spec) == "bad" {
 				return Plan{}, errors.New("spec.yaml:1:1: got bad")
 			}
 			return Plan{}, nil
@@ -322,7 +322,7 @@ func second[T any](_ T, err error) error { return err }
 func TestLeave(t *testing.T) {
 	g := newStage("x")
 	s := start(t, Options{State: t.TempDir(), RunJob: g.run})
-	job, err := s.Submit(t.Context(), "x", nil, nil)
+	job, err := s.Submit(t.Context(), Request{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,8 +354,8 @@ func TestLeave(t *testing.T) {
 func TestPass(t *testing.T) {
 	g := newStage("large", "small", "next")
 	s := start(t, Options{State: t.TempDir(), RunJob: g.run, Pass: 50 * time.Millisecond,
-		Check: func(_ context.Context, spec []byte, _ *wire.Origin) (Plan, error) {
-			return Plan{Epochs: 1, Workers: map[string]int{"large": 3, "small": 1}[string(spec)]}, nil
+		Check: func(_ context.Context, q Request) (Plan, error) {
+			return Plan{Epochs: 1, Workers: map[string]int{"large": 3, "small": 1}[string(q.Spec)]}, nil
 		}})
 	hire(t, s, 1)
 	eventually(t, "the worker is there", func() bool { return len(s.View().Workers) == 1 })

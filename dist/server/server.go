@@ -39,7 +39,7 @@ type Options struct {
 	RunJob func(ctx context.Context, j Submission) error
 	// Check reads a submitted spec, and what there is to read for it. What it does not
 	// accept is not queued. nil: everything is.
-	Check func(ctx context.Context, spec []byte, origin *wire.Origin) (Plan, error)
+	Check func(ctx context.Context, r Request) (Plan, error)
 
 	// MaxJob bounds the bytes of all variables of a job; a coordinator holds them
 	// two or three times, and more while workers commit. 0: 16 GiB, or half of this
@@ -65,6 +65,14 @@ type Options struct {
 	machine machine // nil: coord's
 }
 
+// A Request is for a job.
+type Request struct {
+	Name   string // "": what the spec says
+	Spec   []byte
+	Origin *wire.Origin // of the spec; nil: not known
+	Owner  dist.Principal
+}
+
 // A Plan is what a spec says about its job.
 type Plan struct {
 	Name    string // "": that of the file
@@ -82,6 +90,8 @@ type Submission struct {
 	Dir    string
 	Spec   []byte
 	Origin *wire.Origin // of the spec; nil: not known
+	// Owner submitted it, maybe when the coordinator ran before.
+	Owner dist.Principal
 	// Driver is a connection to the coordinator, to be used as that of any driver.
 	// Its ID for the job takes the place of the one in Attach.
 	Driver *Local

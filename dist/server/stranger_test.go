@@ -22,7 +22,7 @@ func TestStranger(t *testing.T) {
 	s := start(t, Options{State: t.TempDir(), RunJob: newStage().run})
 	hire(t, s, 1)
 	for name, c := range map[string]struct {
-		serve func(context.Context, dist.Conn) error
+		serve func(context.Context, dist.Conn, dist.Principal) error
 		first []wire.Message
 	}{
 		"worker":          {s.Worker, nil},
@@ -65,13 +65,13 @@ func TestStranger(t *testing.T) {
 }
 
 // tease sends frames over a connection, reads a little of what comes, and leaves.
-func tease(t *testing.T, serve func(context.Context, dist.Conn) error, first []wire.Message, f wire.Frame) {
+func tease(t *testing.T, serve func(context.Context, dist.Conn, dist.Principal) error, first []wire.Message, f wire.Frame) {
 	a, b := disttest.Pipe("stranger", "coordinator")
 	a.Allow(1 << 20)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serve(context.Background(), b)
+		serve(context.Background(), b, dist.Principal{Roles: dist.AllRoles})
 	}()
 	for _, m := range first {
 		a.Send(wire.Frame{Message: m})

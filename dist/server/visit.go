@@ -16,7 +16,7 @@ import (
 const listPart = 100
 
 // Client serves the connection of someone who asks about jobs, until its end.
-func (s *Server) Client(ctx context.Context, conn dist.Conn) error {
+func (s *Server) Client(ctx context.Context, conn dist.Conn, who dist.Principal) error {
 	return s.serve(ctx, conn, func(p *peer) error {
 		conn.Allow(wire.MaxSpec)
 		f, err := p.first()
@@ -34,7 +34,7 @@ func (s *Server) Client(ctx context.Context, conn dist.Conn) error {
 		if err != nil {
 			return p.refuse(&wire.Refused{Err: err.Error()}, err)
 		}
-		v := &visit{s, p}
+		v := &visit{s, p, who}
 		if err := v.say(&wire.Visited{Version: s.o.Version}, nil); err != nil {
 			return err
 		}
@@ -45,7 +45,8 @@ func (s *Server) Client(ctx context.Context, conn dist.Conn) error {
 // A visit is a client's connection.
 type visit struct {
 	*Server
-	p *peer
+	p   *peer
+	who dist.Principal
 }
 
 // talk answers what the client asks. Reading goes on meanwhile, so that a client
@@ -121,7 +122,7 @@ func (v *visit) tell(m wire.Message, bytes []byte) error {
 func (v *visit) do(f wire.Frame) error {
 	switch m := f.Message.(type) {
 	case *wire.Submit:
-		job, err := v.Submit(v.p.ctx, m.Name, f.Bytes, m.Origin)
+		job, err := v.Submit(v.p.ctx, Request{m.Name, f.Bytes, m.Origin, v.who})
 		if err != nil {
 			return err
 		}

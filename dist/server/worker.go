@@ -34,7 +34,7 @@ type worker struct {
 }
 
 // Worker serves the connection of a worker until its end.
-func (s *Server) Worker(ctx context.Context, conn dist.Conn) error {
+func (s *Server) Worker(ctx context.Context, conn dist.Conn, _ dist.Principal) error {
 	return s.serve(ctx, conn, func(p *peer) error {
 		f, err := p.first()
 		if err != nil {

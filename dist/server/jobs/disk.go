@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
@@ -146,6 +147,7 @@ type Submission struct {
 	Name   string
 	Spec   []byte
 	Origin *wire.Origin // of the spec; nil: not known
+	By     dist.Principal
 	Epochs int
 	Wants  int    // workers
 	Data   string // files and rows, in words
@@ -165,7 +167,7 @@ func (b *Book) Submit(s Submission) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs, r.Wants, r.Data = s.Epochs, s.Wants, s.Data
+	r.Epochs, r.Wants, r.Data, r.By = s.Epochs, s.Wants, s.Data, s.By
 	if err := b.create(r, s.Spec, s.Origin); err != nil {
 		return Record{}, full(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -21,6 +22,8 @@ type Record struct {
 	// Cancel: someone wants it to end. It is not run again.
 	Cancel  bool             `json:"cancel,omitempty"`
 	Account *backend.Account `json:"account,omitempty"`
+	// By is who submitted it. Of a version that did not ask, it is nobody.
+	By dist.Principal `json:"by,omitzero"`
 }
 
 // maxName is the length of a job's name.
