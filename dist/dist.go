@@ -37,8 +37,9 @@ type Conn interface {
 }
 
 // A Hearing is a Conn that knows when bytes last came from the other side, also
-// while a long frame is on its way. Who waits for a sign of life asks it.
-type Hearing interface{ Heard() time.Time }
+// while a long frame is on its way, as the Elapsed of clock.System. Who waits for a
+// sign of life asks it.
+type Hearing interface{ Heard() time.Duration }
 
 // A Link is an ordered, reliable connection between two workers that carries
 // bytes without structure: both sides know what comes.

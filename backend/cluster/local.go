@@ -131,13 +131,27 @@ func removeStale(parent string) {
 		if err != nil || time.Since(info.ModTime()) < staleAge {
 			continue
 		}
-		conn, err := net.DialTimeout("unix", socket, time.Second)
-		if err == nil {
-			conn.Close()
-		} else if errors.Is(err, syscall.ECONNREFUSED) {
+		if !refuses(socket) {
+			continue
+		}
+		// The age is by the wall clock, which may have been set since the folder was made
+		// a moment ago: a process may be between the socket's name and listening on it.
+		time.Sleep(askAgain)
+		if refuses(socket) {
 			os.RemoveAll(filepath.Dir(socket))
 		}
 	}
+}
+
+const askAgain = 100 * time.Millisecond
+
+// refuses reports whether nobody listens on a socket.
+func refuses(path string) bool {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // fail notes why the cluster cannot go on. Nil is no reason.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // tail is how much of a long frame is sent last, from a copy, when all of the
@@ -36,7 +37,7 @@ type conn struct {
 	who     string      // the other side, for messages
 	from    wire.Source // the other side
 	allowed atomic.Int64
-	heard   atomic.Int64 // when bytes last came; Unix nanoseconds
+	heard   atomic.Int64 // when bytes last came; as the Elapsed of clock.System
 	spoke   atomic.Bool  // a frame has come
 	closed  chan struct{}
 	once    sync.Once
@@ -166,7 +167,7 @@ func (c *conn) recv() (wire.Frame, error) {
 	if err := c.RecvMsg(&text); err != nil {
 		return wire.Frame{}, err
 	}
-	c.heard.Store(time.Now().UnixNano())
+	c.hears()
 	head, rest, err := c.parse(text)
 	if err != nil {
 		return wire.Frame{}, err
@@ -191,7 +192,7 @@ func (c *conn) recv() (wire.Frame, error) {
 			}
 			return wire.Frame{}, err
 		}
-		c.heard.Store(time.Now().UnixNano())
+		c.hears()
 	}
 	return f, nil
 }
@@ -207,8 +208,11 @@ func (c *conn) piece(p *part) error {
 	return err
 }
 
+// hears notes that bytes have come.
+func (c *conn) hears() { c.heard.Store(int64(clock.System{}.Elapsed())) }
+
 // Heard implements dist.Hearing.
-func (c *conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
+func (c *conn) Heard() time.Duration { return time.Duration(c.heard.Load()) }
 
 // parse parses the beginning of a frame. JSON can take many times its length in
 // memory: only a few long messages are parsed at a time.

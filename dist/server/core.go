@@ -51,10 +51,10 @@ func (c *core) loop() {
 	for {
 		select {
 		case in := <-c.events:
-			c.clock()
+			c.look()
 			c.handle(in)
 		case <-ticks:
-			c.clock()
+			c.look()
 			c.tick()
 		case <-c.quit:
 			c.end()
@@ -63,8 +63,8 @@ func (c *core) loop() {
 	}
 }
 
-// clock reads the time, which never goes back.
-func (c *core) clock() { c.now = max(c.now, c.o.Now().Sub(c.started)) }
+// look reads the time that has passed, which never goes back.
+func (c *core) look() { c.now = max(c.now, c.o.Elapsed()-c.begun) }
 
 func (c *core) tick() {
 	c.listen()

@@ -9,6 +9,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock/clocktest"
 )
 
 // hearing is a connection on which bytes of a long frame may come.
@@ -17,15 +18,15 @@ type hearing struct {
 	at *atomic.Int64
 }
 
-func (h hearing) Heard() time.Time { return time.Unix(0, h.at.Load()) }
+func (h hearing) Heard() time.Duration { return time.Duration(h.at.Load()) }
 
 // TestLongFrame checks that a worker whose long frame is on its way is taken for
 // alive, and one from which nothing comes is not.
 func TestLongFrame(t *testing.T) {
 	m, ticks := &script{}, make(chan time.Time)
-	var clock, at atomic.Int64
-	clock.Store(time.Now().UnixNano())
-	s := start(t, Options{machine: m, Ticks: ticks, Now: func() time.Time { return time.Unix(0, clock.Load()) }})
+	var at atomic.Int64
+	clock := clocktest.At(time.Now(), 0)
+	s := start(t, Options{machine: m, Ticks: ticks, Clock: clock})
 	beats := func() (n int) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -37,7 +38,7 @@ func TestLongFrame(t *testing.T) {
 		return n
 	}
 	pass := func(d time.Duration) {
-		clock.Add(int64(d))
+		clock.Pass(d)
 		ticks <- time.Time{}
 		ticks <- time.Time{} // the one before has been handled
 	}
@@ -47,13 +48,13 @@ func TestLongFrame(t *testing.T) {
 	w.say(hello("w"))
 	w.say(&wire.Beat{Done: 7})
 	eventually(t, "the beat has come", func() bool { return beats() == 1 })
-	at.Store(clock.Load())
+	at.Store(int64(clock.Elapsed()))
 	pass(2 * time.Second)
 	if n := beats(); n != 1 {
 		t.Errorf("%d signs of life, want that of the beat", n)
 	}
 	for i := range 3 {
-		at.Store(clock.Load())
+		at.Store(int64(clock.Elapsed()))
 		pass(time.Second / 4)
 		if n := beats(); n != 2+i {
 			t.Errorf("%d signs of life, want %d", n, 2+i)

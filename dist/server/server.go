@@ -25,6 +25,7 @@ import (
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // Options say how a coordinator runs. The zero value is one without a disk, which
@@ -51,8 +52,8 @@ type Options struct {
 	MaxRows, MemoryRows int64
 	MaxPeers            int // connections at a time; 0: 5000
 
-	Now   func() time.Time // nil: time.Now
-	Ticks <-chan time.Time // nil: four times a second
+	clock.Clock                  // nil: clock.System
+	Ticks       <-chan time.Time // nil: four times a second
 	// RetryDisk is how soon a job is tried again that found the disk full; it grows
 	// up to sixteen times of that. 0: 15 s.
 	RetryDisk time.Duration
@@ -110,7 +111,8 @@ type machine interface {
 type Server struct {
 	o       Options
 	id      string
-	started time.Time
+	started time.Time     // by the wall clock
+	begun   time.Duration // then, as the Elapsed of o.Clock
 	book    *jobs.Book
 
 	events chan incoming
@@ -141,14 +143,14 @@ type Server struct {
 // New starts a coordinator. When State has jobs that have not ended, they go on.
 func New(o Options) (*Server, error) {
 	o.complete()
-	book, err := jobs.Open(o.State, o.Now, func(err error) { o.Log.Warn("a job is left out", "err", err) })
+	book, err := jobs.Open(o.State, o.Clock, func(err error) { o.Log.Warn("a job is left out", "err", err) })
 	if err != nil {
 		return nil, err
 	}
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	s := &Server{
-		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), book: book,
+		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), begun: o.Elapsed(), book: book,
 		events: make(chan incoming), quit: make(chan struct{}), over: make(chan struct{}),
 		closed: make(chan struct{}), peers: map[*peer]bool{}, watchers: map[chan struct{}]bool{},
 		running: map[string]context.CancelCauseFunc{}, lacking: map[string]bool{}, crewing: make(chan struct{}, 1),
@@ -167,8 +169,8 @@ func (o *Options) complete() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Clock == nil {
+		o.Clock = clock.System{}
 	}
 	memory := machineMemory()
 	o.MaxJob = cmp.Or(o.MaxJob, min(16<<30, memory/2))

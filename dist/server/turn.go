@@ -32,7 +32,7 @@ func (s *Server) runJobs() {
 		wait := never
 		if s.pass(running) {
 			queue := slices.DeleteFunc(s.book.Queue(), func(r jobs.Record) bool { return running[r.ID] })
-			r, wait = line.next(queue, int(s.crew.Load()), s.o.Now(), s.o.Pass)
+			r, wait = line.next(queue, int(s.crew.Load()), s.o.Elapsed(), s.o.Pass)
 		}
 		if line.short != "" && !line.told {
 			line.told = true
@@ -83,7 +83,7 @@ func (s *Server) awaken() {
 // A line remembers since when the first job of the queue lacks workers.
 type line struct {
 	short, why string // its ID, and what it lacks; "": it lacks none
-	since      time.Time
+	since      time.Duration
 	told       bool
 }
 
@@ -93,7 +93,7 @@ const never = time.Hour
 // next returns the job whose turn it is, with so many workers: the first; or when that
 // has lacked workers for a while, the first that does not. If it is no job's turn, it
 // returns how long that stays so, if nothing changes.
-func (l *line) next(queue []jobs.Record, crew int, now time.Time, pass time.Duration) (*jobs.Record, time.Duration) {
+func (l *line) next(queue []jobs.Record, crew int, now, pass time.Duration) (*jobs.Record, time.Duration) {
 	if len(queue) == 0 {
 		*l = line{}
 		return nil, never
@@ -106,7 +106,7 @@ func (l *line) next(queue []jobs.Record, crew int, now time.Time, pass time.Dura
 	if l.short != head.ID {
 		*l = line{short: head.ID, why: lacks(&head.JobStatus, crew), since: now}
 	}
-	if left := pass - now.Sub(l.since); left > 0 {
+	if left := pass - (now - l.since); left > 0 {
 		return nil, left
 	}
 	for i := range queue {

@@ -13,16 +13,18 @@ import (
 // A View is a coordinator at a moment, for its page and its API. It does not
 // change, and its parts are shared between Views: nobody may write to it.
 type View struct {
-	Version     string       `json:"version"`
-	Coordinator string       `json:"coordinator"` // random, of this process
-	Started     time.Time    `json:"started"`
-	Time        time.Time    `json:"time"` // of this View
-	Uptime      float64      `json:"uptime_seconds"`
-	Keeps       bool         `json:"keeps_jobs"`        // has a folder, and takes jobs
-	Warning     string       `json:"warning,omitempty"` // the disk is full, and such
-	Workers     []WorkerView `json:"workers"`           // by name, then ID
-	Jobs        []JobView    `json:"jobs"`              // running, then queued in order, then ended, latest first
-	Totals      Totals       `json:"totals"`
+	Version     string    `json:"version"`
+	Coordinator string    `json:"coordinator"` // random, of this process
+	Started     time.Time `json:"started"`
+	Time        time.Time `json:"time"` // of this View, by the wall clock
+	// Elapsed is when it was made by the clock that never goes back.
+	Elapsed time.Duration `json:"-"`
+	Uptime  float64       `json:"uptime_seconds"`
+	Keeps   bool          `json:"keeps_jobs"`        // has a folder, and takes jobs
+	Warning string        `json:"warning,omitempty"` // the disk is full, and such
+	Workers []WorkerView  `json:"workers"`           // by name, then ID
+	Jobs    []JobView     `json:"jobs"`              // running, then queued in order, then ended, latest first
+	Totals  Totals        `json:"totals"`
 	// Lost are workers whose connection has ended, the latest first. The API has them
 	// beside those that are there.
 	Lost []LostWorker `json:"-"`
@@ -30,13 +32,14 @@ type View struct {
 
 // A LostWorker is one that was connected, and has not come back.
 type LostWorker struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Address string    `json:"address"`
-	Backend string    `json:"backend"`
-	Job     string    `json:"job,omitempty"` // that it had open
-	Time    time.Time `json:"time"`          // when it was lost
-	Why     string    `json:"why"`
+	ID      string        `json:"id"`
+	Name    string        `json:"name"`
+	Address string        `json:"address"`
+	Backend string        `json:"backend"`
+	Job     string        `json:"job,omitempty"` // that it had open
+	Time    time.Time     `json:"time"`          // when it was lost
+	Why     string        `json:"why"`
+	lost    time.Duration // then, by the clock that never goes back
 }
 
 // Bounds of what is remembered of lost workers.
@@ -142,10 +145,10 @@ func (s *Server) LogTail(id string, bytes int) ([]byte, error) { return s.book.L
 
 // publish makes a View of what is now.
 func (c *core) publish() {
-	now := c.o.Now()
+	now := c.o.Elapsed()
 	v := &View{
-		Version: c.o.Version, Coordinator: c.id, Started: c.started, Time: now,
-		Uptime: now.Sub(c.started).Seconds(), Keeps: c.o.State != "",
+		Version: c.o.Version, Coordinator: c.id, Started: c.started, Time: c.o.Now(), Elapsed: now,
+		Uptime: (now - c.begun).Seconds(), Keeps: c.o.State != "",
 		Workers: make([]WorkerView, 0, len(c.workers)), Totals: c.totals,
 	}
 	if err := c.book.Err(); err != nil {
@@ -155,7 +158,7 @@ func (c *core) publish() {
 		v.Workers = append(v.Workers, c.viewOf(w))
 	}
 	for _, w := range c.lost {
-		if now.Sub(w.Time) < lostTime {
+		if now-w.lost < lostTime {
 			v.Lost = append(v.Lost, w)
 		}
 	}

@@ -22,7 +22,7 @@ type worker struct {
 	phase string
 	beat  wire.Beat // the latest
 	heard time.Duration
-	bytes time.Time // when the latest came, as far as they were signs of life
+	bytes time.Duration // when the latest came, as far as they were signs of life: see dist.Hearing
 	// allowed is how many bytes of tensors a frame may have.
 	allowed int64
 	cost    wire.Cost // of its job
@@ -86,6 +86,7 @@ func (c *core) loses(w *worker, why string) {
 	h := w.hello
 	gone := LostWorker{
 		ID: h.ID, Name: h.Name, Address: w.conn.Remote(), Backend: h.Backend, Job: w.open, Time: c.o.Now(), Why: why,
+		lost: c.o.Elapsed(),
 	}
 	c.lost = append([]LostWorker{gone}, c.lost[:min(len(c.lost), maxLost-1)]...)
 }
@@ -123,7 +124,10 @@ func (c *core) fromWorker(in incoming) {
 	}
 	c.totals.Messages++
 	c.totals.TensorBytesIn += 4 * int64(len(in.frame.Floats))
-	w.heard, w.bytes = c.now, c.o.Now()
+	w.heard = c.now
+	if h, ok := w.conn.(dist.Hearing); ok {
+		w.bytes = h.Heard()
+	}
 	c.observe(w, in.frame.Message)
 	if err := c.take(w.open, in.frame); err != nil {
 		w.finish(&wire.Dismiss{Reason: err.Error()})
@@ -178,7 +182,7 @@ func (c *core) listen() {
 		if !ok || c.now-w.heard < silent {
 			continue
 		}
-		if at := h.Heard(); at.After(w.bytes) {
+		if at := h.Heard(); at > w.bytes {
 			w.bytes = at
 			c.step(coord.FromWorker{ID: w.hello.ID, Msg: &w.beat})
 		}

@@ -125,7 +125,7 @@ func (s *site) healthz(w http.ResponseWriter, _ *http.Request) {
 // sick returns what is wrong with the coordinator, or "".
 func (s *site) sick() string {
 	v := s.src.View()
-	if age := s.Now().Sub(v.Time); age > staleAfter {
+	if age := s.Elapsed() - v.Elapsed; age > staleAfter {
 		return fmt.Sprintf("the coordinator has not moved for %.0f s", age.Seconds())
 	}
 	return v.Warning

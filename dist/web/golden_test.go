@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/gespann/gespann/internal/clock/clocktest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -30,7 +32,7 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 }
 
 func handler(src Source) http.Handler {
-	return Handler(src, Options{Join: "big.example:7077", Now: func() time.Time { return noon.Add(time.Second) }})
+	return Handler(src, Options{Join: "big.example:7077", Clock: clocktest.At(noon.Add(time.Second), 0)})
 }
 
 // digest is that of the files of the page, in their addresses.

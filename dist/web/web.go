@@ -13,10 +13,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"time"
 
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/server/jobs"
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // A Source is a coordinator to look at: a *server.Server. Its methods may be
@@ -41,9 +41,9 @@ type Options struct {
 	// Join is the address where workers and jobs reach the coordinator, which the
 	// page tells people; without a host, such as ":7077", it is on the host that the
 	// page is asked for. "": nobody can join.
-	Join string
-	Log  *slog.Logger     // nil: none
-	Now  func() time.Time // nil: time.Now
+	Join        string
+	Log         *slog.Logger // nil: none
+	clock.Clock              // that of the coordinator; nil: clock.System
 }
 
 // A site is the handler with what its pages share.
@@ -63,8 +63,8 @@ func Handler(src Source, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Clock == nil {
+		o.Clock = clock.System{}
 	}
 	s := &site{Options: o, src: src, files: newAssets(), streams: make(chan struct{}, maxStreams)}
 	mux := http.NewServeMux()

@@ -87,7 +87,7 @@ func TestHeaders(t *testing.T) {
 func TestHealth(t *testing.T) {
 	sick, stuck := emptyView(), emptyView()
 	sick.Warning = "write jobs/x/job.json: no space left on device"
-	stuck.Time = noon.Add(-time.Minute)
+	stuck.Elapsed = -time.Minute
 	for _, c := range []struct {
 		src  *fake
 		code int
@@ -95,7 +95,7 @@ func TestHealth(t *testing.T) {
 	}{
 		{newFake(emptyView()), 200, "ok\n"},
 		{newFake(sick), 503, "write jobs/x/job.json: no space left on device\n"},
-		{newFake(stuck), 503, "the coordinator has not moved for 61 s\n"},
+		{newFake(stuck), 503, "the coordinator has not moved for 60 s\n"},
 	} {
 		w := get(t, handler(c.src), "/healthz")
 		if w.Code != c.code || w.Body.String() != c.body {

@@ -192,15 +192,10 @@ func TestBusy(t *testing.T) {
 // hearing is a connection on which bytes of a long frame come.
 type hearing struct {
 	*disttest.Conn
-	began time.Time
+	began time.Duration
 }
 
-func (h hearing) Heard() time.Time {
-	if time.Since(h.began) < time.Minute {
-		return time.Now()
-	}
-	return h.began.Add(time.Minute)
-}
+func (h hearing) Heard() time.Duration { return min(now(), h.began+time.Minute) }
 
 // TestLongFrame checks that a coordinator is not taken for silent while bytes come.
 func TestLongFrame(t *testing.T) {
@@ -211,7 +206,7 @@ func TestLongFrame(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true,
-			Dial: func(context.Context) (dist.Conn, error) { return hearing{a, began}, nil }})
+			Dial: func(context.Context) (dist.Conn, error) { return hearing{a, now()}, nil }})
 		if got, want := time.Since(began), time.Minute+silence; !errors.Is(err, errSilent) || got != want {
 			t.Errorf("Run = %v after %v, want silence after %v", err, got, want)
 		}

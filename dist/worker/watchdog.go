@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // silence is how long a worker waits for a sign of its coordinator: pings come
@@ -21,12 +22,13 @@ type watchdog struct {
 	bark  func()
 	mu    sync.Mutex
 	timer *time.Timer
-	from  time.Time // of waiting; zero: nobody waits
+	waits bool          // someone does
+	from  time.Duration // since then
 }
 
 // newWatchdog returns one that has been started.
 func newWatchdog(conn dist.Conn, bark func()) *watchdog {
-	w := &watchdog{conn: conn, bark: bark, from: time.Now()}
+	w := &watchdog{conn: conn, bark: bark, waits: true, from: now()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(silence, w.look)
@@ -37,7 +39,7 @@ func newWatchdog(conn dist.Conn, bark func()) *watchdog {
 func (w *watchdog) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.from = time.Now()
+	w.waits, w.from = true, now()
 	w.timer.Reset(silence)
 }
 
@@ -45,21 +47,24 @@ func (w *watchdog) start() {
 func (w *watchdog) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.from = time.Time{}
+	w.waits = false
 	w.timer.Stop()
 }
+
+// now is the time that passes: a wall clock that is set is no silence.
+func now() time.Duration { return clock.System{}.Elapsed() }
 
 func (w *watchdog) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.from.IsZero() {
+	if !w.waits {
 		return
 	}
 	last := w.from
-	if h, ok := w.conn.(dist.Hearing); ok && h.Heard().After(last) {
-		last = h.Heard()
+	if h, ok := w.conn.(dist.Hearing); ok {
+		last = max(last, h.Heard())
 	}
-	if left := silence - time.Since(last); left > 0 {
+	if left := silence - (now() - last); left > 0 {
 		w.timer.Reset(left)
 		return
 	}

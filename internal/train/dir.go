@@ -287,7 +287,32 @@ func (d *Dir) prepare() error {
 			}
 		}
 	}
-	return nil
+	return d.comeLast()
+}
+
+// comeLast makes the lock the latest of those beside it, also when the clock was set back
+// since the run before: LatestRun goes by their times.
+func (d *Dir) comeLast() error {
+	own, err := d.lock.Stat()
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(filepath.Clean(d.Path))
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil // this one alone can be reached
+	}
+	latest := time.Time{}
+	for _, e := range entries {
+		info, err := os.Stat(filepath.Join(folder, e.Name(), lockName))
+		if err == nil && !os.SameFile(info, own) && info.ModTime().After(latest) {
+			latest = info.ModTime()
+		}
+	}
+	if own.ModTime().After(latest) {
+		return nil
+	}
+	return os.Chtimes(d.lock.Name(), time.Time{}, latest.Add(time.Millisecond))
 }
 
 // Close gives the lock back.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gespann/gespann/model/spec"
 )
@@ -51,6 +52,38 @@ func TestCreateNumbers(t *testing.T) {
 		if latest, err := LatestRun(s.Train.Dir); err != nil || filepath.Base(latest) != want {
 			t.Errorf("latest run: got %s, %v, want %s", latest, err, want)
 		}
+	}
+}
+
+// TestLatestRun starts runs while the clock is set back: the latest is the one that was
+// started last.
+func TestLatestRun(t *testing.T) {
+	s := mustParse(t, "adam")
+	s.Train.Dir = t.TempDir()
+	var dirs []*Dir
+	for range 3 {
+		d, err := Create(s, testSet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		dirs = append(dirs, d)
+		future := time.Now().AddDate(10, 0, 0).Add(-time.Duration(len(dirs)) * time.Hour)
+		if latest, err := LatestRun(s.Train.Dir); err != nil || latest != d.Path {
+			t.Errorf("latest run: got %s, %v, want %s", latest, err, d.Path)
+		}
+		if err := os.Chtimes(d.file(lockName), future, future); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dirs[1].Close()
+	again, err := Open(dirs[1].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if latest, err := LatestRun(s.Train.Dir); err != nil || latest != again.Path {
+		t.Errorf("after a resume: got %s, %v, want %s", latest, err, again.Path)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // keepAttached is how many ended jobs with a driver elsewhere stay in the
@@ -31,28 +32,31 @@ var ErrNoFolder = errors.New("this coordinator keeps no jobs: it was started wit
 type Book struct {
 	folder string // "": nothing on disk
 	lock   *os.File
-	now    func() time.Time
+	clock  clock.Clock
 
 	disk sync.Mutex // held while writing below the folder; taken before mu
 
 	mu      sync.Mutex
 	entries map[string]*entry
 	order   int64
-	changed chan struct{} // closed at the next change
-	lastErr error         // of the latest Flush
+	// finished counts the jobs that have ended.
+	finished int64
+	changed  chan struct{} // closed at the next change
+	lastErr  error         // of the latest Flush
 }
 
 // An entry is a job in memory.
 type entry struct {
 	Record
-	runs                   time.Time // since when it is running; zero: it is not
-	curve                  *Curve    // does not change; nil: on disk
-	spec                   []byte    // of a job that was not submitted; nil: not kept
-	created                bool      // has a folder
-	dirty, urgent, curving bool      // differs from what is on disk
-	log                    []byte    // not on disk yet
-	logging                bool      // what was in log is being written
-	dropped                int       // lines of the log, for which there was no room
+	running                bool          // it is, since runs
+	runs                   time.Duration // as the clock's Elapsed
+	curve                  *Curve        // does not change; nil: on disk
+	spec                   []byte        // of a job that was not submitted; nil: not kept
+	created                bool          // has a folder
+	dirty, urgent, curving bool          // differs from what is on disk
+	log                    []byte        // not on disk yet
+	logging                bool          // what was in log is being written
+	dropped                int           // lines of the log, for which there was no room
 }
 
 // Folder returns where the book is, or "".
@@ -81,7 +85,7 @@ func (b *Book) All() []Record {
 }
 
 func (b *Book) all() []Record {
-	out, now := make([]Record, 0, len(b.entries)), b.now()
+	out, now := make([]Record, 0, len(b.entries)), b.clock.Elapsed()
 	for _, e := range b.entries {
 		out = append(out, e.at(now))
 	}
@@ -101,10 +105,9 @@ func compare(a, b Record) int {
 		return c
 	}
 	if wire.Ended(a.State) {
-		if c := b.Ended.Compare(a.Ended); c != 0 {
-			return c
-		}
-		return cmp.Compare(b.Order, a.Order)
+		// By the wall clock only those of a version that did not count: it may have been
+		// set between two ends, and Prune would keep the wrong ones.
+		return cmp.Or(cmp.Compare(b.Finished, a.Finished), b.Ended.Compare(a.Ended), cmp.Compare(b.Order, a.Order))
 	}
 	return cmp.Compare(a.Order, b.Order)
 }
@@ -145,7 +148,7 @@ func (b *Book) Find(id string) (Record, error) {
 }
 
 func (b *Book) withPosition(e *entry) Record {
-	r := e.at(b.now())
+	r := e.at(b.clock.Elapsed())
 	if r.State == wire.JobQueued {
 		r.Position = 1
 		for _, other := range b.entries {
@@ -185,15 +188,15 @@ func (b *Book) Update(id string, change func(*Record)) bool {
 
 // turned notes that a job's state has changed.
 func (b *Book) turned(e *entry) {
-	now := b.now()
+	now := b.clock.Elapsed()
 	switch {
 	case e.State == wire.JobRunning:
-		e.runs = now
+		e.running, e.runs = true, now
 		if e.Started.IsZero() {
-			e.Started = now
+			e.Started = b.clock.Now()
 		}
-	case !e.runs.IsZero():
-		e.Record, e.runs = e.at(now), time.Time{}
+	case e.running:
+		e.Record, e.running = e.at(now), false
 	}
 	if e.State != wire.JobRunning {
 		e.RowsPerSecond, e.Left = 0, 0
@@ -202,16 +205,17 @@ func (b *Book) turned(e *entry) {
 		e.Progress = 1 // also when it stopped early
 	}
 	if wire.Ended(e.State) {
-		e.Ended, e.Position = now, 0
+		b.finished++
+		e.Ended, e.Finished, e.Position = b.clock.Now(), b.finished, 0
 		b.forget()
 	}
 }
 
 // at returns the record at a moment, with the time that it has been running until then.
-func (e *entry) at(now time.Time) Record {
+func (e *entry) at(now time.Duration) Record {
 	r := e.Record
-	if !e.runs.IsZero() {
-		r.Took += max(now.Sub(e.runs).Seconds(), 0)
+	if e.running {
+		r.Took += (now - e.runs).Seconds()
 	}
 	return r
 }
@@ -224,7 +228,7 @@ func (b *Book) Attach(id, name string) {
 	if e == nil {
 		b.order++
 		e = &entry{Record: Record{Order: b.order}, curve: &Curve{}}
-		e.ID, e.Created = id, b.now()
+		e.ID, e.Created = id, b.clock.Now()
 		b.entries[id] = e
 	}
 	e.Name, e.State, e.Reason, e.Ended = cutName(name), wire.JobWaiting, "", time.Time{}
@@ -249,7 +253,7 @@ func (b *Book) Log(id, line string) {
 	if len(line) > maxLine {
 		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
 	}
-	e.log = append(e.log, b.now().UTC().Format(time.RFC3339)+" "+line+"\n"...)
+	e.log = append(e.log, b.clock.Now().UTC().Format(time.RFC3339)+" "+line+"\n"...)
 	e.urgent = true
 	b.notify()
 }

@@ -12,21 +12,15 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
+	"github.com/gespann/gespann/internal/clock/clocktest"
 )
-
-// A clock goes a second at each look.
-type clock struct{ now time.Time }
-
-func (c *clock) Now() time.Time {
-	c.now = c.now.Add(time.Second)
-	return c.now
-}
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func open(t testing.TB, folder string) *Book {
 	t.Helper()
-	b, err := Open(folder, (&clock{noon}).Now, func(err error) { t.Error(err) })
+	b, err := Open(folder, clocktest.At(noon, time.Second), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +83,7 @@ func TestRestart(t *testing.T) {
 
 	b = open(t, folder)
 	check(t, "after", list(b), "running queued 1", "paused queued 2", "first queued 3", "second queued 4",
-		"elsewhere lost", "failed failed", "done done", "cancel cancelled")
+		"elsewhere lost", "cancel cancelled", "failed failed", "done done")
 	if _, err := os.Stat(b.path(".tmp-x")); !os.IsNotExist(err) {
 		t.Errorf("what was left behind: got %v, want it gone", err)
 	}
@@ -199,7 +193,7 @@ func TestBounds(t *testing.T) {
 func TestOneBook(t *testing.T) {
 	folder := t.TempDir()
 	open(t, folder)
-	_, err := Open(folder, time.Now, func(error) {})
+	_, err := Open(folder, clock.System{}, func(error) {})
 	want := fmt.Sprintf("state folder %s: another coordinator is using it (process %d)", folder, os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -217,7 +211,7 @@ func TestDamaged(t *testing.T) {
 	}
 	b.Close()
 	var warned []string
-	b, err := Open(folder, time.Now, func(err error) { warned = append(warned, err.Error()) })
+	b, err := Open(folder, clock.System{}, func(err error) { warned = append(warned, err.Error()) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,15 +302,15 @@ func TestFiles(t *testing.T) {
 // TestTook checks that a job took as long as it was running: not while it waited,
 // and also over a restart.
 func TestTook(t *testing.T) {
-	folder, c := t.TempDir(), &clock{noon}
-	b, err := Open(folder, func() time.Time { return c.now }, func(err error) { t.Error(err) })
+	folder, c := t.TempDir(), clocktest.At(noon, 0)
+	b, err := Open(folder, c, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := submit(t, b, "a")
 	b.Attach("b", "b")
 	pass := func(seconds int, state string) {
-		c.now = c.now.Add(time.Duration(seconds) * time.Second)
+		c.Pass(time.Duration(seconds) * time.Second)
 		for _, id := range []string{id, "b"} {
 			b.Update(id, func(r *Record) { r.State, r.Workers = state, 3 })
 		}
@@ -331,13 +325,13 @@ func TestTook(t *testing.T) {
 	}
 	pass(20, wire.JobWaiting)
 	pass(7, wire.JobRunning)
-	c.now = c.now.Add(5 * time.Second)
+	c.Pass(5 * time.Second)
 	took(5)
 	if err := b.Flush(false); err != nil {
 		t.Fatal(err)
 	}
 	b.Close() // as if it was killed
-	if b, err = Open(folder, func() time.Time { return c.now }, func(err error) { t.Error(err) }); err != nil {
+	if b, err = Open(folder, c, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
@@ -347,7 +341,7 @@ func TestTook(t *testing.T) {
 	pass(2, wire.JobWaiting)
 	pass(50, wire.JobRunning)
 	pass(1, wire.JobDone)
-	c.now = c.now.Add(time.Hour)
+	c.Pass(time.Hour)
 	took(8)
 	for _, r := range b.All() {
 		if want := noon.Add(27 * time.Second); !r.Started.Equal(want) {

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,12 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
 )
@@ -40,9 +42,9 @@ const (
 // Open takes the lock of a folder and reads the jobs in it; jobs that were under
 // way are queued again, in their order. The folder "" is none: the book is in
 // memory only. Jobs that cannot be read are told to warn and stay as they are.
-func Open(folder string, now func() time.Time, warn func(error)) (*Book, error) {
+func Open(folder string, c clock.Clock, warn func(error)) (*Book, error) {
 	b := &Book{
-		folder: folder, now: now, entries: map[string]*entry{}, changed: make(chan struct{}),
+		folder: folder, clock: c, entries: map[string]*entry{}, changed: make(chan struct{}),
 	}
 	if folder == "" {
 		return b, nil
@@ -98,6 +100,7 @@ func (b *Book) read(warn func(error)) error {
 	if err != nil {
 		return err
 	}
+	var ended []*entry
 	for _, f := range folders {
 		if strings.HasPrefix(f.Name(), outfile.TempPrefix) {
 			os.RemoveAll(b.path(f.Name()))
@@ -115,9 +118,18 @@ func (b *Book) read(warn func(error)) error {
 			continue
 		}
 		was := r.State
-		r.revive(b.now())
-		b.entries[r.ID] = &entry{Record: r, created: true, dirty: r.State != was}
-		b.order = max(b.order, r.Order)
+		r.revive(b.clock.Now())
+		e := &entry{Record: r, created: true, dirty: r.State != was}
+		b.entries[r.ID] = e
+		b.order, b.finished = max(b.order, r.Order), max(b.finished, r.Finished)
+		if e.dirty && wire.Ended(r.State) {
+			ended = append(ended, e)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *entry) int { return cmp.Compare(x.Order, y.Order) })
+	for _, e := range ended { // just now
+		b.finished++
+		e.Finished = b.finished
 	}
 	return nil
 }
@@ -198,7 +210,7 @@ func (b *Book) reserve(name string) (Record, error) {
 	}
 	b.order++
 	r := Record{Order: b.order}
-	r.ID, r.Name, r.State, r.Submitted, r.Created = id, cutName(name), wire.JobQueued, true, b.now()
+	r.ID, r.Name, r.State, r.Submitted, r.Created = id, cutName(name), wire.JobQueued, true, b.clock.Now()
 	return r, nil
 }
 

@@ -68,7 +68,7 @@ func (b *Book) flush(id string) error {
 		return nil
 	}
 	was := *e
-	was.Record = e.at(b.now())
+	was.Record = e.at(b.clock.Elapsed())
 	e.dirty, e.urgent, e.curving = false, false, false
 	e.log, e.logging, e.dropped = nil, len(e.log) > 0, 0
 	b.mu.Unlock()

@@ -19,6 +19,9 @@ type Record struct {
 	wire.JobStatus
 	// Order is that of submission.
 	Order int64 `json:"order"`
+	// Finished is that of their ends; 0: it has not ended, or did by a version that did
+	// not count.
+	Finished int64 `json:"finished,omitempty"`
 	// Cancel: someone wants it to end. It is not run again.
 	Cancel  bool             `json:"cancel,omitempty"`
 	Account *backend.Account `json:"account,omitempty"`
@@ -89,7 +92,7 @@ func (r *Record) revive(now time.Time) {
 	switch {
 	case wire.Ended(r.State):
 	case r.Cancel:
-		r.State, r.Reason = wire.JobCancelled, ""
+		r.State, r.Reason, r.Ended = wire.JobCancelled, "", now
 	case r.Submitted && r.State != wire.JobQueued:
 		r.State, r.Reason = wire.JobQueued, "the coordinator was restarted"
 	case r.State == wire.JobLost: // for the second time
