@@ -14,6 +14,7 @@ import (
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -64,7 +65,7 @@ func (d *Dir) prune(keep int) error {
 		return err
 	}
 	for _, path := range paths[:max(len(paths)-keep, 0)] {
-		if err := os.Remove(path); err != nil {
+		if err := disk.Remove(path); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
 	"github.com/gespann/gespann/internal/shell"
@@ -63,7 +64,7 @@ func CreateAs(s *spec.Spec, set *data.Set, name, from string) (*Dir, error) {
 	if name == "" {
 		name = s.RunName()
 	}
-	if err := os.MkdirAll(s.Train.Dir, 0o777); err != nil {
+	if err := disk.MkdirAll(s.Train.Dir, 0o777); err != nil {
 		return nil, runError(s.Train.Dir, err)
 	}
 	d, err := create(s, name)
@@ -98,7 +99,12 @@ func create(s *spec.Spec, name string) (*Dir, error) {
 	}
 	base := filepath.Join(s.Train.Dir, name)
 	for path, n := base, 2; ; path, n = base+"-"+strconv.Itoa(n), n+1 {
-		err := os.Mkdir(path, 0o777)
+		err := disk.Mkdir(path, 0o777)
+		if err == nil {
+			if err = disk.SyncFolder(s.Train.Dir); err != nil {
+				os.Remove(path)
+			}
+		}
 		if err == nil {
 			d, err := lockDir(path)
 			if err == nil {
@@ -116,7 +122,7 @@ func create(s *spec.Spec, name string) (*Dir, error) {
 func createNamed(path string) (*Dir, error) {
 	_, err := os.Stat(path)
 	made := errors.Is(err, fs.ErrNotExist)
-	if err := os.MkdirAll(path, 0o777); err != nil {
+	if err := disk.MkdirAll(path, 0o777); err != nil {
 		return nil, runError(path, err)
 	}
 	if d := (&Dir{Path: path}); !exists(d.file(specFile)) { // before the lock is written there
@@ -273,7 +279,7 @@ func (d *Dir) prepare() error {
 	if _, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
+	if err := disk.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
 		return err
 	}
 	for _, folder := range []string{d.Path, d.file(checkpointsDir)} {

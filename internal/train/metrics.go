@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/gespann/gespann/internal/disk"
 )
 
 // A Row is one line of metrics.csv.
@@ -35,7 +38,7 @@ func (r Row) line() string {
 }
 
 // A metricsLog appends to metrics.csv, a line at a time.
-type metricsLog struct{ f *os.File }
+type metricsLog struct{ f *disk.File }
 
 // openMetrics opens the log of a run that has finished so many epochs, and returns how many
 // of them it has. It drops
@@ -54,13 +57,15 @@ func openMetrics(path string, names []string, epochs int) (*metricsLog, int, err
 			"hint: rename it to keep it; the run goes on with a new one",
 			path, first, strings.TrimSpace(header))
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	f, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, 0, err
 	}
 	m := &metricsLog{f}
 	if err = f.Truncate(int64(len(keep))); err == nil && len(keep) == 0 {
-		err = m.append(header)
+		if err = m.append(header); err == nil { // or the file would be gone with all its lines
+			err = disk.SyncFolder(filepath.Dir(path))
+		}
 	}
 	if err != nil {
 		f.Close()
@@ -89,7 +94,7 @@ func linesUntil(text []byte, epoch int) []byte {
 
 // append adds a line with one write, and syncs.
 func (m *metricsLog) append(line string) error {
-	_, err := m.f.WriteString(line)
+	_, err := m.f.Write([]byte(line))
 	if err == nil {
 		err = m.f.Sync()
 	}

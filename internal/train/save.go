@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/disk"
 )
 
 const format = "gespann 1"
@@ -63,7 +63,7 @@ func (l *loop) saveAs(ctx context.Context, path string) error {
 		return &BadWeightsError{Step: l.at.Steps, Variable: name}
 	}
 	// The model of a run that was complete before would not be of the same step.
-	if err := os.Remove(l.Dir.ModelPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := disk.Remove(l.Dir.ModelPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	meta := l.meta()

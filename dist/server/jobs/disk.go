@@ -16,6 +16,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
+	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/internal/filelock"
 	"github.com/gespann/gespann/internal/outfile"
 )
@@ -49,7 +50,7 @@ func Open(folder string, c clock.Clock, warn func(error)) (*Book, error) {
 	if folder == "" {
 		return b, nil
 	}
-	err := os.MkdirAll(filepath.Join(folder, jobsFolder), 0o777)
+	err := disk.MkdirAll(filepath.Join(folder, jobsFolder), 0o777)
 	if err == nil {
 		b.lock, err = takeLock(filepath.Join(folder, lockFile))
 	}
@@ -103,7 +104,7 @@ func (b *Book) read(warn func(error)) error {
 	var ended []*entry
 	for _, f := range folders {
 		if strings.HasPrefix(f.Name(), outfile.TempPrefix) {
-			os.RemoveAll(b.path(f.Name()))
+			disk.RemoveAll(b.path(f.Name()))
 			continue
 		}
 		if !f.IsDir() || CheckID(f.Name()) != nil {
@@ -220,14 +221,14 @@ func (b *Book) create(r Record, spec []byte, origin *wire.Origin) (err error) {
 	temp := b.path(outfile.TempPrefix + r.ID)
 	defer func() {
 		if err != nil {
-			os.RemoveAll(temp)
+			disk.RemoveAll(temp)
 		}
 	}()
 	folder := temp
 	if r.Submitted {
 		folder = filepath.Join(temp, runFolder)
 	}
-	if err := os.MkdirAll(folder, 0o777); err != nil {
+	if err := disk.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
 	if r.Submitted {
@@ -243,10 +244,14 @@ func (b *Book) create(r Record, spec []byte, origin *wire.Origin) (err error) {
 	if err := writeJSON(filepath.Join(temp, recordFile), r); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, b.path(r.ID)); err != nil {
+	if err := disk.Rename(temp, b.path(r.ID)); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Join(b.folder, jobsFolder))
+	if err := disk.SyncFolder(b.path("")); err != nil {
+		// Whoever is told that it was not taken does not want to see it run later.
+		return errors.Join(err, disk.Rename(b.path(r.ID), temp))
+	}
+	return nil
 }
 
 func writeJSON(path string, v any) error {
@@ -333,10 +338,13 @@ func (b *Book) erase(id string) error {
 		return nil
 	}
 	temp := b.path(outfile.TempPrefix + id)
-	if err := os.Rename(b.path(id), temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := disk.Rename(b.path(id), temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.RemoveAll(temp)
+	if err := disk.SyncFolder(b.path("")); err != nil {
+		return err
+	}
+	return disk.RemoveAll(temp)
 }
 
 // Room returns nil when so many bytes can be written.
@@ -344,8 +352,16 @@ func (b *Book) Room(bytes int) error {
 	b.disk.Lock()
 	defer b.disk.Unlock()
 	path := filepath.Join(b.folder, outfile.TempPrefix+"room")
-	err := os.WriteFile(path, make([]byte, bytes), 0o666)
-	os.Remove(path)
+	f, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, bytes))
+	if err == nil { // some file systems find out only now, or when it is closed
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	disk.Remove(path)
 	return err
 }
 
@@ -355,17 +371,4 @@ func full(err error) error {
 			"hint: make room there", err)
 	}
 	return err
-}
-
-// syncFolder makes a rename survive a loss of power, where the system can.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); NoSpace(err) {
-		return err
-	}
-	return nil
 }

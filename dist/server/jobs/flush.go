@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/internal/outfile"
 )
 
@@ -156,12 +157,12 @@ func appendLog(path string, text []byte, dropped int) error {
 	if dropped > 0 {
 		text = fmt.Appendf(text, "(%d more lines were dropped: the disk was full)\n", dropped)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	f, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
+	size, err := f.OS().Seek(0, io.SeekEnd)
 	if err != nil || size > maxLog {
 		return err
 	}
