@@ -169,10 +169,14 @@ func appendLog(path string, text []byte, dropped int) error {
 	if size+int64(len(text)) > maxLog {
 		text = append(bytes.Clone(text), "(the log is full)\n"...)
 	}
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(err, f.Truncate(size))
+	_, err = f.Write(text)
+	if err == nil { // some file systems find out only now that there is no room
+		err = f.Sync()
 	}
-	return f.Close()
+	if err != nil {
+		return errors.Join(err, f.Truncate(size)) // or its next try would repeat lines
+	}
+	return nil
 }
 
 // A line of a curve on disk.

@@ -28,8 +28,8 @@ func (c *Crash) String() string {
 }
 
 // Crashes returns what a loss of power after any of the operations may leave behind:
-// states that differ, each with the operation from which on it may come about and what
-// was confirmed by the latest. The recording began with an empty folder.
+// states that differ, each with the last operation after which it may come about, and what
+// was confirmed by then. The recording began with an empty folder.
 //
 // What was written to a file is there for sure after a Sync of it, and the names in a
 // folder after a SyncFolder of that. Of the rest there may be everything, nothing, some,
@@ -56,7 +56,7 @@ func (r *Recorder) Crashes(every int) []*Crash {
 			c := &Crash{After: n, Variant: v.name, Confirmed: confirmed, Last: last, root: replay(effects[:v.until(effects, n)], inodes, v.keep)}
 			sum := c.root.digest()
 			if known := latest[sum]; known != nil {
-				known.Confirmed = confirmed // it must serve this, too
+				known.After, known.Variant, known.Confirmed, known.Last = n, v.name, confirmed, last // it must serve these, too
 				continue
 			}
 			latest[sum] = c
