@@ -435,6 +435,9 @@ func (d *Dir) neverTrained() error {
 	if err := d.readResults(&r); err != nil {
 		return err
 	}
+	if r.NothingSaved && !exists(d.ModelPath()) {
+		return nil // the disk was full, or the process killed, before there was one
+	}
 	gone := fmt.Errorf("run directory %s: its checkpoints are gone, so that it cannot go on\n"+
 		"hint: a new run may begin with its weights, if there are any: train --from %s", d.Path, shell.Word(d.Path))
 	switch table, _, err := readMetrics(d.file(metricsFile)); {

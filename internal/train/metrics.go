@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -63,9 +62,7 @@ func openMetrics(path string, names []string, epochs int) (*metricsLog, int, err
 	}
 	m := &metricsLog{f}
 	if err = f.Truncate(int64(len(keep))); err == nil && len(keep) == 0 {
-		if err = m.append(header); err == nil { // or the file would be gone with all its lines
-			err = disk.SyncFolder(filepath.Dir(path))
-		}
+		err = m.append(header) // its name is synced with the files that begin the run
 	}
 	if err != nil {
 		f.Close()

@@ -32,6 +32,9 @@ type results struct {
 	Status string `json:"status"`
 	Reason string `json:"reason,omitempty"` // why it failed
 	From   string `json:"from,omitempty"`   // whose weights it began with
+	// NothingSaved: no checkpoint has been written yet, so that the run can only begin
+	// anew. Earlier versions did not say.
+	NothingSaved bool `json:"nothing_saved,omitempty"`
 	Seed   uint64 `json:"seed"`
 	// Data is what was read, in words; Splits are its rows.
 	Data   string      `json:"data"`
@@ -86,6 +89,9 @@ func (l *loop) startResults() error {
 	if err := l.Dir.readResults(r); err != nil {
 		l.note("What earlier sessions left there is lost: %v.", err)
 	}
+	if r.NothingSaved && r.Steps > 0 && l.saved == "" {
+		l.note("Nothing of this run had been saved when it stopped after step %d: it begins anew.", r.Steps)
+	}
 	if r.From == "" {
 		r.From = l.From
 	}
@@ -107,7 +113,7 @@ func (l *loop) startResults() error {
 		r.Sessions[n-1].ToStep = max(r.Sessions[n-1].ToStep, l.at.Steps)
 	}
 	*r = results{
-		Format: resultsFormat, From: r.From, Sessions: append(r.Sessions, s),
+		Format: resultsFormat, From: r.From, Sessions: append(r.Sessions, s), NothingSaved: l.saved == "",
 		Seed: l.Spec.Train.Seed, Data: l.Data.Source, Splits: l.Data.Splits, Parameters: parameters(l.Model.Vars()),
 	}
 	return l.writeResults(statusRunning, nil)

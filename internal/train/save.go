@@ -72,6 +72,12 @@ func (l *loop) saveAs(ctx context.Context, path string) error {
 		return err
 	}
 	l.saved = path
+	if l.results.NothingSaved { // before it is told: from now on a run without checkpoints has lost them
+		l.results.NothingSaved = false
+		if err := l.Dir.writeJSON(resultsFile, &l.results); err != nil {
+			return err
+		}
+	}
 	l.Events(Saved{Path: path, Step: l.at.Steps})
 	return nil
 }
