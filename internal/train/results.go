@@ -34,8 +34,8 @@ type results struct {
 	From   string `json:"from,omitempty"`   // whose weights it began with
 	// NothingSaved: no checkpoint has been written yet, so that the run can only begin
 	// anew. Earlier versions did not say.
-	NothingSaved bool `json:"nothing_saved,omitempty"`
-	Seed   uint64 `json:"seed"`
+	NothingSaved bool   `json:"nothing_saved,omitempty"`
+	Seed         uint64 `json:"seed"`
 	// Data is what was read, in words; Splits are its rows.
 	Data   string      `json:"data"`
 	Splits data.Splits `json:"splits"`

@@ -14,8 +14,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/internal/filelock"
 )
 
@@ -49,8 +51,8 @@ func download(ctx context.Context, m mirror, dir string, opt Options) error {
 	if opt.BaseURL != "" {
 		m.url = strings.TrimSuffix(opt.BaseURL, "/") + "/"
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+	if err := disk.MkdirAll(dir, 0o755); err != nil {
+		return cacheError(dir, err)
 	}
 	for i, file := range idxFiles {
 		f := &fetch{
@@ -60,10 +62,21 @@ func download(ctx context.Context, m mirror, dir string, opt Options) error {
 		if err := f.run(ctx); ctx.Err() != nil {
 			return err
 		} else if err != nil {
-			return fmt.Errorf("%w\nhint: put the files into a folder and name it in data.dir", err)
+			return cacheError(dir, err)
 		}
 	}
 	return nil
+}
+
+// cacheError says where else the files may be.
+func cacheError(dir string, err error) error {
+	for _, of := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission} {
+		if errors.Is(err, of) {
+			return fmt.Errorf("the cache of downloads %s: %w\nhint: make room there, or have it elsewhere: XDG_CACHE_HOME names "+
+				"the folder of caches; or put the files into a folder and name it in data.dir", dir, err)
+		}
+	}
+	return fmt.Errorf("%w\nhint: put the files into a folder and name it in data.dir", err)
 }
 
 // A fetch gets one file. It is written to path.part, checked, and renamed.
@@ -205,11 +218,16 @@ func startsAt(r *http.Response, first int64) bool {
 func (f *fetch) save(
 	ctx context.Context, r *http.Response, flags int, have int64, alarm *time.Timer,
 ) (err error) {
-	out, err := os.OpenFile(f.part(), flags, 0o644)
+	out, err := disk.OpenFile(f.part(), flags, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() {
+		if err == nil { // some file systems find out only now that there is no room
+			err = out.Sync()
+		}
+		err = errors.Join(err, out.Close())
+	}()
 	total := "?"
 	if r.ContentLength >= 0 {
 		total = megabytes(have + r.ContentLength)
@@ -252,7 +270,7 @@ func (f *fetch) check() error {
 		}
 		return fmt.Errorf("%s: SHA-256 is %s, want %s; removed it", f.url, sum, f.sum)
 	}
-	return os.Rename(f.part(), f.path)
+	return disk.Rename(f.part(), f.path)
 }
 
 // temporary marks a network error, and says why when the context knows better.
