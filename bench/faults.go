@@ -62,6 +62,14 @@ func faults() []*fault {
 		{name: "stop-driver", few: true, title: "the same, `train --coordinator`", run: stopDriver},
 		{name: "full-disk-coordinator", title: "fill the disk of the coordinator, a submitted job", overlap: 4, run: fillCoordinator},
 		{name: "full-disk-driver", title: "fill the disk of the run directory, `train --workers 2`, resume", run: fillDriver},
+		{name: "damaged-checkpoint", title: "SIGKILL `train --workers 2`, damage its latest checkpoint, resume", run: damageCheckpoint},
+		{name: "stuck-file", title: "the data of a queued job becomes a pipe; it is cancelled, the jobs before and behind it train", overlap: 4, run: stickFile},
+		{name: "cancel-starting", title: "cancel a job that begins, SIGKILL the coordinator at once, start it again; the next job trains", overlap: 4, run: cancelStarting},
+		{name: "liar", title: "one of 3 workers commits NaN, or 1e30, `adag`", strategy: "adag", run: lie},
+		{name: "strangers", title: "hundreds of strangers at the port of a coordinator, mutual TLS; a worker joins", epochs: cutEpochs, run: crowd},
+		{name: "pages", title: "300 pages that do not read, and /healthz is asked", run: openPages},
+		{name: "restores", title: "4 drivers send 400 MB each to a coordinator that may take 1 GB, before their turn", epochs: cutEpochs, overlap: 1, run: floodMemory},
+		{name: "clock", title: "the wall clocks of all processes jump by an hour and ten years, three times a second", run: jumpClocks},
 	}
 }
 
@@ -71,6 +79,7 @@ type lab struct {
 	seed         uint64
 	mu           sync.Mutex
 	whole        map[int]string // undisturbed runs on the cpu backend, by epochs
+	jumping      string         // the program with a clock that jumps, once that is built
 }
 
 // injectFaults tries all faults, or those whose names are given.

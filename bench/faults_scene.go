@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func (t *trial) stand(workers int) (*standing, error) {
 // coordinate starts the coordinator, for the first time or again.
 func (t *trial) coordinate(s *standing) error {
 	before := t.said("coordinator", "coordinator at ")
-	p, err := t.start("coordinator", append([]string{"coordinator", "--dashboard", "none", "--listen", s.address,
+	p, err := t.start("coordinator", append([]string{"coordinator", "--dashboard", cmp.Or(t.page, "none"), "--listen", s.address,
 		"--state", t.state()}, t.trust()...)...)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type trial struct {
 	*lab
 	*fault
 	n       int // number of the trial
+	program string
 	dir     string
 	rng     *rand.Rand
 	ctx     context.Context // ends when the trial takes too long
@@ -34,6 +35,8 @@ type trial struct {
 	clean   []func() error
 	net     *network // nil: all processes are on this machine
 	certs   string   // folder, or ""
+	page    string   // address of the dashboard, or "": none
+	cage    string   // cgroup.procs of the coordinator's control group, or ""
 	watched *watch
 	struck  time.Time // when the fault was, or ended
 	settled time.Time // when all was as before; zero: not known
@@ -47,7 +50,7 @@ func (l *lab) try(f *fault, n, again int) (o outcome) {
 	name := fmt.Sprintf("%s-%d-%d", f.name, n, again)
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	t := &trial{lab: l, fault: f, n: n, dir: filepath.Join(l.dir, name), rng: rand.New(rand.NewPCG(l.seed, h.Sum64()))}
+	t := &trial{lab: l, fault: f, n: n, program: l.program, dir: filepath.Join(l.dir, name), rng: rand.New(rand.NewPCG(l.seed, h.Sum64()))}
 	var cancel context.CancelFunc
 	t.ctx, cancel = context.WithTimeout(context.Background(), tooLong)
 	defer cancel()
@@ -114,6 +117,9 @@ func (t *trial) start(name string, args ...string) (*process, error) {
 		args = append(t.net.inside(name), append([]string{t.program}, args...)...)
 	} else {
 		args = append([]string{t.program}, args...)
+	}
+	if t.cage != "" && name == "coordinator" {
+		args = append([]string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, t.cage}, args...)
 	}
 	p := &process{name: name, log: t.logOf(name), cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
 	file, err := os.OpenFile(p.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
