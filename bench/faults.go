@@ -22,10 +22,11 @@ import (
 type fault struct {
 	name, title string
 	epochs      int
-	strategy    string // "": deterministic sync, whose bits are those of the cpu backend
-	plain       bool   // sync that is not deterministic
-	overlap     int    // trials at a time: 2, or more of those that mostly wait
-	few         bool   // tried a quarter as often
+	strategy    string             // "": deterministic sync, whose bits are those of the cpu backend
+	plain       bool               // sync that is not deterministic
+	overlap     int                // trials at a time: 2, or more of those that mostly wait
+	few         bool               // tried a quarter as often
+	prepare     func(l *lab) error // before the first trial; nil: nothing
 	run         func(t *trial) error
 }
 
@@ -69,7 +70,7 @@ func faults() []*fault {
 		{name: "strangers", title: "hundreds of strangers at the port of a coordinator, mutual TLS; a worker joins", epochs: cutEpochs, run: crowd},
 		{name: "pages", title: "300 pages that do not read, and /healthz is asked", run: openPages},
 		{name: "restores", title: "4 drivers send 400 MB each to a coordinator that may take 1 GB, before their turn", epochs: cutEpochs, overlap: 1, run: floodMemory},
-		{name: "clock", title: "the wall clocks of all processes jump by an hour and ten years, three times a second", run: jumpClocks},
+		{name: "clock", title: "the wall clocks of all processes jump by an hour and ten years, three times a second", prepare: buildJumping, run: jumpClocks},
 	}
 }
 
@@ -108,6 +109,11 @@ func injectFaults(o *options) error {
 		times := o.repeat
 		if f.few {
 			times = (times + 3) / 4
+		}
+		if f.prepare != nil {
+			if err := f.prepare(l); err != nil {
+				return err
+			}
 		}
 		results := l.repeat(f, times)
 		failed += writeRow(&table, f, results)
