@@ -68,7 +68,7 @@ func (t *trial) damage(path string) error {
 
 // stuckSpec reads a file of the trial's folder.
 const stuckSpec = `
-data: {source: csv, batch_size: 8, csv: {path: %q, target: y}}
+data: {source: csv, batch_size: 8, csv: {path: %q, label: y}}
 model: [{dense: {units: 2, activation: softmax}}]
 loss: sparse_categorical_crossentropy
 optimizer: adam

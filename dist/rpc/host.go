@@ -64,8 +64,7 @@ func socketDir() (string, error) {
 }
 
 // sweep removes the folders in base, from before a time, at whose socket nobody
-// listens. What it may not remove stays. The time is one of the wall clock, which may have
-// been set since a folder was made a moment ago; so it asks twice.
+// listens. What it may not remove stays.
 func sweep(base string, before time.Time) {
 	sockets, _ := filepath.Glob(filepath.Join(base, socketPrefix+"*", socketName))
 	for _, path := range sockets {
@@ -73,24 +72,12 @@ func sweep(base string, before time.Time) {
 		if err != nil || info.Mode().Type() != os.ModeSocket || info.ModTime().After(before) {
 			continue
 		}
-		if !refuses(path) {
-			continue
+		c, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
+			c.Close()
 		}
-		time.Sleep(askAgain)
-		if refuses(path) {
+		if errors.Is(err, syscall.ECONNREFUSED) {
 			os.RemoveAll(filepath.Dir(path))
 		}
 	}
-}
-
-// askAgain is longer than a process takes from a socket's name to listening on it.
-const askAgain = 100 * time.Millisecond
-
-// refuses reports whether nobody listens on a socket.
-func refuses(path string) bool {
-	c, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		c.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
 }
