@@ -61,7 +61,7 @@ func TestNoRoom(t *testing.T) {
 					t.Errorf("%q is there, %v, after %d attempts", text, err, runs.Load())
 				}
 				log, err := s.LogTail(job.ID, 1<<10)
-				if !strings.Contains(string(log), "paused: the disk is full: checkpoint: ") {
+				if !strings.Contains(string(log), "paused: the disk ") || !strings.Contains(string(log), c.errno.Error()) {
 					t.Errorf("log %q, %v, want that it paused", log, err)
 				}
 			})
