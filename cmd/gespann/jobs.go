@@ -205,26 +205,3 @@ func newLogs(t terminal) *cobra.Command {
 	f.add(c)
 	return c
 }
-
-func newCancel(t terminal) *cobra.Command {
-	var f clientFlags
-	c := &cobra.Command{
-		Use:   "cancel JOB",
-		Short: "End a job",
-		Long: `Cancel ends a job that waits or runs. What it has saved stays, and can be fetched.
-JOB is its ID, or how that begins.`,
-		Args: args(1, 1, "one job"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return f.visit(c.Context(), t, func(c *client.Client) error {
-				id, err := c.Cancel(args[0])
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(t.out, "cancelled %s\n", id)
-				return nil
-			})
-		},
-	}
-	f.add(c)
-	return c
-}

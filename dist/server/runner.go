@@ -210,8 +210,25 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 	return r.JobStatus, err
 }
 
+// A NotOnDiskError reports something that was done, but that a coordinator which is
+// started again would not know of.
+type NotOnDiskError struct {
+	Done string
+	Err  error
+}
+
+func (e *NotOnDiskError) Error() string {
+	return fmt.Sprintf("%s, but that is not on disk yet: %v\n"+
+		"hint: it is written as soon as that can be; a coordinator that ends before would begin with the job again", e.Done, e.Err)
+}
+
+// Unwrap returns what is wrong with the disk.
+func (e *NotOnDiskError) Unwrap() error { return e.Err }
+
 // Cancel ends a job: at once when it waits, else after its current step, with
-// what it has saved. Any beginning of an ID that names one job will do.
+// what it has saved. When it returns nil, that is on disk; a NotOnDiskError says that it
+// is not. The status is that of now: of a job that saves first, not cancelled yet. Any
+// beginning of an ID that names one job will do.
 func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	r, err := s.book.Find(id)
 	if err != nil {
@@ -219,6 +236,9 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	}
 	id = r.ID
 	if wire.Ended(r.State) {
+		if err := s.book.Commit(id); err != nil {
+			return r.JobStatus, &NotOnDiskError{Done: r.State, Err: err}
+		}
 		return r.JobStatus, fmt.Errorf("job %s: has ended already: %s", r.ID, r.State)
 	}
 	s.book.Update(id, func(r *jobs.Record) {
@@ -240,9 +260,8 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 			}
 		}})
 	}
-	err = s.book.Flush(true)
-	if jobs.NoSpace(err) {
-		err = nil // it is cancelled, and that is written as soon as there is room
+	if err = s.book.Commit(id); err != nil {
+		err = &NotOnDiskError{Done: "cancelled", Err: err}
 	}
 	r, _ = s.book.Find(id)
 	return r.JobStatus, err

@@ -123,13 +123,11 @@ func (c *Client) Logs(job string, follow bool, w io.Writer) error {
 	}
 }
 
-// Cancel ends a job, and returns its whole ID.
-func (c *Client) Cancel(job string) (string, error) {
+// Cancel ends a job. The answer has its whole ID, and its state: one that saves first
+// has not ended yet.
+func (c *Client) Cancel(job string) (*wire.Cancelled, error) {
 	m, _, err := ask[*wire.Cancelled](c, &wire.CancelJob{Job: job}, nil)
-	if err != nil {
-		return "", err
-	}
-	return m.Job, nil
+	return m, err
 }
 
 // Prune removes the jobs that have ended except so many, and returns their IDs.

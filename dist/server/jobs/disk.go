@@ -321,8 +321,14 @@ func (b *Book) erase(id string) error {
 		return nil
 	}
 	temp := b.path(outfile.TempPrefix + id)
-	if err := os.Rename(b.path(id), temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Rename(b.path(id), temp)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if err == nil {
+		if err := syncFolder(filepath.Join(b.folder, jobsFolder)); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(temp)
 }
