@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/dist/server/client"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -172,7 +173,7 @@ func listJobs(t terminal, jobs []wire.JobStatus) error {
 			state = fmt.Sprintf("%s (%d)", state, j.Position)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate,
-			strings.ReplaceAll(j.Reason, "\n", "; "))
+			plain.Line(strings.ReplaceAll(j.Reason, "\n", "; ")))
 	}
 	return w.Flush()
 }

@@ -11,8 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -24,10 +26,44 @@ const (
 	exitUsage = 2 // bad usage or a bad spec
 )
 
-// A terminal is where a command reads and writes.
+// A terminal is where a command reads and writes. What goes to out and err is text, in
+// which what would move a terminal is escaped: names, errors and logs come from elsewhere.
+// For other bytes, see raw.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
+}
+
+// raw returns the writer below t.out, for what is no text, and for those who move the
+// terminal themselves and escape what they show with plain.
+func (t terminal) raw() io.Writer {
+	if p, ok := t.out.(*plain.Writer); ok {
+		return p.Unwrap()
+	}
+	return t.out
+}
+
+// file returns the writer for what others are to read as it is. Shown on a terminal, it
+// is text.
+func (t terminal) file() io.Writer {
+	if f, ok := below(t.out).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return t.out
+	}
+	return t.raw()
+}
+
+// below returns the writer that w writes to in the end.
+func below(w io.Writer) io.Writer {
+	for {
+		switch x := w.(type) {
+		case *plain.Writer:
+			w = x.Unwrap()
+		case *watchedWriter:
+			w = x.Writer
+		default:
+			return w
+		}
+	}
 }
 
 // A usageError is a mistake in the command line.
@@ -64,10 +100,13 @@ func withoutPath(err error) error {
 // execute runs a command line and returns the exit code.
 func execute(t terminal, args []string) int {
 	out := &watchedWriter{Writer: t.out}
-	t.out = out
+	words, complaints := plain.NewWriter(out), plain.NewWriter(t.err)
+	t.out, t.err = words, complaints
+	defer complaints.Flush()
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	words.Flush() // out has its error
 	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
 		err = fmt.Errorf("standard output: %w", withoutPath(out.err))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // keepAttached is how many ended jobs with a driver elsewhere stay in the
@@ -174,6 +175,7 @@ func (b *Book) Update(id string, change func(*Record)) bool {
 	}
 	state := e.State
 	change(&e.Record)
+	e.Reason = plain.Text(e.Reason)
 	e.dirty = true
 	if e.State != state {
 		e.urgent = true
@@ -245,7 +247,7 @@ func (b *Book) Log(id, line string) {
 		e.dropped++
 		return
 	}
-	line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\n", "\n    ")
+	line = strings.ReplaceAll(plain.Text(strings.TrimRight(line, "\n")), "\n", "\n    ")
 	if len(line) > maxLine {
 		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
 	}
