@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -49,12 +50,23 @@ func TestLostCoordinatorOfJob(t *testing.T) {
 		}
 		gone(t, []int{victim})
 	}
+	// The disk has lost the end of the latest checkpoint.
+	saved, err := filepath.Glob(filepath.Join(state, "jobs", id, "run", "checkpoints", "step-*.safetensors"))
+	if err != nil || len(saved) < 2 {
+		t.Fatalf("checkpoints: %v, %v", saved, err)
+	}
+	latest := saved[len(saved)-1]
+	if err := errors.Join(os.Truncate(latest, 1000), os.Remove(filepath.Join(filepath.Dir(latest), "best.safetensors"))); err != nil {
+		t.Fatal(err)
+	}
 	startProgram(t, dir, coordinator...)
 	waitFor(t, "the coordinator again", func() bool {
 		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
 		return code == exitOK
 	})
-	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "epoch "+longEpochs+"/", "test   loss ")
+	contains(t, "logs", must(t, "logs", "-f", id, "--coordinator", at), "epoch "+longEpochs+"/", "test   loss ",
+		"is damaged (truncated: ", "it is set aside as "+filepath.Base(latest)+".damaged.",
+		"The run goes on from "+saved[len(saved)-2]+", the newest checkpoint that is whole, and repeats ")
 	fetched := filepath.Join(dir, "fetched")
 	must(t, "fetch", id, "-o", fetched, "--coordinator", at)
 	got, gotMetrics := tensors(t, fetched)

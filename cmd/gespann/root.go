@@ -239,14 +239,38 @@ func hint(err error) string {
 		return near
 	}
 	switch {
-	case !errors.As(err, &file) || !train.IsCheckpoint(file.Path):
+	case !errors.As(err, &file):
+		return ""
+	case file.Damaged:
+		return damagedHint(file.Path)
+	case !train.IsCheckpoint(file.Path):
 		return ""
 	case errors.Is(err, checkpoint.ErrOtherModel):
 		return "a run keeps the model and the optimizer that it began with; start another run for others"
-	case file.Damaged:
-		return "to go on from the checkpoint before it, delete " + file.Path
 	}
 	return ""
+}
+
+// damagedHint says what there is in place of a damaged file of a run, or "": weights of
+// another epoch are not used without a word.
+func damagedHint(path string) string {
+	home, model := filepath.Dir(path), filepath.Base(path) == "model.safetensors"
+	if train.IsCheckpoint(path) {
+		home, model = filepath.Dir(home), false
+	}
+	dir, err := train.View(home)
+	if err != nil {
+		return ""
+	}
+	whole, epoch := dir.Whole()
+	switch {
+	case whole == "" || whole == path:
+		return ""
+	case model:
+		return fmt.Sprintf("gespann train --resume %s writes it again, from %s", shellWord(home), whole)
+	}
+	return fmt.Sprintf("%s is whole, after %s: name it to use it; gespann train --resume %s goes on from it",
+		shellWord(whole), counted(epoch, "epoch"), shellWord(home))
 }
 
 // self returns how this program was called, as a shell takes it, for commands to

@@ -386,13 +386,13 @@ func (d *Dir) Splits() (*data.Splits, error) {
 // Prep reads how the run's data was prepared, from its latest checkpoint; nil: there is
 // none, so that it may be learnt anew.
 func (d *Dir) Prep() (*data.Prep, error) {
-	path, state, err := d.Latest()
-	if err != nil || path == "" {
+	f, err := d.newest()
+	if err != nil || f.path == "" {
 		return nil, err
 	}
-	p, err := data.ParsePrep([]byte(state.Meta[metaPrep]))
+	p, err := data.ParsePrep([]byte(f.state.Meta[metaPrep]))
 	if err != nil {
-		return nil, &checkpoint.FileError{Path: path, Err: fmt.Errorf("metadata: %s: %w", metaPrep, err)}
+		return nil, &checkpoint.FileError{Path: f.path, Err: fmt.Errorf("metadata: %s: %w", metaPrep, err)}
 	}
 	return p, nil
 }
