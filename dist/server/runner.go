@@ -19,7 +19,8 @@ var errCancelled = errors.New("cancelled")
 // room is what must be free on a disk before a job is tried again.
 const room = 1 << 20
 
-// runJob runs one job to its end, however often the disk is full meanwhile.
+// runJob runs one job to its end, however often the disk is full meanwhile, or files
+// cannot be opened.
 func (s *Server) runJob(r jobs.Record) {
 	ctx, cancel := context.WithCancelCause(s.runner)
 	defer cancel(nil)
@@ -45,7 +46,7 @@ func (s *Server) runJob(r jobs.Record) {
 			s.interrupted(r.ID, cause)
 			return
 		}
-		if !jobs.NoSpace(err) {
+		if lacks, _ := jobs.Passing(err); lacks == "" {
 			s.ended(r.ID, err)
 			return
 		}
@@ -135,12 +136,13 @@ func (s *Server) interrupted(id string, cause error) {
 	s.setState(id, wire.JobQueued, "the coordinator was stopped")
 }
 
-// awaitRoom waits until the disk has room; false: the job is not to go on.
+// awaitRoom waits until files can be opened and written again; false: the job is not to go
+// on.
 func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time.Duration) bool {
-	s.book.Log(id, "paused: the disk is full: "+full.Error())
-	s.setState(id, wire.JobPaused, "the disk of the coordinator is full: "+full.Error()+
-		"\nhint: make room; the job goes on by itself")
-	s.o.Log.Error("the disk is full", "job", id, "err", full)
+	lacks, advice := jobs.Passing(full)
+	s.book.Log(id, "paused: "+lacks+": "+full.Error())
+	s.setState(id, wire.JobPaused, lacks+": "+full.Error()+"\nhint: "+advice+"; the job goes on by itself")
+	s.o.Log.Error("a job is paused: "+lacks, "job", id, "err", full)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -150,7 +152,7 @@ func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time
 			return false
 		}
 		if s.book.Room(room) == nil {
-			s.book.Log(id, "there is room again: going on")
+			s.book.Log(id, "files can be written again: going on")
 			return true
 		}
 	}

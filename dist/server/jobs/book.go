@@ -330,3 +330,17 @@ func (b *Book) Dir(id string) string { return b.path(id) }
 func NoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
+
+// Passing returns what this machine lacks according to err, as a sentence begins, and what
+// to do about it: a job pauses until it is there again. "": err is none of that.
+func Passing(err error) (lacks, advice string) {
+	switch {
+	case NoSpace(err):
+		return "the disk of the coordinator is full", "make room"
+	case errors.Is(err, syscall.EMFILE):
+		return "the coordinator has too many files open", "raise its limit (ulimit -n), or have fewer connections"
+	case errors.Is(err, syscall.ENFILE):
+		return "the machine of the coordinator has too many files open", "end what has them open"
+	}
+	return "", ""
+}
