@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -245,14 +244,13 @@ func isRun(path string) error {
 
 // lockDir takes the lock of a directory and removes what a crash left behind.
 func lockDir(path string) (*Dir, error) {
-	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := filelock.Open(filepath.Join(path, lockName))
 	if err != nil {
 		return nil, runError(path, err)
 	}
 	locked, err := filelock.Try(f)
 	if err == nil && !locked {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		err = fmt.Errorf("another run is using it (process %s)", strings.TrimSpace(string(pid)))
+		err = fmt.Errorf("another run is using it (process %s)", filelock.Holder(f))
 	}
 	if err != nil {
 		f.Close()
@@ -267,10 +265,7 @@ func lockDir(path string) (*Dir, error) {
 }
 
 func (d *Dir) prepare() error {
-	if err := d.lock.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	if err := filelock.Sign(d.lock); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
