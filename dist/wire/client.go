@@ -20,7 +20,7 @@ const (
 	JobStarting  = "starting"  // its driver reads data and builds programs
 	JobWaiting   = "waiting"   // for workers, for its turn among attached jobs, or for its driver
 	JobRunning   = "running"   // trains
-	JobPaused    = "paused"    // the disk is full; goes on when there is room
+	JobPaused    = "paused"    // the disk is full, or too many files are open; goes on when that is over
 	JobDone      = "done"      // complete
 	JobFailed    = "failed"    // Err says why
 	JobCancelled = "cancelled" // someone wanted that
