@@ -33,7 +33,7 @@ coordinator is killed; where that cannot be written, cancel says so, and fails.`
 				if wire.Ended(m.State) {
 					fmt.Fprintf(t.out, "cancelled %s\n", m.Job)
 				} else {
-					fmt.Fprintf(t.err, "cancelling %s: it is %s, and saves first\n", m.Job, m.State)
+					fmt.Fprintf(t.err, "cancelling %s: it is %s, and %s\n", m.Job, m.State, until(m.State))
 				}
 				if m.Note != "" { // at once: waiting may end with the coordinator
 					return fmt.Errorf("job %s: %s", m.Job, m.Note)
@@ -48,6 +48,14 @@ coordinator is killed; where that cannot be written, cancel says so, and fails.`
 	c.Flags().BoolVar(&wait, "wait", true, "wait until it has ended")
 	f.add(c)
 	return c
+}
+
+// until says what a job in that state does before it ends.
+func until(state string) string {
+	if state == wire.JobRunning {
+		return "saves first"
+	}
+	return "ends as soon as it can"
 }
 
 // awaitEnd waits until a job that was cancelled has ended, and says how. To end that

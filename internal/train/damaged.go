@@ -43,7 +43,7 @@ func (d *Dir) newest() (found, error) {
 	slices.Reverse(paths)
 	for _, path := range paths {
 		state, at, err := readState(path)
-		if err == nil && path != d.stepPath(at.Steps) {
+		if step, _ := stepOf(path); err == nil && step != at.Steps {
 			err = &checkpoint.FileError{Path: path, Err: fmt.Errorf("is of step %d, which its name does not say", at.Steps), Damaged: true}
 		}
 		if err == nil {
