@@ -147,7 +147,8 @@ func (b *Backend) open(
 	}
 	if err := s.attach(ctx); err != nil {
 		s.fault = err
-		return nil, errors.Join(err, s.Close())
+		s.Close() // err is the cause
+		return nil, err
 	}
 	return s, nil
 }

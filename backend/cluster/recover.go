@@ -116,7 +116,10 @@ func (s *session) ask(
 		}
 		s.hangUp()
 		if s.local != nil {
-			return answer, fmt.Errorf("cluster: %w", errors.Join(s.local.Err(), err))
+			if cause := s.local.Err(); cause != nil { // the end of the connection only follows
+				err = cause
+			}
+			return answer, fmt.Errorf("cluster: %w", err)
 		}
 		s.opt.Log("cluster: %v", err)
 	}

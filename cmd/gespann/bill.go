@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/internal/train"
 )
 
@@ -27,17 +28,17 @@ func bill(a backend.Account) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "worker\tbackend\trows\tcompute\twait\tcommunication\tsent\treceived")
 	for _, x := range a.Workers {
-		name := x.Name
+		name := plain.Line(x.Name)
 		if x.Lost {
 			name += " (lost)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, x.Backend, grouped(int(x.Rows)),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, plain.Line(x.Backend), grouped(int(x.Rows)),
 			seconds(x.Compute), seconds(x.Wait), seconds(x.Comm), size(x.Sent), size(x.Received))
 	}
 	w.Flush()
 	for _, x := range a.Workers {
 		if x.Lost && x.Why != "" {
-			fmt.Fprintf(&b, "%s was lost: %s\n", x.Name, firstWords(x.Why))
+			fmt.Fprintf(&b, "%s was lost: %s\n", plain.Line(x.Name), plain.Line(firstWords(x.Why)))
 		}
 	}
 	fmt.Fprintf(&b, "%s: %s rows in %s, %s", a.Strategy, grouped(int(a.Rows)), seconds(a.Seconds), speed(a.RowsPerSecond()))

@@ -16,6 +16,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/rpc/certs"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -23,7 +24,7 @@ import (
 const defaultCoordinator = "localhost:7077"
 
 func init() {
-	backend.Register(kindCluster, newCluster(terminal{os.Stdin, os.Stdout, os.Stderr}))
+	backend.Register(kindCluster, newCluster(terminal{os.Stdin, plain.NewWriter(os.Stdout), plain.NewWriter(os.Stderr)}))
 }
 
 // newCluster returns the backend of several workers.

@@ -355,11 +355,12 @@ func TestStandingCluster(t *testing.T) {
 	waitFor(t, "the job", func() bool {
 		return strings.Contains(must(t, "logs", endless, "--coordinator", at), " 3/1000000")
 	})
-	contains(t, "cancel", must(t, "cancel", endless, "--coordinator", at), "cancelled "+endless)
-	waitFor(t, "its end", func() bool {
-		return strings.Contains(must(t, "jobs", "--coordinator", at), "cancelled")
-	})
-	code, out, words := gespann(t, "", "fetch", endless, "-o", filepath.Join(dir, "half"), "--coordinator", at)
+	code, out, words := gespann(t, "", "cancel", endless, "--coordinator", at)
+	if code != exitOK || out != "cancelled "+endless+"\n" || words != "cancelling "+endless+": it is running, and saves first\n" {
+		t.Errorf("cancel: exit code %d\n%s%s", code, out, words)
+	}
+	contains(t, "its end", must(t, "jobs", "--coordinator", at), "cancelled") // it was waited for
+	code, out, words = gespann(t, "", "fetch", endless, "-o", filepath.Join(dir, "half"), "--coordinator", at)
 	if code != exitOK || !strings.Contains(words, "job "+endless+" is not done: cancelled in epoch ") {
 		t.Errorf("fetch of a cancelled job: exit code %d\n%s%s", code, out, words)
 	}

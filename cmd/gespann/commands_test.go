@@ -314,8 +314,9 @@ func TestNaNInWarmUp(t *testing.T) {
 	contains(t, "stderr", stderr, "gespann: step ", "--set optimizer.adam.learning_rate=1e+29")
 }
 
-// TestDamagedCheckpoint checks the advice about a checkpoint that a disk has
-// damaged, and follows it.
+// TestDamagedCheckpoint checks that nobody evaluates weights of another epoch than was
+// asked for, what is said in place of that, and that a run goes on from the checkpoint
+// before.
 func TestDamagedCheckpoint(t *testing.T) {
 	dir := writeTiny(t)
 	must(t, "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--epochs", "1")
@@ -324,20 +325,43 @@ func TestDamagedCheckpoint(t *testing.T) {
 	if err != nil || len(files) < 2 {
 		t.Fatalf("checkpoints: %v, %v", files, err)
 	}
-	last := files[len(files)-1]
-	if err := os.Truncate(last, 5000); err != nil {
+	want := must(t, "evaluate", run)
+	refused := func(damaged string, hint string) {
+		t.Helper()
+		if err := os.Truncate(damaged, 3000); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"evaluate", run}, {"predict", run, "none.csv"}, {"train", "--from", run}} {
+			code, out, stderr := gespann(t, "", args...)
+			if code != exitRun || out != "" {
+				t.Errorf("%v: exit code %d, got %q", args, code, out)
+			}
+			contains(t, "stderr", stderr, "gespann: checkpoint "+damaged+": truncated: header ", "file has 3000", "hint: "+hint)
+		}
+	}
+	model, last := filepath.Join(run, "model.safetensors"), files[len(files)-1]
+	refused(model, "gespann train --resume "+run+" writes it again, from "+last)
+	must(t, "train", "--resume", run) // as the hint says
+	if got := must(t, "evaluate", run); got != want {
+		t.Errorf("written again: got\n%swant\n%s", got, want)
+	}
+	if err := os.Remove(model); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := gespann(t, "", "train", "--resume", run)
-	if code != exitRun {
-		t.Errorf("exit code %d, want %d", code, exitRun)
-	}
-	contains(t, "stderr", stderr, "gespann: checkpoint "+last+": truncated: header says ", " bytes, file has 5000",
-		"hint: to go on from the checkpoint before it, delete "+last)
-	if err := os.Remove(last); err != nil {
+	best, err := os.ReadFile(filepath.Join(run, "checkpoints", "best.safetensors"))
+	if err != nil || os.Remove(filepath.Join(run, "checkpoints", "best.safetensors")) != nil {
 		t.Fatal(err)
 	}
-	must(t, "train", "--resume", run)
+	before := files[len(files)-2]
+	refused(last, before+" is whole, after 0 epochs: name it to use it; gespann train --resume "+run+" goes on from it")
+	must(t, "evaluate", before)
+	if err := os.WriteFile(filepath.Join(run, "checkpoints", "best.safetensors"), best, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "resumed", must(t, "train", "--resume", run), "The checkpoint "+last+" is damaged (truncated: ", "The run goes on from ")
+	if got := must(t, "evaluate", run); got != want {
+		t.Errorf("resumed: got\n%swant\n%s", got, want)
+	}
 }
 
 // TestOutputOfLogits checks that the activation is the loss's, whether or not the

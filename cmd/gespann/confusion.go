@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gespann/gespann/internal/plain"
 )
 
 const (
@@ -28,7 +30,7 @@ func confusion(counts []float64, names []string) string {
 	short := make([]string, n)
 	width, first := 2, 4
 	for i, name := range names {
-		short[i] = clip(name, maxName)
+		short[i] = clip(plain.Line(name), maxName)
 		width = max(width, utf8.RuneCountInString(short[i]))
 		first = max(first, utf8.RuneCountInString(short[i]))
 	}
@@ -69,7 +71,7 @@ func confusedPairs(counts []float64, names []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "most confused of %d classes\n\n", len(names))
 	for _, p := range pairs[:min(len(pairs), maxPairs)] {
-		fmt.Fprintf(&b, "  %5.0f  %s taken for %s\n", p.count, names[p.truth], names[p.predicted])
+		fmt.Fprintf(&b, "  %5.0f  %s taken for %s\n", p.count, plain.Line(names[p.truth]), plain.Line(names[p.predicted]))
 	}
 	return b.String()
 }

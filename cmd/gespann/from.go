@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
@@ -108,7 +109,7 @@ func (a *ancestor) load(ctx context.Context, s *spec.Spec, t terminal) (*data.Se
 	if prep == nil {
 		note("%s is other than in %s: what there is to know of the rows was learnt anew.", strings.Join(other, ", "), a.run)
 		if was, is := a.prep.Labels, set.Prep.Labels; len(was) > 0 && !slices.Equal(was, is) {
-			note("The outputs stood for the classes %s, and stand for %s now.", strings.Join(was, ", "), strings.Join(is, ", "))
+			note("The outputs stood for the classes %s, and stand for %s now.", plain.Line(strings.Join(was, ", ")), plain.Line(strings.Join(is, ", ")))
 		}
 	}
 	if _, err := a.state.Weights(m.Vars()); err != nil {

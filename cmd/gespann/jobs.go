@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/dist/server/client"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -172,7 +173,7 @@ func listJobs(t terminal, jobs []wire.JobStatus) error {
 			state = fmt.Sprintf("%s (%d)", state, j.Position)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate,
-			strings.ReplaceAll(j.Reason, "\n", "; "))
+			plain.Line(strings.ReplaceAll(j.Reason, "\n", "; ")))
 	}
 	return w.Flush()
 }
@@ -202,29 +203,6 @@ func newLogs(t terminal) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job has ended")
-	f.add(c)
-	return c
-}
-
-func newCancel(t terminal) *cobra.Command {
-	var f clientFlags
-	c := &cobra.Command{
-		Use:   "cancel JOB",
-		Short: "End a job",
-		Long: `Cancel ends a job that waits or runs. What it has saved stays, and can be fetched.
-JOB is its ID, or how that begins.`,
-		Args: args(1, 1, "one job"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return f.visit(c.Context(), t, func(c *client.Client) error {
-				id, err := c.Cancel(args[0])
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(t.out, "cancelled %s\n", id)
-				return nil
-			})
-		},
-	}
 	f.add(c)
 	return c
 }

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/internal/train"
 )
 
-// A liveLog keeps one line per epoch up to date on a terminal.
+// A liveLog keeps one line per epoch up to date on a terminal. It moves it, so that out is
+// raw.
 type liveLog struct {
 	out   io.Writer
 	width func() int
@@ -30,18 +32,18 @@ const (
 func (l *liveLog) event(e train.Event) {
 	switch e := e.(type) {
 	case train.Started:
-		l.line(started(e))
+		l.text(started(e))
 	case train.Progress:
 		l.rewrite(l.progress(e))
 	case train.EpochEnd:
 		l.line(l.fit(
 			l.paint(bold, "epoch "+count(e.Epoch, e.Epochs))+"  ", epochWords(e)) + "\n")
 	case train.Note:
-		l.line(noted(e))
+		l.text(noted(e))
 	case train.Bill:
-		l.line(bill(e.Account))
+		l.text(bill(e.Account))
 	case *train.Result:
-		l.line(finished(e))
+		l.text(finished(e))
 	}
 }
 
@@ -50,6 +52,9 @@ func (l *liveLog) line(text string) {
 	l.clear()
 	fmt.Fprint(l.out, text)
 }
+
+// text is line for what has words from elsewhere.
+func (l *liveLog) text(text string) { l.line(plain.Text(text)) }
 
 func (l *liveLog) rewrite(text string) {
 	l.open = true

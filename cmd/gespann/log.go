@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"unicode"
+
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // newLog returns the log of a process that runs for long: one line per event, and the
@@ -86,7 +87,7 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 // breaks stays quoted: texts can come from other machines.
 func cutHint(text string) (rest, hint string) {
 	rest, hint, _ = strings.Cut(text, "\nhint: ")
-	if strings.ContainsFunc(hint, unicode.IsControl) {
+	if plain.Line(hint) != hint {
 		return text, ""
 	}
 	return rest, hint

@@ -63,7 +63,7 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			return withSignals(c.Context(), t.err, func(ctx context.Context) error {
 				write := func(w io.Writer) error { return predict(ctx, t, s, x, f(w)) }
 				if output == "" || output == "-" {
-					return write(t.out)
+					return write(t.file())
 				}
 				return outfile.Write(output, write)
 			})

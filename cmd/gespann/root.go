@@ -11,8 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/gespann/gespann/internal/checkpoint"
+	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -24,10 +26,44 @@ const (
 	exitUsage = 2 // bad usage or a bad spec
 )
 
-// A terminal is where a command reads and writes.
+// A terminal is where a command reads and writes. What goes to out and err is text, in
+// which what would move a terminal is escaped: names, errors and logs come from elsewhere.
+// For other bytes, see raw.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
+}
+
+// raw returns the writer below t.out, for what is no text, and for those who move the
+// terminal themselves and escape what they show with plain.
+func (t terminal) raw() io.Writer {
+	if p, ok := t.out.(*plain.Writer); ok {
+		return p.Unwrap()
+	}
+	return t.out
+}
+
+// file returns the writer for what others are to read as it is. Shown on a terminal, it
+// is text.
+func (t terminal) file() io.Writer {
+	if f, ok := below(t.out).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return t.out
+	}
+	return t.raw()
+}
+
+// below returns the writer that w writes to in the end.
+func below(w io.Writer) io.Writer {
+	for {
+		switch x := w.(type) {
+		case *plain.Writer:
+			w = x.Unwrap()
+		case *watchedWriter:
+			w = x.Writer
+		default:
+			return w
+		}
+	}
 }
 
 // A usageError is a mistake in the command line.
@@ -64,10 +100,13 @@ func withoutPath(err error) error {
 // execute runs a command line and returns the exit code.
 func execute(t terminal, args []string) int {
 	out := &watchedWriter{Writer: t.out}
-	t.out = out
+	words, complaints := plain.NewWriter(out), plain.NewWriter(t.err)
+	t.out, t.err = words, complaints
+	defer complaints.Flush()
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	words.Flush() // out has its error
 	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
 		err = fmt.Errorf("standard output: %w", withoutPath(out.err))
 	}
@@ -200,14 +239,38 @@ func hint(err error) string {
 		return near
 	}
 	switch {
-	case !errors.As(err, &file) || !train.IsCheckpoint(file.Path):
+	case !errors.As(err, &file):
+		return ""
+	case file.Damaged:
+		return damagedHint(file.Path)
+	case !train.IsCheckpoint(file.Path):
 		return ""
 	case errors.Is(err, checkpoint.ErrOtherModel):
 		return "a run keeps the model and the optimizer that it began with; start another run for others"
-	case file.Damaged:
-		return "to go on from the checkpoint before it, delete " + file.Path
 	}
 	return ""
+}
+
+// damagedHint says what there is in place of a damaged file of a run, or "": weights of
+// another epoch are not used without a word.
+func damagedHint(path string) string {
+	home, model := filepath.Dir(path), filepath.Base(path) == "model.safetensors"
+	if train.IsCheckpoint(path) {
+		home, model = filepath.Dir(home), false
+	}
+	dir, err := train.View(home)
+	if err != nil {
+		return ""
+	}
+	whole, epoch := dir.Whole()
+	switch {
+	case whole == "" || whole == path:
+		return ""
+	case model:
+		return fmt.Sprintf("gespann train --resume %s writes it again, from %s", shellWord(home), whole)
+	}
+	return fmt.Sprintf("%s is whole, after %s: name it to use it; gespann train --resume %s goes on from it",
+		shellWord(whole), counted(epoch, "epoch"), shellWord(home))
 }
 
 // self returns how this program was called, as a shell takes it, for commands to

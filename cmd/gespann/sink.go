@@ -24,7 +24,7 @@ func newSink(t terminal, log string) (sink, error) {
 	switch log {
 	case "auto":
 		if width := terminalWidth(t.out); width > 0 {
-			l := &liveLog{out: t.out, width: func() int { return terminalWidth(t.out) }, color: os.Getenv("NO_COLOR") == ""}
+			l := &liveLog{out: t.raw(), width: func() int { return terminalWidth(t.out) }, color: os.Getenv("NO_COLOR") == ""}
 			return sink{l.event, l.clear}, nil
 		}
 		fallthrough
@@ -40,10 +40,7 @@ func newSink(t terminal, log string) (sink, error) {
 // terminalWidth returns the columns of w, or 0 when it is not a terminal that can
 // rewrite a line.
 func terminalWidth(w io.Writer) int {
-	if watched, ok := w.(*watchedWriter); ok {
-		w = watched.Writer
-	}
-	f, ok := w.(*os.File)
+	f, ok := below(w).(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
 		return 0
 	}
@@ -128,7 +125,9 @@ func started(e train.Started) string {
 }
 
 // noted is a note on a run.
-func noted(e train.Note) string { return "note   " + e.Text + "\n" }
+func noted(e train.Note) string {
+	return "note   " + strings.ReplaceAll(e.Text, "\n", "\n       ") + "\n" // no line of its own
+}
 
 // finished is the end of a run: what it reached, where it is, and what is next.
 func finished(r *train.Result) string {

@@ -228,7 +228,7 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
 	}
 	set, err := loadData(ctx, s, prep, told)
-	if jobs.NoSpace(err) { // for a download: it goes on when there is room
+	if lacks, _ := jobs.Passing(err); lacks != "" { // as in a download: it goes on when that is over
 		return err
 	} else if err != nil {
 		return dataError(s, err)
@@ -255,7 +255,10 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 			Log:  func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
 		}),
 	})
-	return errors.Join(err, dir.Plot())
+	if plotErr := dir.Plot(); err == nil { // or it would be one more sentence about the same
+		err = plotErr
+	}
+	return err
 }
 
 // lines are written as lines of a log.

@@ -5,12 +5,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gespann/gespann/internal/filelock"
 )
 
 // Host identifies what shares unix sockets: a machine since it was started, and in
@@ -47,37 +50,67 @@ func outbound(address string) (string, error) {
 const (
 	socketPrefix = "gespann-peer-"
 	socketName   = "peer.sock"
-	// sweepAge is how old a folder is before its socket surely listens, if its
-	// process is there.
-	sweepAge = time.Minute
+	// sweepAge is how old a folder is before its process surely has the lock on it, and
+	// listens at its socket, if it is there.
+	sweepAge = 5 * time.Second
 )
 
-// socketDir makes a folder for a socket, which only its owner can reach, and
-// removes those of processes that were killed.
-func socketDir() (string, error) {
-	base := os.TempDir()
-	if len(base) > maxSocketPath/2 {
-		base = "/tmp"
+// socketBase returns where the folders of sockets are: not too deep for the path of one.
+func socketBase() string {
+	if base := os.TempDir(); len(base) <= maxSocketPath/2 {
+		return base
 	}
-	sweep(base, time.Now().Add(-sweepAge))
-	return os.MkdirTemp(base, socketPrefix)
+	return "/tmp"
 }
 
-// sweep removes the folders in base, from before a time, at whose socket nobody
-// listens. What it may not remove stays.
+// socketDir makes a folder for a socket, which only its owner can reach, and removes those
+// of processes that were killed. The lock, which ends with this process, keeps it from
+// being removed.
+func socketDir() (dir string, lock *os.File, err error) {
+	base := socketBase()
+	sweep(base, time.Now().Add(-sweepAge))
+	if dir, err = os.MkdirTemp(base, socketPrefix); err != nil {
+		return "", nil, err
+	}
+	if lock, err = os.Open(dir); err == nil {
+		_, err = filelock.Try(lock)
+	}
+	if err != nil {
+		lock.Close() // may be nil
+		os.Remove(dir)
+		return "", nil, err
+	}
+	return dir, lock, nil
+}
+
+// sweepSockets removes the folders of processes that were killed a while ago.
+func sweepSockets() { sweep(socketBase(), time.Now().Add(-sweepAge)) }
+
+// sweep removes the folders in base, from before a time, that no process holds and at
+// whose socket nobody listens. What it may not remove stays.
 func sweep(base string, before time.Time) {
-	sockets, _ := filepath.Glob(filepath.Join(base, socketPrefix+"*", socketName))
-	for _, path := range sockets {
-		info, err := os.Lstat(path)
-		if err != nil || info.Mode().Type() != os.ModeSocket || info.ModTime().After(before) {
-			continue
-		}
-		c, err := net.DialTimeout("unix", path, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			os.RemoveAll(filepath.Dir(path))
+	dirs, _ := filepath.Glob(filepath.Join(base, socketPrefix+"*"))
+	for _, dir := range dirs {
+		if info, err := os.Lstat(dir); err == nil && info.IsDir() && info.ModTime().Before(before) && left(dir) {
+			os.RemoveAll(dir)
 		}
 	}
+}
+
+// left reports whether the process of a folder is no more.
+func left(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false // it is another's
+	}
+	defer f.Close()
+	if free, err := filelock.Try(f); !free || err != nil {
+		return false
+	}
+	// Processes of earlier versions hold no lock.
+	c, err := net.DialTimeout("unix", filepath.Join(dir, socketName), time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
 }

@@ -48,6 +48,7 @@ type Peers struct {
 	trust     Trust
 	host      string
 	dir       string
+	held      *os.File // the lock on dir
 	addresses []string
 	stop      context.CancelFunc
 	served    sync.WaitGroup
@@ -91,7 +92,7 @@ func NewPeers(opt PeerOptions) (*Peers, error) {
 }
 
 func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*listener, err error) {
-	if p.dir, err = socketDir(); err != nil {
+	if p.dir, p.held, err = socketDir(); err != nil {
 		return nil, fmt.Errorf("socket for other workers: %w", err)
 	}
 	addresses := []string{"unix:" + filepath.Join(p.dir, socketName)}
@@ -168,6 +169,7 @@ func (p *Peers) Close() error {
 	if p.dir == "" {
 		return nil
 	}
+	defer p.held.Close()
 	return os.RemoveAll(p.dir)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gespann/gespann/dist/disttest"
 	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/filelock"
 )
 
 // newPeers returns peers that are closed when the test ends.
@@ -343,15 +344,30 @@ func TestSweep(t *testing.T) {
 		return dir
 	}
 	dead, live, other := leave(socketPrefix+"1", true), leave(socketPrefix+"2", false), leave("other", true)
+	held := leave(socketPrefix+"3", true) // its process has not come to listening yet
+	lock, err := os.Open(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if free, err := filelock.Try(lock); !free || err != nil {
+		t.Fatalf("lock: got %t, %v", free, err)
+	}
+	bare := filepath.Join(base, socketPrefix+"4") // killed before it listened
+	if err := os.Mkdir(bare, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	sweep(base, time.Now().Add(-time.Hour))
 	if _, err := os.Stat(dead); err != nil {
 		t.Errorf("young: %v, want that it stays", err)
 	}
 	sweep(base, time.Now().Add(time.Hour))
-	if _, err := os.Stat(dead); err == nil {
-		t.Error("dead: is there, want that it goes")
+	for _, dir := range []string{dead, bare} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: is there, want that it goes", dir)
+		}
 	}
-	for _, dir := range []string{live, other} {
+	for _, dir := range []string{live, other, held} {
 		if _, err := os.Stat(dir); err != nil {
 			t.Errorf("%v, want that it stays", err)
 		}

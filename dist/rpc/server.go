@@ -59,6 +59,7 @@ func listenWithin(opt Options, lim limits) (*Server, error) {
 	if err := opt.permit(ctx, opt.Listen, "listening on"); err != nil {
 		return nil, err
 	}
+	sweepSockets() // of workers that were killed
 	l, err := listen(ctx, opt.Listen, lim.conns)
 	if err != nil {
 		return nil, err

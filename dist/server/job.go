@@ -177,6 +177,8 @@ func (s *Server) recall(a *attachment) error {
 		}
 		if a.submitted {
 			a.Job.Name = r.Name // the driver knows a folder
+		} else if r.Cancel {
+			return fmt.Errorf("job %s: was cancelled", r.ID)
 		}
 		if curve, err := s.book.Curve(r.ID); err == nil {
 			a.curve = curve

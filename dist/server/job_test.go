@@ -3,11 +3,13 @@ package server
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/numtest"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // TestTrain runs whole jobs with the machine of coord, and looks at what is left
@@ -213,4 +215,39 @@ func TestWatch(t *testing.T) {
 			return false
 		}
 	})
+}
+
+// TestHostileNames has a worker and a driver with names that would move a terminal: they
+// are escaped where they come in.
+func TestHostileNames(t *testing.T) {
+	const evil = "n\x1b[2J\u009b31m\u202e\nforged"
+	s := start(t, Options{State: t.TempDir()})
+	p := party{t, dial(t, "worker", s.Worker)}
+	p.say(&wire.Hello{Protocol: wire.Protocol, ID: "w1", Name: evil, Version: evil, Backend: "cpu", Device: evil, Threads: 1, Host: "h"})
+	d := party{t, dial(t, "driver", s.Driver)}
+	job := testJob("j", "sync")
+	job.Name = evil
+	d.say(&wire.Attach{Protocol: wire.Protocol, Job: job})
+	hear[*wire.Welcome](p)
+	hear[*wire.Open](p)
+	p.say(&wire.Opened{Job: "j", Err: evil})
+	eventually(t, "the job has a reason", func() bool {
+		j := s.View().Job("j")
+		return j != nil && j.Reason != "" && j.Reason != "its driver is gone"
+	})
+	v := s.View()
+	for _, text := range []string{v.Workers[0].Name, v.Workers[0].Version, v.Workers[0].Device, v.Job("j").Name} {
+		if plain.Line(text) != text {
+			t.Errorf("got raw %q", text)
+		}
+	}
+	if r := v.Job("j").Reason; plain.Text(r) != r {
+		t.Errorf("reason: got raw %q", r)
+	}
+	s.book.Log("j", evil)
+	eventually(t, "the log is written", func() bool { return !s.book.Unwritten("j") })
+	text, err := s.book.LogTail("j", 1<<16)
+	if err != nil || plain.Text(string(text)) != string(text) || strings.Contains(string(text), "\nforged") {
+		t.Errorf("log: got %q, %v", text, err)
+	}
 }

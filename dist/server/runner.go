@@ -19,7 +19,8 @@ var errCancelled = errors.New("cancelled")
 // room is what must be free on a disk before a job is tried again.
 const room = 1 << 20
 
-// runJob runs one job to its end, however often the disk is full meanwhile.
+// runJob runs one job to its end, however often the disk is full meanwhile, or files
+// cannot be opened.
 func (s *Server) runJob(r jobs.Record) {
 	ctx, cancel := context.WithCancelCause(s.runner)
 	defer cancel(nil)
@@ -45,7 +46,7 @@ func (s *Server) runJob(r jobs.Record) {
 			s.interrupted(r.ID, cause)
 			return
 		}
-		if !jobs.NoSpace(err) {
+		if lacks, _ := jobs.Passing(err); lacks == "" {
 			s.ended(r.ID, err)
 			return
 		}
@@ -135,12 +136,13 @@ func (s *Server) interrupted(id string, cause error) {
 	s.setState(id, wire.JobQueued, "the coordinator was stopped")
 }
 
-// awaitRoom waits until the disk has room; false: the job is not to go on.
+// awaitRoom waits until files can be opened and written again; false: the job is not to go
+// on.
 func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time.Duration) bool {
-	s.book.Log(id, "paused: the disk is full: "+full.Error())
-	s.setState(id, wire.JobPaused, "the disk of the coordinator is full: "+full.Error()+
-		"\nhint: make room; the job goes on by itself")
-	s.o.Log.Error("the disk is full", "job", id, "err", full)
+	lacks, advice := jobs.Passing(full)
+	s.book.Log(id, "paused: "+lacks+": "+full.Error())
+	s.setState(id, wire.JobPaused, lacks+": "+full.Error()+"\nhint: "+advice+"; the job goes on by itself")
+	s.o.Log.Error("a job is paused: "+lacks, "job", id, "err", full)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -150,7 +152,7 @@ func (s *Server) awaitRoom(ctx context.Context, id string, full error, wait time
 			return false
 		}
 		if s.book.Room(room) == nil {
-			s.book.Log(id, "there is room again: going on")
+			s.book.Log(id, "files can be written again: going on")
 			return true
 		}
 	}
@@ -210,8 +212,25 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 	return r.JobStatus, err
 }
 
+// A NotOnDiskError reports something that was done, but that a coordinator which is
+// started again would not know of.
+type NotOnDiskError struct {
+	Done string
+	Err  error
+}
+
+func (e *NotOnDiskError) Error() string {
+	return fmt.Sprintf("%s, but that is not on disk yet: %v\n"+
+		"hint: it is written as soon as that can be; a coordinator that ends before would begin with the job again", e.Done, e.Err)
+}
+
+// Unwrap returns what is wrong with the disk.
+func (e *NotOnDiskError) Unwrap() error { return e.Err }
+
 // Cancel ends a job: at once when it waits, else after its current step, with
-// what it has saved. Any beginning of an ID that names one job will do.
+// what it has saved. When it returns nil, that is on disk; a NotOnDiskError says that it
+// is not. The status is that of now: of a job that saves first, not cancelled yet. Any
+// beginning of an ID that names one job will do.
 func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	r, err := s.book.Find(id)
 	if err != nil {
@@ -219,6 +238,9 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 	}
 	id = r.ID
 	if wire.Ended(r.State) {
+		if err := s.book.Commit(id); err != nil {
+			return r.JobStatus, &NotOnDiskError{Done: r.State, Err: err}
+		}
 		return r.JobStatus, fmt.Errorf("job %s: has ended already: %s", r.ID, r.State)
 	}
 	s.book.Update(id, func(r *jobs.Record) {
@@ -240,9 +262,8 @@ func (s *Server) Cancel(id string) (wire.JobStatus, error) {
 			}
 		}})
 	}
-	err = s.book.Flush(true)
-	if jobs.NoSpace(err) {
-		err = nil // it is cancelled, and that is written as soon as there is room
+	if err = s.book.Commit(id); err != nil {
+		err = &NotOnDiskError{Done: "cancelled", Err: err}
 	}
 	r, _ = s.book.Find(id)
 	return r.JobStatus, err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -439,4 +441,39 @@ func TestPassBarred(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is cancelled", func() bool { return stateOf(s, barred.Job) == wire.JobCancelled })
+}
+
+// TestTooManyFiles has a job find no file to open: that passes, and so the job pauses.
+func TestTooManyFiles(t *testing.T) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		want  string
+	}{
+		{syscall.EMFILE, "the coordinator has too many files open: checkpoint x: too many open files\n" +
+			"hint: raise its limit (ulimit -n), or have fewer connections; the job goes on by itself"},
+		{syscall.ENFILE, "the machine of the coordinator has too many files open: checkpoint x: too many open files in system\n" +
+			"hint: end what has them open; the job goes on by itself"},
+	} {
+		t.Run(c.errno.Error(), func(t *testing.T) {
+			var runs atomic.Int32
+			s := start(t, Options{
+				State: t.TempDir(), RetryDisk: time.Second,
+				RunJob: func(context.Context, Submission) error {
+					if runs.Add(1) == 1 {
+						return fmt.Errorf("checkpoint x: %w", c.errno)
+					}
+					return nil
+				},
+			})
+			job, err := s.Submit(t.Context(), Request{Name: "x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the job pauses", func() bool { return stateOf(s, job.ID) == wire.JobPaused })
+			if got := s.View().Job(job.ID).Reason; got != c.want {
+				t.Errorf("reason: got %q, want %q", got, c.want)
+			}
+			eventually(t, "the job is done", func() bool { return stateOf(s, job.ID) == wire.JobDone })
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server/jobs"
@@ -140,15 +141,20 @@ func (v *visit) do(f wire.Frame) error {
 		return v.logs(m)
 	case *wire.CancelJob:
 		job, err := v.Cancel(m.Job)
-		if err != nil {
+		answer := &wire.Cancelled{Job: job.ID, State: job.State}
+		if late := (*NotOnDiskError)(nil); errors.As(err, &late) {
+			answer.Note = late.Error()
+		} else if err != nil {
 			return err
 		}
-		return v.tell(&wire.Cancelled{Job: job.ID}, nil)
+		return v.tell(answer, nil)
 	case *wire.FetchFiles:
 		return v.fetch(m)
 	case *wire.Prune:
 		removed, err := v.book.Prune(m.Keep)
-		if err != nil {
+		if err != nil && len(removed) > 0 {
+			return fmt.Errorf("removed %s, but not all: %w", strings.Join(removed, ", "), err)
+		} else if err != nil {
 			return err
 		}
 		return v.tell(&wire.Pruned{Jobs: removed}, nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // A worker is one that is connected.
@@ -51,6 +52,8 @@ func (s *Server) Worker(ctx context.Context, conn dist.Conn, _ dist.Principal) e
 		if err != nil {
 			return p.refuse(&wire.Dismiss{Reason: err.Error()}, err)
 		}
+		hello.Name, hello.Version = plain.Line(hello.Name), plain.Line(hello.Version)
+		hello.Device, hello.Backend = plain.Line(hello.Device), plain.Line(hello.Backend)
 		p.worker = hello.ID
 		if !s.post(incoming{from: p, hello: hello}) {
 			return errClosing

@@ -20,7 +20,7 @@ const (
 	JobStarting  = "starting"  // its driver reads data and builds programs
 	JobWaiting   = "waiting"   // for workers, for its turn among attached jobs, or for its driver
 	JobRunning   = "running"   // trains
-	JobPaused    = "paused"    // the disk is full; goes on when there is room
+	JobPaused    = "paused"    // the disk is full, or too many files are open; goes on when that is over
 	JobDone      = "done"      // complete
 	JobFailed    = "failed"    // Err says why
 	JobCancelled = "cancelled" // someone wanted that
@@ -124,7 +124,8 @@ type (
 		Job    string `json:"job"`
 		Follow bool   `json:"follow"`
 	}
-	// CancelJob ends a job; what it has saved stays. Cancelled answers it.
+	// CancelJob ends a job; what it has saved stays. Cancelled answers it, once that is on
+	// disk.
 	CancelJob struct {
 		Job string `json:"job"`
 	}
@@ -169,7 +170,9 @@ type (
 	}
 	// Cancelled answers CancelJob.
 	Cancelled struct {
-		Job string `json:"job"`
+		Job   string `json:"job"`
+		State string `json:"state"`          // now: a job that saves first has not ended yet
+		Note  string `json:"note,omitempty"` // why it could be back: it is not on disk
 	}
 	// File is a piece of a file, which goes with it as bytes. The pieces of a file
 	// come in order, and have Size bytes together; a file without bytes has one

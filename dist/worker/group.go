@@ -97,7 +97,8 @@ func (g *group) connect(ctx context.Context, peers dist.Peers, gen dist.Generati
 	if g.replica.Meets() {
 		gen.Job += meetingLinks
 		if meetings, err = collective.ConnectRing(ctx, peers, gen, members, g.rank, o); err != nil {
-			return errors.Join(err, links.Close())
+			links.Close() // err is the cause
+			return err
 		}
 	}
 	g.sums = newPartSums(g, links, meetings)

@@ -28,7 +28,8 @@ func (s *serving) open(t *task, m *wire.Open) error {
 		s.account.enter(idle)
 		switch {
 		case t.ctx.Err() != nil && held != nil:
-			return errors.Join(context.Cause(t.ctx), held.close())
+			held.close() // what ended it is the cause
+			return context.Cause(t.ctx)
 		case t.ctx.Err() != nil:
 			return context.Cause(t.ctx)
 		case err != nil:
@@ -67,7 +68,8 @@ func (s *serving) prepare(ctx context.Context, m *wire.Job) (*job, error) {
 	}
 	replica, ok := session.(backend.Replica)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("backend %s cannot train together with others", s.Backend), session.Close())
+		session.Close()
+		return nil, fmt.Errorf("backend %s cannot train together with others", s.Backend)
 	}
 	j := &job{
 		Job: *m, replica: replica, strategy: strat,
@@ -75,7 +77,8 @@ func (s *serving) prepare(ctx context.Context, m *wire.Job) (*job, error) {
 		model: newVector(m.Vars, func(role string) bool { return role != ir.OptState.String() }),
 	}
 	if err := j.checkSizes(ctx); err != nil {
-		return nil, errors.Join(err, replica.Close())
+		replica.Close() // err is the cause
+		return nil, err
 	}
 	return j, nil
 }

@@ -19,6 +19,7 @@ var ownFiles = []struct{ folder, why string }{
 	{"internal/outfile", "it is the way to write files"},
 	{"internal/disk", "what outfile writes by, and folders of tests"},
 	{"dist/server/jobs/disk.go", "renames folders of jobs, and asks for room"},
+	{"internal/train/damaged.go", "sets damaged checkpoints aside"},
 	{"dist/server/rows/rows.go", "a temporary file"},
 	{"kernels", "generated files, and the cache of the emulator"},
 	{"backend/cpu", "generated files"},

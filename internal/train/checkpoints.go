@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
@@ -45,9 +44,8 @@ func (d *Dir) stepPaths() ([]string, error) {
 	steps := map[string]int64{}
 	var paths []string
 	for _, e := range entries {
-		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), tensorsExt), stepPrefix)
-		step, err := strconv.ParseInt(digits, 10, 64)
-		if !ok || err != nil {
+		step, ok := stepOf(e.Name())
+		if !ok {
 			continue
 		}
 		path := d.file(filepath.Join(checkpointsDir, e.Name()))
@@ -72,31 +70,16 @@ func (d *Dir) prune(keep int) error {
 	return nil
 }
 
-// Latest returns the path and state of the checkpoint that is furthest in the
-// run, or "" when there is none. The best one counts too: it is as complete as
-// the others, and newer when the run ended just after it was written.
-func (d *Dir) Latest() (string, *checkpoint.State, error) {
-	paths, err := d.stepPaths()
-	if err != nil {
-		return "", nil, err
-	}
-	path, state, at := "", (*checkpoint.State)(nil), position{}
-	if len(paths) > 0 {
-		path = paths[len(paths)-1]
-		if state, at, err = readState(path); err != nil {
-			return "", nil, err
-		}
-	}
-	best, bestAt, err := readState(d.bestPath())
-	if err == nil && (state == nil || bestAt.after(at)) {
-		return d.bestPath(), best, nil
-	}
-	return path, state, nil
-}
-
 // readState reads a checkpoint and the position in its metadata.
 func readState(path string) (*checkpoint.State, position, error) {
+	if bad := damage(path); bad != nil {
+		return nil, position{}, bad
+	}
 	s, err := checkpoint.Read(path)
+	var file *checkpoint.FileError
+	if errors.As(err, &file) && unreadable(err) {
+		file.Damaged = true
+	}
 	if err != nil {
 		return nil, position{}, err
 	}

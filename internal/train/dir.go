@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -251,14 +250,13 @@ func isRun(path string) error {
 
 // lockDir takes the lock of a directory and removes what a crash left behind.
 func lockDir(path string) (*Dir, error) {
-	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := filelock.Open(filepath.Join(path, lockName))
 	if err != nil {
 		return nil, runError(path, err)
 	}
 	locked, err := filelock.Try(f)
 	if err == nil && !locked {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		err = fmt.Errorf("another run is using it (process %s)", strings.TrimSpace(string(pid)))
+		err = fmt.Errorf("another run is using it (process %s)", filelock.Holder(f))
 	}
 	if err != nil {
 		f.Close()
@@ -273,10 +271,7 @@ func lockDir(path string) (*Dir, error) {
 }
 
 func (d *Dir) prepare() error {
-	if err := d.lock.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	if err := filelock.Sign(d.lock); err != nil {
 		return err
 	}
 	if err := disk.MkdirAll(d.file(checkpointsDir), 0o777); err != nil {
@@ -417,13 +412,13 @@ func (d *Dir) Splits() (*data.Splits, error) {
 // Prep reads how the run's data was prepared, from its latest checkpoint; nil: there is
 // none, so that it may be learnt anew.
 func (d *Dir) Prep() (*data.Prep, error) {
-	path, state, err := d.Latest()
-	if err != nil || path == "" {
+	f, err := d.newest()
+	if err != nil || f.path == "" {
 		return nil, err
 	}
-	p, err := data.ParsePrep([]byte(state.Meta[metaPrep]))
+	p, err := data.ParsePrep([]byte(f.state.Meta[metaPrep]))
 	if err != nil {
-		return nil, &checkpoint.FileError{Path: path, Err: fmt.Errorf("metadata: %s: %w", metaPrep, err)}
+		return nil, &checkpoint.FileError{Path: f.path, Err: fmt.Errorf("metadata: %s: %w", metaPrep, err)}
 	}
 	return p, nil
 }

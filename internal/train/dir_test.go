@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -139,5 +140,21 @@ func TestNoDirectory(t *testing.T) {
 	empty := t.TempDir()
 	if _, err := Open(empty); err == nil || !strings.Contains(err.Error(), "has no spec.yaml") {
 		t.Errorf("Open: got %v, want has no spec.yaml", err)
+	}
+}
+
+// TestLinkedLock has a link in the place of a run's lock: what it leads to stays as it is.
+func TestLinkedLock(t *testing.T) {
+	r := newTestRun(t, plain)
+	r.must()
+	lock, target := filepath.Join(r.path, lockName), filepath.Join(t.TempDir(), "diary")
+	if err := errors.Join(os.WriteFile(target, []byte("123\n"), 0o666), os.Remove(lock), os.Symlink(target, lock)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(r.path); err == nil || !strings.Contains(err.Error(), "lock: is a link") {
+		t.Errorf("got %v, want that it is a link", err)
+	}
+	if text, _ := os.ReadFile(target); string(text) != "123\n" {
+		t.Errorf("its target has %q now", text)
 	}
 }

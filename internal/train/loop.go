@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -22,9 +23,10 @@ type loop struct {
 	plateau  *spec.ReduceOnPlateau // nil: none
 	pace     stride
 	specText []byte
-	saved    string   // the latest checkpoint, or ""
-	savedAt  position // where the run was at the latest numbered one
-	was      position // that of the checkpoint, as it was saved
+	saved    string                  // the latest checkpoint, or ""
+	damaged  []*checkpoint.FileError // that it does not go on from
+	savedAt  position                // where the run was at the latest numbered one
+	was      position                // that of the checkpoint, as it was saved
 	began    time.Time
 	notes    []string // to tell when the run has started
 	results  results

@@ -84,6 +84,9 @@ func (l *loop) schedule() {
 
 // begin writes what the run is from now on, and tells that it goes on.
 func (l *loop) begin(ctx context.Context) error {
+	if err := l.setAside(); err != nil {
+		return err
+	}
 	if err := l.Dir.setSpec(l.specText); err != nil {
 		return err
 	}
@@ -166,10 +169,12 @@ func (l *loop) resume() (values [][]float32, err error) {
 	if err != nil {
 		return nil, err
 	}
-	path, state, err := l.Dir.Latest()
+	newest, err := l.Dir.newest()
 	if err != nil {
 		return nil, err
 	}
+	path, state := newest.path, newest.state
+	l.damaged = newest.damaged
 	if path == "" {
 		if err := l.Dir.neverTrained(); err != nil {
 			return nil, err

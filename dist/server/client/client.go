@@ -12,6 +12,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/outfile"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // A Client is a connection to a coordinator. Its methods must not be called
@@ -27,6 +28,17 @@ type RefusedError struct{ Reason string }
 // Error gives the coordinator's reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
+// refused makes an error of a coordinator's words.
+func refused(words string) error { return &RefusedError{plain.Text(words)} }
+
+// clean makes what a coordinator says of a job safe to show. Only a reason has lines.
+func clean(j *wire.JobStatus) {
+	for _, word := range []*string{&j.ID, &j.Name, &j.State, &j.Strategy, &j.Data} {
+		*word = plain.Line(*word)
+	}
+	j.Reason = plain.Text(j.Reason)
+}
+
 // New begins to talk over a connection, which stays the caller's to close.
 func New(conn dist.Conn, version string) (*Client, error) {
 	conn.Allow(wire.MaxPiece)
@@ -35,7 +47,7 @@ func New(conn dist.Conn, version string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Version = m.Version
+	c.Version = plain.Line(m.Version)
 	return c, nil
 }
 
@@ -59,9 +71,9 @@ func hear[M wire.Message](c *Client) (M, wire.Frame, error) {
 	case M:
 		return m, f, nil
 	case *wire.Refused:
-		return none, f, &RefusedError{m.Err}
+		return none, f, refused(m.Err)
 	case *wire.Dismiss:
-		return none, f, &RefusedError{m.Reason}
+		return none, f, refused(m.Reason)
 	}
 	return none, f, fmt.Errorf("coordinator %s: got %s, want %s", c.conn.Remote(), f.Kind(), none.Kind())
 }
@@ -77,11 +89,14 @@ func (c *Client) Submit(name string, spec []byte, origin *wire.Origin) (*wire.Su
 		return nil, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
 	}
 	m, _, err := ask[*wire.Submitted](c, &wire.Submit{Name: name, Origin: origin}, spec)
+	if err == nil {
+		m.Job, m.Note, m.Data = plain.Line(m.Job), plain.Line(m.Note), plain.Line(m.Data)
+	}
 	return m, err
 }
 
 // List returns all jobs: those that run, the queue, and those that have ended,
-// the latest first.
+// the latest first. Like all words of a coordinator, those in it are safe to show.
 func (c *Client) List() ([]wire.JobStatus, error) {
 	m, _, err := ask[*wire.Listed](c, &wire.List{}, nil)
 	if err != nil {
@@ -94,6 +109,9 @@ func (c *Client) List() ([]wire.JobStatus, error) {
 		}
 		all = append(all, m.Jobs...)
 	}
+	for i := range all {
+		clean(&all[i])
+	}
 	return all, nil
 }
 
@@ -103,6 +121,7 @@ func (c *Client) Show(job string) (*wire.JobStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	clean(&m.Job)
 	return &m.Job, nil
 }
 
@@ -123,13 +142,14 @@ func (c *Client) Logs(job string, follow bool, w io.Writer) error {
 	}
 }
 
-// Cancel ends a job, and returns its whole ID.
-func (c *Client) Cancel(job string) (string, error) {
+// Cancel ends a job. The answer has its whole ID, and its state: one that saves first
+// has not ended yet.
+func (c *Client) Cancel(job string) (*wire.Cancelled, error) {
 	m, _, err := ask[*wire.Cancelled](c, &wire.CancelJob{Job: job}, nil)
-	if err != nil {
-		return "", err
+	if err == nil {
+		m.Job, m.State, m.Note = plain.Line(m.Job), plain.Line(m.State), plain.Text(m.Note)
 	}
-	return m.Job, nil
+	return m, err
 }
 
 // Prune removes the jobs that have ended except so many, and returns their IDs.
@@ -137,6 +157,9 @@ func (c *Client) Prune(keep int) ([]string, error) {
 	m, _, err := ask[*wire.Pruned](c, &wire.Prune{Keep: keep}, nil)
 	if err != nil {
 		return nil, err
+	}
+	for i, id := range m.Jobs {
+		m.Jobs[i] = plain.Line(id)
 	}
 	return m.Jobs, nil
 }
@@ -164,9 +187,9 @@ func (c *Client) Fetch(job, dir string, got func(path string, size int64)) (*wir
 		case *wire.FilesEnd:
 			return m, nil
 		case *wire.Refused:
-			return nil, &RefusedError{m.Err}
+			return nil, refused(m.Err)
 		case *wire.Dismiss:
-			return nil, &RefusedError{m.Reason}
+			return nil, refused(m.Reason)
 		default:
 			return nil, fmt.Errorf("coordinator %s: got %s, want file", c.conn.Remote(), f.Kind())
 		}
@@ -176,7 +199,7 @@ func (c *Client) Fetch(job, dir string, got func(path string, size int64)) (*wir
 // file writes a file, of which the first piece has come.
 func (c *Client) file(first *wire.File, bytes []byte, dir string) error {
 	name := filepath.FromSlash(first.Path)
-	if !filepath.IsLocal(name) || name == "." || first.Size < 0 || first.Offset != 0 {
+	if !filepath.IsLocal(name) || name == "." || plain.Line(name) != name || first.Size < 0 || first.Offset != 0 {
 		return fmt.Errorf("coordinator %s: sent a file %.200q at %d of %d bytes",
 			c.conn.Remote(), first.Path, first.Offset, first.Size)
 	}

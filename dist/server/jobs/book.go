@@ -14,6 +14,7 @@ import (
 
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // keepAttached is how many ended jobs with a driver elsewhere stay in the
@@ -177,6 +178,7 @@ func (b *Book) Update(id string, change func(*Record)) bool {
 	}
 	state := e.State
 	change(&e.Record)
+	e.Reason = plain.Text(e.Reason)
 	e.dirty = true
 	if e.State != state {
 		e.urgent = true
@@ -249,7 +251,7 @@ func (b *Book) Log(id, line string) {
 		e.dropped++
 		return
 	}
-	line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\n", "\n    ")
+	line = strings.ReplaceAll(plain.Text(strings.TrimRight(line, "\n")), "\n", "\n    ")
 	if len(line) > maxLine {
 		line = strings.ToValidUTF8(line[:maxLine], "") + " ..."
 	}
@@ -331,4 +333,18 @@ func (b *Book) Dir(id string) string { return b.path(id) }
 // NoSpace reports whether err says that a disk is full.
 func NoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// Passing returns what this machine lacks according to err, as a sentence begins, and what
+// to do about it: a job pauses until it is there again. "": err is none of that.
+func Passing(err error) (lacks, advice string) {
+	switch {
+	case NoSpace(err):
+		return "the disk of the coordinator is full", "make room"
+	case errors.Is(err, syscall.EMFILE):
+		return "the coordinator has too many files open", "raise its limit (ulimit -n), or have fewer connections"
+	case errors.Is(err, syscall.ENFILE):
+		return "the machine of the coordinator has too many files open", "end what has them open"
+	}
+	return "", ""
 }

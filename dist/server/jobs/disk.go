@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gespann/gespann/dist"
@@ -65,20 +64,16 @@ func Open(folder string, c clock.Clock, warn func(error)) (*Book, error) {
 }
 
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := filelock.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	locked, err := filelock.Try(f)
 	if err == nil && !locked {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		err = fmt.Errorf("another coordinator is using it (process %s)", strings.TrimSpace(string(pid)))
+		err = fmt.Errorf("another coordinator is using it (process %s)", filelock.Holder(f))
 	}
 	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		err = filelock.Sign(f)
 	}
 	if err != nil && !NoSpace(err) { // the number is a courtesy
 		f.Close()

@@ -58,22 +58,40 @@ func (b *Book) due(urgent bool) []string {
 	return ids
 }
 
+// Commit brings a job's record to disk, as it is now. Its error is of that record alone:
+// nil means that it is there.
+func (b *Book) Commit(id string) error {
+	if b.folder == "" {
+		return nil
+	}
+	record, rest := b.write(id)
+	if record != nil {
+		b.mu.Lock()
+		b.lastErr = errors.Join(record, rest)
+		b.mu.Unlock()
+	}
+	return record
+}
+
 // flush writes one job.
-func (b *Book) flush(id string) error {
-	b.disk.Lock()
+func (b *Book) flush(id string) error { return errors.Join(b.write(id)) }
+
+// write writes what of a job differs from what is on disk: the record, and the rest.
+func (b *Book) write(id string) (record, rest error) {
+	b.disk.Lock() // what another call is writing is there, or known not to be, after this
 	defer b.disk.Unlock()
 	b.mu.Lock()
 	e := b.entries[id]
 	if e == nil {
 		b.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	was := *e
 	was.Record = e.at(b.clock.Elapsed())
 	e.dirty, e.urgent, e.curving = false, false, false
 	e.log, e.logging, e.dropped = nil, len(e.log) > 0, 0
 	b.mu.Unlock()
-	var record, curve, log error
+	var curve, log error
 	if was.dirty || !was.created {
 		record = b.writeRecord(&was)
 	}
@@ -96,7 +114,7 @@ func (b *Book) flush(id string) error {
 	if len(was.log) > 0 {
 		b.notify() // for those who read it
 	}
-	return errors.Join(record, curve, log)
+	return record, errors.Join(curve, log)
 }
 
 func (b *Book) writeRecord(e *entry) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/plain"
 )
 
 // A Record is what is kept of a job. Its slices, maps and pointers are shared
@@ -68,12 +69,7 @@ func NewID(name string) string {
 
 // cutName shortens a name to what a page can show.
 func cutName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(name, "?"))
+	name = plain.Line(strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(name))
 	if r := []rune(name); len(r) > maxName {
 		return string(r[:maxName])
 	}

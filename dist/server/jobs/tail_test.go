@@ -1,8 +1,13 @@
 package jobs
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // TestLogTail checks the end of a log, on disk.
@@ -59,5 +64,20 @@ func TestKeepSpec(t *testing.T) {
 	b.KeepSpec(id, []byte("another"))
 	if got, err := b.Spec(id); string(got) != "spec of a" || err != nil {
 		t.Errorf("a submitted job: got %q, %v, want what was submitted", got, err)
+	}
+}
+
+// TestLinkedLock has a link in the place of the lock: what it leads to stays as it is.
+func TestLinkedLock(t *testing.T) {
+	folder, target := t.TempDir(), filepath.Join(t.TempDir(), "diary")
+	if err := errors.Join(os.WriteFile(target, []byte("123\n"), 0o666), os.Symlink(target, filepath.Join(folder, lockFile))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(folder, clock.System{}, func(error) {})
+	if err == nil || !strings.Contains(err.Error(), "lock: is a link") {
+		t.Errorf("got %v, want that it is a link", err)
+	}
+	if text, _ := os.ReadFile(target); string(text) != "123\n" {
+		t.Errorf("its target has %q now", text)
 	}
 }

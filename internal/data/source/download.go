@@ -97,7 +97,7 @@ func (f *fetch) run(ctx context.Context) error {
 	if f.offline {
 		return fmt.Errorf("%s: %w, and may not be downloaded", f.path, fs.ErrNotExist)
 	}
-	lock, err := os.OpenFile(filepath.Join(filepath.Dir(f.path), lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := filelock.Open(filepath.Join(filepath.Dir(f.path), lockName))
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,17 @@ func find(dir, name string) (string, error) {
 
 // readPair reads images and their labels; classes 0 accepts any label.
 func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
+	rows := func(in *input) (int64, error) {
+		dims, _, err := decodeIDX(in)
+		if err != nil {
+			return 0, err
+		}
+		return dims[0], nil
+	}
+	images, count := rowsOf(imagesPath, rows), rowsOf(labelsPath, rows)
+	if images >= 0 && count >= 0 && images != count {
+		return data.Part{}, otherLabels(labelsPath, count, imagesPath, images) // before one of them fills the memory
+	}
 	dims, x, err := readIDXFile(imagesPath)
 	if err != nil {
 		return data.Part{}, err
@@ -109,8 +120,7 @@ func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
 			labelsPath, len(labelDims))
 	}
 	if labelDims[0] != dims[0] {
-		return data.Part{}, fmt.Errorf("%s: %d labels, but %s has %d images",
-			labelsPath, labelDims[0], imagesPath, dims[0])
+		return data.Part{}, otherLabels(labelsPath, labelDims[0], imagesPath, dims[0])
 	}
 	y := data.Table{Shape: []int{}, I32: make([]int32, len(labels))}
 	for i, v := range labels {
@@ -122,6 +132,10 @@ func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
 		}
 	}
 	return data.Part{X: data.Table{Shape: idxRow(dims), U8: x}, Y: y, Rows: len(labels)}, nil
+}
+
+func otherLabels(path string, labels int64, other string, images int64) error {
+	return fmt.Errorf("%s: %d labels, but %s has %d images", path, labels, other, images)
 }
 
 // idxRow returns the shape of a row: images without channels get one.
@@ -180,6 +194,9 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 			idxWords(dims))
 	}
 	header := int64(len(head) + len(axes))
+	if in.head {
+		return dims, nil, in.fits(header, count, 1)
+	}
 	if err := in.affords(header, count, 1); err != nil {
 		return nil, nil, about(idxWords(dims), err)
 	}

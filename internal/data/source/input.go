@@ -28,7 +28,11 @@ type input struct {
 	size   int64 // in bytes; -1 unknown, as of streams and compressed files
 	trust  int64 // bytes that may be allocated before they were read
 	packed bool
-	file   *os.File
+	// claim is what a gzip file says of its bytes decompressed, modulo 2³², and most how many
+	// it can have; most 0: not known.
+	claim, most int64
+	head        bool // only the header is wanted
+	file        *os.File
 }
 
 // open opens a file, plain or gzip, whichever its first bytes say.
@@ -65,7 +69,8 @@ func newInput(f *os.File, name string) (*input, error) {
 		var tail [4]byte
 		if _, err := f.ReadAt(tail[:], info.Size()-4); err == nil {
 			claim := int64(binary.LittleEndian.Uint32(tail[:]))
-			in.trust = min(claim, info.Size()*maxDeflate)
+			in.claim, in.most = claim, info.Size()*maxDeflate
+			in.trust = min(claim, in.most)
 		}
 	default:
 		in.size, in.trust = info.Size(), info.Size()
@@ -150,12 +155,41 @@ func (in *input) elements(header, count int64, width int, convert func([]byte) e
 }
 
 // affords returns an error where count elements of width bytes are more than memory has,
-// if the file has that many: one that may claim more is read until it ends.
+// if the file has that many, or a gzip file says so: one that may claim more is read until
+// it ends.
 func (in *input) affords(header, count int64, width int) error {
-	if bytes := count * int64(width); in.size == header+bytes {
+	bytes := count * int64(width)
+	if total := header + bytes; in.size == total || total <= in.most && total%(1<<32) == in.claim {
 		return memlimit.Check(bytes)
 	}
 	return nil
+}
+
+// fits returns an error when the file cannot have what its header announces.
+func (in *input) fits(header, count int64, width int) error {
+	total := header + count*int64(width)
+	if in.size >= 0 && in.size != total || in.packed && in.most > 0 && total > in.most {
+		return &sizeError{total, in.size}
+	}
+	return nil
+}
+
+// rowsOf returns how many rows the header of a regular file announces, as decode says with
+// only the header wanted; -1: it does not. Reading the file then tells why.
+func rowsOf(path string, decode func(*input) (rows int64, err error)) int64 {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return -1 // a pipe is read once
+	}
+	in, err := open(path)
+	if err != nil {
+		return -1
+	}
+	defer in.Close()
+	in.head = true
+	if rows, err := decode(in); err == nil {
+		return rows
+	}
+	return -1
 }
 
 // room returns an empty slice with room for count elements, or for as many as

@@ -54,6 +54,9 @@ func readNPY(all spec.Data, opt Options) (*raw, error) {
 // readArrays reads a part from two files. With exact, float32 must hold the
 // integers of x.
 func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Part, error) {
+	if rows, want := arrayRows(yPath), arrayRows(xPath); rows >= 0 && want >= 0 && rows != want {
+		return data.Part{}, otherRows(yPath, rows, xPath, want) // before one of them fills the memory
+	}
 	x, err := openArray(xPath)
 	if err != nil {
 		return data.Part{}, err
@@ -80,7 +83,7 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 		return data.Part{}, err
 	}
 	if y.shape[0] != x.shape[0] {
-		return data.Part{}, fmt.Errorf("%s: %d rows, but %s has %d", yPath, y.shape[0], xPath, x.shape[0])
+		return data.Part{}, otherRows(yPath, y.shape[0], xPath, x.shape[0])
 	}
 	part := data.Part{X: x.table(), Y: y.targets(), Rows: int(x.shape[0])}
 	if y.whole && part.Y.F32 != nil {
@@ -96,6 +99,43 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 		opt.Log("%s: element %d: %v: targets are float32, as predictions are", yPath, i, &inexactError{v: v})
 	}
 	return part, nil
+}
+
+func otherRows(path string, rows int64, other string, want int64) error {
+	return fmt.Errorf("%s: %d rows, but %s has %d", path, rows, other, want)
+}
+
+// arrayRows returns how many rows the header of an array announces, or -1.
+func arrayRows(path string) int64 {
+	rows := func(in *input) (int64, error) {
+		a, err := decodeNPY(in)
+		if err != nil {
+			return 0, err
+		}
+		return a.shape[0], nil
+	}
+	file, name, ok := ofNPZ(path)
+	if !ok {
+		return rowsOf(path, rows)
+	}
+	return rowsOf(file, func(in *input) (int64, error) {
+		member, content, err := npzMember(in.file, in.size, name)
+		if err != nil {
+			return 0, err
+		}
+		defer content.Close()
+		member.head = true
+		return rows(member)
+	})
+}
+
+// ofNPZ splits file.npz:name.
+func ofNPZ(path string) (file, name string, ok bool) {
+	i := strings.LastIndex(path, ".npz")
+	if i < 0 || i+4 < len(path) && path[i+4] != ':' {
+		return "", "", false
+	}
+	return path[:i+4], strings.TrimPrefix(path[i+4:], ":"), true
 }
 
 // An array is what an NPY file holds, row-major. One of u8, i32, f32 and f64 is set.
@@ -205,8 +245,8 @@ func rowShape(shape []int64) []int {
 
 // openArray reads a .npy file, or file.npz:name.
 func openArray(path string) (*array, error) {
-	if i := strings.LastIndex(path, ".npz"); i >= 0 && (i+4 == len(path) || path[i+4] == ':') {
-		return openNPZ(path[:i+4], strings.TrimPrefix(path[i+4:], ":"))
+	if file, name, ok := ofNPZ(path); ok {
+		return openNPZ(file, name)
 	}
 	in, err := open(path)
 	if err != nil {
@@ -257,6 +297,9 @@ func decodeNPY(in *input) (*array, error) {
 		order = binary.BigEndian
 	}
 	a := &array{dtype: h.descr, shape: h.shape, whole: t.floats == nil}
+	if in.head {
+		return a, in.fits(length, count, t.width)
+	}
 	err = in.affords(length, count, t.width)
 	if err == nil {
 		err = in.elements(length, count, t.width, t.reader(a, in, count, order))

@@ -29,27 +29,36 @@ func openNPZ(path, name string) (*array, error) {
 }
 
 func decodeNPZ(r io.ReaderAt, size int64, name string) (*array, error) {
-	archive, err := zip.NewReader(r, size)
-	if err != nil {
-		return nil, err
-	}
-	entry, err := npzEntry(archive, name)
-	if err != nil {
-		return nil, err
-	}
-	packed, unpacked := int64(entry.CompressedSize64), int64(entry.UncompressedSize64)
-	if packed < 0 || packed > size || unpacked < 0 || unpacked > packed*maxDeflate {
-		return nil, fmt.Errorf("%s: archive of %d bytes claims %d bytes, packed in %d", entry.Name, size,
-			entry.UncompressedSize64, entry.CompressedSize64)
-	}
-	content, err := entry.Open()
+	in, content, err := npzMember(r, size, name)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	return decodeNPY(&input{
+	return decodeNPY(in)
+}
+
+// npzMember opens one array of an archive. The caller closes its content.
+func npzMember(r io.ReaderAt, size int64, name string) (*input, io.Closer, error) {
+	archive, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	entry, err := npzEntry(archive, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	packed, unpacked := int64(entry.CompressedSize64), int64(entry.UncompressedSize64)
+	if packed < 0 || packed > size || unpacked < 0 || unpacked > packed*maxDeflate {
+		return nil, nil, fmt.Errorf("%s: archive of %d bytes claims %d bytes, packed in %d", entry.Name, size,
+			entry.UncompressedSize64, entry.CompressedSize64)
+	}
+	content, err := entry.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &input{
 		Reader: bufio.NewReaderSize(content, chunk), name: entry.Name, size: unpacked, trust: unpacked,
-	})
+	}, content, nil
 }
 
 func npzEntry(archive *zip.Reader, name string) (*zip.File, error) {
