@@ -179,11 +179,11 @@ func TestSilence(t *testing.T) {
 	}
 	hands[0].conn.Close()
 	eventually(t, "one is there", func() bool { return len(s.View().Workers) == 1 })
-	if v := s.View(); v.Workers[0].ID != "w02" || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
+	if v := s.View(); v.Workers[0].ID != wire.WorkerID("w02") || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
 		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
 	}
 	lost := s.View().Lost
-	if len(lost) != 1 || lost[0].ID != "w01" || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
+	if len(lost) != 1 || lost[0].ID != wire.WorkerID("w01") || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
 		t.Fatalf("lost: got %+v, want w01 with when and why", lost)
 	}
 	hire(t, s, 1) // w01 is back
