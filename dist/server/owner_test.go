@@ -242,3 +242,31 @@ func TestGroupSecrets(t *testing.T) {
 		t.Errorf("got %q, want the first two equal, and the others different", secrets)
 	}
 }
+
+// TestPrivate checks that the page gets no spec and log of one who has a certificate, and
+// those of the account.
+func TestPrivate(t *testing.T) {
+	s := start(t, Options{State: t.TempDir(), RunJob: func(ctx context.Context, j Submission) error {
+		j.Tell("a line")
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	for _, c := range []struct {
+		who     dist.Principal
+		private bool
+	}{{alice, true}, {account, false}, {anyone, false}} {
+		job, err := visitorAs(t, s, c.who).Submit("x", []byte("spec"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, errSpec := s.Spec(job.Job)
+		_, errLog := s.LogTail(job.Job, 100)
+		if c.private != (errSpec != nil) || c.private != (errLog != nil) || c.private != (string(spec) != "spec") {
+			t.Errorf("%+v: got %q, %v and %v, want an error: %v", c.who, spec, errSpec, errLog, c.private)
+		}
+		eventually(t, "the page has it", func() bool { return s.View().Job(job.Job) != nil })
+		if got := s.View().Job(job.Job).Private; got != c.private {
+			t.Errorf("%+v: private: got %v, want %v", c.who, got, c.private)
+		}
+	}
+}
