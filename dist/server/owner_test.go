@@ -72,6 +72,24 @@ func TestOwners(t *testing.T) {
 			refused(t, c.name+": "+what, do(), c.may, "job "+submitted.Job+" is alice's: want the role admin")
 		}
 	}
+	his, err := visitorAs(t, s, bob).Submit("hers", []byte("spec"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, want := range map[dist.Principal]string{alice: submitted.Job, bob: his.Job} {
+		if job, err := visitorAs(t, s, who).Show("hers"); err != nil || job.ID != want {
+			t.Errorf("%s: hers: got %+v, %v, want the own one, %s", who, job, err, want)
+		}
+	}
+	if _, err := visitorAs(t, s, admin).Show("hers"); err == nil || !strings.Contains(err.Error(), "could be hers-") {
+		t.Errorf("an administrator: hers: got %v, want that it could be both", err)
+	}
+	if _, err := visitorAs(t, s, bob).Cancel(his.Job); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := visitorAs(t, s, bob).Prune(0); err != nil || len(gone) != 1 {
+		t.Errorf("bob: prune: got %v, %v, want his", gone, err)
+	}
 	_, err = visitorAs(t, s, bob).Cancel(submitted.Job)
 	refused(t, "bob: cancel", err, false, "is alice's: want the role admin")
 	_, err = visitorAs(t, s, alice).Cancel(submitted.Job)

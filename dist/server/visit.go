@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server/jobs"
@@ -161,10 +162,24 @@ func (v *visit) do(f wire.Frame) error {
 }
 
 // find returns the job with that ID, or one that alone begins so, if the client may have to
-// do with it.
+// do with it: of those that begin so, the one that it may.
 func (v *visit) find(id string) (jobs.Record, error) {
 	r, err := v.book.Find(id)
-	if err == nil && !mayTouch(v.who, r.By) {
+	if err == nil && mayTouch(v.who, r.By) {
+		return r, nil
+	}
+	if r.ID != id && id != "" {
+		var own []jobs.Record
+		for _, one := range v.book.All() {
+			if strings.HasPrefix(one.ID, id) && mayTouch(v.who, one.By) {
+				own = append(own, one)
+			}
+		}
+		if len(own) == 1 {
+			return own[0], nil
+		}
+	}
+	if err == nil {
 		err = notYours(r)
 	}
 	return r, err
