@@ -76,4 +76,6 @@ type Generation struct {
 	Job  string
 	Gen  int
 	Self string // ID of this worker
+	// Secret is what members know, and nobody else but the coordinator.
+	Secret string
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/backendtest"
 	_ "github.com/gespann/gespann/backend/ref" // registers ref
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -256,6 +257,25 @@ func TestErrors(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestRefused loses a coordinator that does not let the driver in any more, as one of another
+// version does: the session ends at once, in its words.
+func TestRefused(t *testing.T) {
+	var b *onCoordinator
+	b = backendOn(t, ref(t), func(m wire.Message) fault {
+		if m.Kind() != "train" {
+			return none
+		}
+		b.last.final = fmt.Errorf("coordinator test:1: %w protocol 3: this one speaks 4", dist.ErrRefused)
+		return drop
+	})
+	b.patience = time.Hour
+	s := openOn(t, b, job(t))
+	_, _, err := s.Train(t.Context(), backend.Span{Last: 1, Rates: []float32{1}})
+	if !errors.Is(err, dist.ErrRefused) || !strings.Contains(err.Error(), "this one speaks 4") {
+		t.Errorf("got %v, want that it was refused", err)
 	}
 }
 

@@ -46,7 +46,8 @@ type coordinator struct {
 	served  []string     // kinds of the requests
 	digest  atomic.Value // string, of the rows that came
 	detach  *wire.Detach
-	refused int // connections still to be refused
+	refused int   // connections still to be refused
+	final   error // of all connections from now on
 	workers int
 }
 
@@ -98,6 +99,9 @@ func (b *onCoordinator) Open(ctx context.Context, job backend.Job) (backend.Sess
 func (c *coordinator) dial() (dist.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.final != nil {
+		return nil, c.final
+	}
 	if c.refused > 0 {
 		c.refused--
 		return nil, errors.New("connection refused")

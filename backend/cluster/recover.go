@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -176,8 +177,11 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, context.Ca
 func (s *session) tryAttach(ctx context.Context) error {
 	conn, err := s.dial(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, dist.ErrRefused): // it will not let this one in, however often it is asked
+			return err
 		}
 		return &goneError{err}
 	}

@@ -37,8 +37,9 @@ waits for them, and lets others pass.
 Submitted jobs, their runs and their history are in the folder of --state; killed
 and started again, the coordinator goes on where it was.
 
-Off this machine, it wants the certificates that gespann certs makes, or
---insecure.`,
+On loopback and unix sockets it is for the account that it runs under. For others, and
+off this machine, it wants the certificates that gespann certs makes, which say who may
+do what; or --insecure: then whoever reaches it may do everything.`,
 		Example: `  gespann coordinator --listen localhost:7077
   gespann certs && gespann coordinator
   gespann coordinator --insecure --state /data/gespann`,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -116,7 +117,8 @@ func newJobs(t terminal) *cobra.Command {
 		Use:   "jobs",
 		Short: "List the jobs of a coordinator",
 		Long: `Jobs lists what a coordinator trains, what waits for its turn, and what has ended.
-With --prune, it first removes the oldest jobs that have ended, with their runs.`,
+With --prune, it first removes the oldest jobs that have ended, with their runs: all of
+them, or with a certificate without the role admin, its own.`,
 		Example: `  gespann jobs
   gespann jobs --prune 20                       # keep 20 that have ended`,
 		Args: args(0, 0, "none"),
@@ -156,10 +158,15 @@ With --prune, it first removes the oldest jobs that have ended, with their runs.
 	return c
 }
 
-// listJobs prints one line per job.
+// listJobs prints one line per job, with owners where there are several.
 func listJobs(t terminal, jobs []wire.JobStatus) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "job\tstate\tepoch\tprogress\tworkers\tspeed\t")
+	owned := slices.ContainsFunc(jobs, func(j wire.JobStatus) bool { return j.Owner != jobs[0].Owner })
+	head := "job"
+	if owned {
+		head += "\towner"
+	}
+	fmt.Fprintln(w, head+"\tstate\tepoch\tprogress\tworkers\tspeed\t")
 	for _, j := range jobs {
 		epoch, rate := "-", "-"
 		if j.Epochs > 0 && j.Epoch > 0 {
@@ -172,7 +179,11 @@ func listJobs(t terminal, jobs []wire.JobStatus) error {
 		if j.Position > 0 {
 			state = fmt.Sprintf("%s (%d)", state, j.Position)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", j.ID, state, epoch, 100*j.Progress, j.Workers, rate,
+		job := j.ID
+		if owned {
+			job += "\t" + plain.Line(cmp.Or(j.Owner, "-"))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f %%\t%d\t%s\t%s\n", job, state, epoch, 100*j.Progress, j.Workers, rate,
 			plain.Line(strings.ReplaceAll(j.Reason, "\n", "; ")))
 	}
 	return w.Flush()

@@ -20,7 +20,7 @@ func (f *trustFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.certs, "certs", os.Getenv("GESPANN_CLUSTER_CERTS"),
 		"folder that gespann certs has made (default gespann/certs in the user's configuration directory)")
 	c.Flags().BoolVar(&f.insecure, "insecure", os.Getenv("GESPANN_CLUSTER_INSECURE") == "true",
-		"without TLS and token: for networks where everyone may use the cluster")
+		"without TLS and proofs of the account, on both sides: whoever reaches the coordinator may do everything")
 }
 
 // load returns whom to trust when talking to an address.

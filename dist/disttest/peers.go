@@ -20,6 +20,7 @@ type linkKey struct {
 	job      string
 	gen      int
 	from, to string
+	secret   string
 }
 
 // NewNetwork returns a network without links.
@@ -37,13 +38,13 @@ func (p peers) Addresses() []string { return []string{"test:" + p.id} }
 
 func (p peers) Dial(_ context.Context, g dist.Generation, to wire.Member) (dist.Link, error) {
 	a, b := NewLink()
-	p.box(linkKey{g.Job, g.Gen, g.Self, to.ID}) <- b
+	p.box(linkKey{g.Job, g.Gen, g.Self, to.ID, g.Secret}) <- b
 	return a, nil
 }
 
 func (p peers) Accept(ctx context.Context, g dist.Generation, from string) (dist.Link, error) {
 	select {
-	case l := <-p.box(linkKey{g.Job, g.Gen, from, g.Self}):
+	case l := <-p.box(linkKey{g.Job, g.Gen, from, g.Self, g.Secret}):
 		return l, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -27,7 +27,7 @@ import (
 // refused it (ErrRefused), or cannot be reached, or ctx ends. The connection lasts
 // until Close.
 func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, error) {
-	ch, err := dialChannel(ctx, address, t, "coordinator", coordinatorLimits)
+	ch, err := dialChannel(ctx, address, t, "coordinator", dist.Coordinate, coordinatorLimits)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +77,12 @@ type channel struct {
 	line  *line
 	who   string
 	token string
+	own   *ownership // nil: nothing to prove
 }
 
-// dialChannel connects to what. Network and TLS are dealt with before gRPC gets
-// the connection, so that their errors are what they are.
-func dialChannel(ctx context.Context, address string, t Trust, what string, lim limits) (*channel, error) {
+// dialChannel connects to what, which must have a role. Network and TLS are dealt with
+// before gRPC gets the connection, so that their errors are what they are.
+func dialChannel(ctx context.Context, address string, t Trust, what string, must dist.Roles, lim limits) (*channel, error) {
 	who := what + " " + address
 	if err := t.permit(ctx, address, "dialling "+what); err != nil {
 		return nil, err
@@ -99,8 +100,12 @@ func dialChannel(ctx context.Context, address string, t Trust, what string, lim 
 	}
 	giveUpAfter(raw, giveUp)
 	ch := &channel{who: who}
+	if ch.own, err = t.owns(raw, who); err != nil {
+		raw.Close()
+		return nil, err
+	}
 	if t.Certs != nil && network == "tcp" {
-		secured, err := secure(ctx, raw, t.Certs.Client())
+		secured, err := secure(ctx, raw, t.Certs.Client(must))
 		if err != nil {
 			raw.Close()
 			return nil, tlsError(who, err)
@@ -161,6 +166,7 @@ func (ch *channel) stream(ctx context.Context, role Role, md metadata.MD) (
 	if ch.token != "" {
 		md.Set(keyToken, ch.token)
 	}
+	proved := ch.own.claim(role, md)
 	own, cancel := context.WithCancel(metadata.NewOutgoingContext(context.Background(), md))
 	ctx, done := context.WithTimeout(ctx, handshakeTime)
 	defer done()
@@ -169,6 +175,9 @@ func (ch *channel) stream(ctx context.Context, role Role, md metadata.MD) (
 	var header metadata.MD
 	if err == nil {
 		header, err = taken(s)
+	}
+	if err == nil {
+		err = proved(header)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err()

@@ -153,15 +153,22 @@ func attack(address string, b []byte) error {
 }
 
 // TestStrangers checks that every stranger is cut off, that a worker is served
-// meanwhile, and that nothing is left behind.
+// meanwhile, and that nothing is left behind: of strangers who prove nothing, and where
+// nothing has to be proved.
 func TestStrangers(t *testing.T) {
+	for name, trust := range map[string]Trust{"strangers": {}, "permitted": {Insecure: true}} {
+		t.Run(name, func(t *testing.T) { strangers(t, trust) })
+	}
+}
+
+func strangers(t *testing.T, trust Trust) {
 	noLeak(t)
-	s, err := listenWithin(Options{Listen: "127.0.0.1:0"}, impatient())
+	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Trust: trust}, impatient())
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveUntilEnd(t, s, Handler{Worker: echo})
-	worker, err := Dial(t.Context(), s.Addr(), Worker, Trust{})
+	worker, err := Dial(t.Context(), s.Addr(), Worker, trust)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +228,7 @@ func TestCrowd(t *testing.T) {
 	noLeak(t)
 	lim := impatient()
 	lim.conns = 50
-	s, err := listenWithin(Options{Listen: "127.0.0.1:0"}, lim)
+	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Trust: Trust{Insecure: true}}, lim)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +257,7 @@ func TestCrowd(t *testing.T) {
 	}
 	var worker dist.Conn
 	for range 100 { // the last strangers are on their way out
-		if worker, err = Dial(t.Context(), s.Addr(), Worker, Trust{}); err == nil {
+		if worker, err = Dial(t.Context(), s.Addr(), Worker, Trust{Insecure: true}); err == nil {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -271,12 +278,12 @@ func TestCrowd(t *testing.T) {
 // before.
 func TestSilentWorker(t *testing.T) {
 	noLeak(t)
-	s, err := listenWithin(Options{Listen: "127.0.0.1:0"}, impatient())
+	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Trust: Trust{Insecure: true}}, impatient())
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveUntilEnd(t, s, Handler{Worker: echo})
-	spoke, err := Dial(t.Context(), s.Addr(), Worker, Trust{})
+	spoke, err := Dial(t.Context(), s.Addr(), Worker, Trust{Insecure: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +291,7 @@ func TestSilentWorker(t *testing.T) {
 	if err := ping(spoke); err != nil {
 		t.Fatal(err)
 	}
-	silent, err := Dial(t.Context(), s.Addr(), Worker, Trust{})
+	silent, err := Dial(t.Context(), s.Addr(), Worker, Trust{Insecure: true})
 	if err != nil {
 		t.Fatal(err)
 	}

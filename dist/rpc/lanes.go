@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"os"
 	"strconv"
 
 	"google.golang.org/grpc/metadata"
@@ -85,6 +86,9 @@ func (l *line) closeLanes() {
 	}
 }
 
-// local reports whether the other side is a process of this machine, on a socket that
-// only this user reaches.
-func (l *line) local() bool { return l.process() > 0 }
+// local reports whether the other side is a process of this machine and this account: a
+// lane is a file of that process, which this one opens.
+func (l *line) local() bool {
+	pid, uid, ok := ownerOf(l.Conn)
+	return ok && pid > 0 && uid == os.Geteuid()
+}

@@ -32,14 +32,15 @@ func TestLaneWhere(t *testing.T) {
 func TestLaneRefused(t *testing.T) {
 	noLeak(t)
 	b := newPeers(t, PeerOptions{})
-	ch, err := dialChannel(t.Context(), b.Addresses()[0], Trust{}, "worker b", peerLimits)
+	ch, err := dialChannel(t.Context(), b.Addresses()[0], Trust{}, "worker b", dist.Work, peerLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ch.close()
 	for gen, offer := range []string{"999999", "-1", "none", ""} {
 		s, header, cancel, err := ch.stream(t.Context(), peerRole, metadata.Pairs(keyLane, offer,
-			keyJob, "j", keyGen, string(rune('0'+gen)), keyFrom, "a", keyTo, "b"))
+			keyJob, "j", keyGen, string(rune('0'+gen)), keyFrom, "a", keyTo, "b",
+			keyMember, member(dist.Generation{Job: "j", Gen: gen}, "a", "b")))
 		if err != nil {
 			t.Fatal(err)
 		}

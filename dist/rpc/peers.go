@@ -2,6 +2,9 @@ package rpc
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc/account"
 	"github.com/gespann/gespann/dist/wire"
 )
 
@@ -66,6 +70,9 @@ type linkKey struct {
 	job      string
 	gen      int
 	from, to string
+	// member is what proves that from knows the group's secret. A link with another one is
+	// another link: it takes nobody's place, and nobody waits for it.
+	member string
 }
 
 // A box is where a link that came meets the one who waits for it.
@@ -79,28 +86,31 @@ func NewPeers(opt PeerOptions) (*Peers, error) {
 	p := &Peers{trust: opt.Trust, host: Host(), channels: map[string]*channel{}, boxes: map[linkKey]*box{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	listeners, err := p.listen(ctx, opt)
+	listeners, guard, err := p.listen(ctx, opt)
 	if err != nil {
 		p.Close()
 		return nil, err
 	}
 	for _, l := range listeners {
-		e := &endpoint{trust: p.trust, limits: peerLimits, listener: l, roles: map[Role]handler{peerRole: p.take}}
+		e := &endpoint{trust: p.trust, limits: peerLimits, listener: l, guard: guard, roles: map[Role]handler{peerRole: p.take}}
 		p.served.Go(func() { e.serve(ctx) }) // who needs the port learns that it is closed
 	}
 	return p, nil
 }
 
-func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*listener, err error) {
+func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*listener, guard *account.Guard, err error) {
 	if p.dir, p.held, err = socketDir(); err != nil {
-		return nil, fmt.Errorf("socket for other workers: %w", err)
+		return nil, nil, fmt.Errorf("socket for other workers: %w", err)
 	}
 	addresses := []string{"unix:" + filepath.Join(p.dir, socketName)}
 	tcp, err := opt.tcp(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if tcp != "" {
+		if guard, err = opt.guard(tcp); err != nil {
+			return nil, nil, err
+		}
 		addresses = append(addresses, tcp)
 	}
 	for _, address := range addresses {
@@ -109,14 +119,14 @@ func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*liste
 			for _, open := range listeners {
 				open.Close()
 			}
-			return nil, err
+			return nil, nil, err
 		}
 		if l.name == "" {
 			address = l.Addr().String()
 		}
 		listeners, p.addresses = append(listeners, l), append(p.addresses, address)
 	}
-	return listeners, nil
+	return listeners, guard, nil
 }
 
 // tcp returns the address of the port, or "".
@@ -189,7 +199,7 @@ func (p *Peers) take(ctx context.Context, s grpc.ServerStream, l *line) error {
 		return err
 	}
 	defer p.unpost(key, k)
-	if err := announce(s, shared); err != nil {
+	if err := announce(ctx, s, shared); err != nil {
 		return err
 	}
 	timer := time.NewTimer(peerTime)
@@ -212,10 +222,10 @@ func (p *Peers) take(ctx context.Context, s grpc.ServerStream, l *line) error {
 // keyOf returns which link a stream is.
 func keyOf(ctx context.Context) (linkKey, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	key := linkKey{job: one(md, keyJob), from: one(md, keyFrom), to: one(md, keyTo)}
+	key := linkKey{job: one(md, keyJob), from: one(md, keyFrom), to: one(md, keyTo), member: one(md, keyMember)}
 	var err error
 	key.gen, err = strconv.Atoi(one(md, keyGen))
-	if err != nil || key.from == "" || key.to == "" || len(key.job+key.from+key.to) > 3*wire.MaxName {
+	if err != nil || key.from == "" || key.to == "" || len(key.job+key.from+key.to) > 3*wire.MaxName || len(key.member) > wire.MaxName {
 		return key, refuse("the link: it does not say whose it is")
 	}
 	return key, nil
@@ -276,7 +286,7 @@ func (p *Peers) tidy(key linkKey) {
 
 // Accept implements dist.Peers.
 func (p *Peers) Accept(ctx context.Context, gen dist.Generation, from string) (dist.Link, error) {
-	key := linkKey{gen.Job, gen.Gen, from, gen.Self}
+	key := linkKey{gen.Job, gen.Gen, from, gen.Self, member(gen, from, gen.Self)}
 	p.mu.Lock()
 	b := p.box(key)
 	b.waiters++
@@ -339,7 +349,7 @@ func (p *Peers) dial(ctx context.Context, gen dist.Generation, to, address strin
 		}
 		p.forget(address, ch)
 	}
-	ch, err := dialChannel(ctx, address, p.trust, "worker "+to, peerLimits)
+	ch, err := dialChannel(ctx, address, p.trust, "worker "+to, dist.Work, peerLimits)
 	if err != nil {
 		return nil, err
 	}
@@ -389,11 +399,19 @@ func (p *Peers) forget(address string, ch *channel) {
 // link opens a link on a connection.
 func (ch *channel) link(ctx context.Context, gen dist.Generation, to string) (*link, error) {
 	s, shared, cancel, err := ch.open(ctx, peerRole, metadata.Pairs(keyJob, gen.Job, keyGen, strconv.Itoa(gen.Gen),
-		keyFrom, gen.Self, keyTo, to))
+		keyFrom, gen.Self, keyTo, to, keyMember, member(gen, gen.Self, to)))
 	if err != nil {
 		return nil, err
 	}
 	k := newLink(s, ch.line, shared, ch.who)
 	k.finish = cancel
 	return k, nil
+}
+
+// member proves for one link that who dials it knows the secret of the group, which the
+// coordinator has told its members.
+func member(gen dist.Generation, from, to string) string {
+	h := hmac.New(sha256.New, []byte(gen.Secret))
+	fmt.Fprintf(h, "gespann link 1\n%q %d %q %q", gen.Job, gen.Gen, from, to)
+	return hex.EncodeToString(h.Sum(nil))
 }

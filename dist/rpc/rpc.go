@@ -6,9 +6,11 @@
 //	Dial   the other side of that
 //	Peers  links between workers
 //
-// Unix sockets and loopback need no set-up. Elsewhere both sides show
-// certificates of one CA, and who dials tells the join token (see package
-// certs), unless the caller insists on neither.
+// Unix sockets and loopback need no set-up, and are for one account: the kernel says whose
+// process is at the other side of a socket, and on loopback both sides prove that they have
+// the account's key (see package account). Elsewhere both sides show certificates of one CA,
+// which say who they are and what they may do (see package certs), unless the caller insists
+// on none of it.
 //
 // Everything that a stranger can send is bounded before memory is taken: how many
 // connections and streams there are, headers, messages, what waits unread, and how
@@ -24,6 +26,8 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc/account"
 	"github.com/gespann/gespann/dist/rpc/certs"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -40,20 +44,23 @@ const (
 
 const peerRole Role = "Peer" // between workers
 
-// Trust says whom a process trusts off loopback.
+// Trust says whom a process trusts.
 type Trust struct {
 	// Certs, if not nil, are used with every TCP address: both sides show
-	// certificates, and who dials tells the token.
+	// certificates, which say what they may do.
 	Certs *certs.Certs
-	// Insecure lets a process without Certs listen and dial off loopback: whoever
-	// reaches the port can use it, and read and change what passes.
+	// Insecure has a process without Certs trust whoever it meets, and lets it listen and
+	// dial off loopback: whoever reaches the port can use it, and read and change what
+	// passes.
 	Insecure bool
+	// Key is what both sides prove to have on loopback, when there is neither of the
+	// above; nil: that of this process's account.
+	Key *account.Key
 }
 
 var (
-	// ErrRefused says that trying again is of no use: the other side has another
-	// token, CA, protocol, or is someone else.
-	ErrRefused = errors.New("refused")
+	// ErrRefused is dist.ErrRefused.
+	ErrRefused = dist.ErrRefused
 	// ErrClosed says that this side has closed the connection.
 	ErrClosed = errors.New("connection is closed")
 )
@@ -122,4 +129,6 @@ const (
 	keyFrom     = "gespann-from"
 	keyTo       = "gespann-to"
 	keyLane     = "gespann-lane"
+	keyAccount  = "gespann-account" // a claim, and the reply to it
+	keyMember   = "gespann-member"  // who dials a link knows the group's secret
 )

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/rpc/account"
 	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -47,6 +47,7 @@ type Server struct {
 	limits   limits
 	listener *listener
 	address  string
+	guard    *account.Guard // nil: nobody has to prove an account
 }
 
 // Listen opens the port. Serve or Close must follow.
@@ -60,6 +61,10 @@ func listenWithin(opt Options, lim limits) (*Server, error) {
 		return nil, err
 	}
 	sweepSockets() // of workers that were killed
+	guard, err := opt.guard(opt.Listen)
+	if err != nil {
+		return nil, err
+	}
 	l, err := listen(ctx, opt.Listen, lim.conns)
 	if err != nil {
 		return nil, err
@@ -68,7 +73,7 @@ func listenWithin(opt Options, lim limits) (*Server, error) {
 	if l.name == "" {
 		address = l.Addr().String()
 	}
-	return &Server{opt: opt, limits: lim, listener: l, address: address}, nil
+	return &Server{opt: opt, limits: lim, listener: l, address: address, guard: guard}, nil
 }
 
 // Addr returns the address that it listens on: with the port that was chosen.
@@ -82,7 +87,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 // second longer are cut off. It returns nil when the context has ended.
 func (s *Server) Serve(ctx context.Context, h Handler) error {
 	roles := map[Role]Serving{Worker: h.Worker, Driver: h.Driver, Client: h.Client}
-	e := &endpoint{trust: s.opt.Trust, limits: s.limits, listener: s.listener, roles: map[Role]handler{}}
+	e := &endpoint{trust: s.opt.Trust, limits: s.limits, listener: s.listener, guard: s.guard, roles: map[Role]handler{}}
 	for role, f := range roles {
 		if f != nil {
 			e.roles[role] = s.accept(e, role, f)
@@ -95,7 +100,7 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 func (s *Server) accept(e *endpoint, role Role, f Serving) handler {
 	return func(ctx context.Context, stream grpc.ServerStream, l *line) error {
 		shared := l.takeLane(ctx)
-		if err := announce(stream, shared); err != nil {
+		if err := announce(ctx, stream, shared); err != nil {
 			l.closeLane(shared)
 			return err
 		}
@@ -104,19 +109,13 @@ func (s *Server) accept(e *endpoint, role Role, f Serving) handler {
 		c.finish = func() { close(left) }
 		defer l.endBy(s.limits.linger)
 		done := make(chan error, 1)
-		go func() { done <- f(ctx, c, s.who()) }()
+		go func() { done <- f(ctx, c, guestOf(ctx).who) }()
 		err := e.attend(c, done, left)
 		if err != nil && !isEnd(err) && s.opt.Log != nil {
 			s.opt.Log.Warn("connection ended", "role", string(role), "from", l.name, "err", err)
 		}
 		return leave(err)
 	}
-}
-
-// who returns who is at the other side: whoever was let in may do everything.
-func (s *Server) who() dist.Principal {
-	own := s.listener.name != "" || s.opt.Certs == nil && !s.opt.Insecure
-	return dist.Principal{Roles: dist.AllRoles, Account: own}
 }
 
 // attend waits until a connection ends: because its handler is done, or someone has
@@ -153,6 +152,7 @@ type endpoint struct {
 	trust Trust
 	limits
 	listener *listener
+	guard    *account.Guard // nil: nobody has to prove an account
 	roles    map[Role]handler
 	running  sync.WaitGroup // handlers whose streams have ended
 }
@@ -216,11 +216,14 @@ func (e *endpoint) options() []grpc.ServerOption {
 // are.
 func (e *endpoint) secure() bool { return e.trust.Certs != nil && e.listener.name == "" }
 
-// admit looks at the metadata of a stream before gRPC takes memory for it.
+// admit looks at who opens a stream before gRPC takes memory for it.
 func (e *endpoint) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
-	err := e.check(info.Header)
+	err := check(info.Header)
 	if err == nil {
-		return ctx, nil
+		var g guest
+		if g, err = e.identify(ctx, info); err == nil {
+			return withGuest(ctx, g), nil
+		}
 	}
 	// gRPC keeps a little memory for each stream that was refused.
 	if l, ok := lineOf(ctx); ok {
@@ -232,15 +235,13 @@ func (e *endpoint) admit(ctx context.Context, info *tap.Info) (context.Context, 
 // refusedTime is how long a connection lasts whose stream was refused.
 const refusedTime = time.Second
 
-func (e *endpoint) check(md metadata.MD) error {
+// check checks that both sides speak the same.
+func check(md metadata.MD) error {
 	if got := one(md, keyProtocol); got != strconv.Itoa(wire.Protocol) {
 		if len(got) > wire.MaxName || got == "" {
 			return refuse("a stranger: it does not say its protocol")
 		}
 		return refuse("protocol %q: this one speaks %d\nhint: use the same version of gespann everywhere", got, wire.Protocol)
-	}
-	if e.secure() && subtle.ConstantTimeCompare([]byte(one(md, keyToken)), []byte(e.trust.Certs.Token)) != 1 {
-		return refuse("the join token\nhint: use the same folder of certificates everywhere")
 	}
 	return nil
 }
@@ -268,9 +269,12 @@ func serveStream(server context.Context, h handler) grpc.StreamHandler {
 }
 
 // announce tells the other side that its stream is taken, and so is the lane that it
-// offered, if there is one.
-func announce(s grpc.ServerStream, shared *lane.Lane) error {
+// offered, if there is one; and proves whose side this is.
+func announce(ctx context.Context, s grpc.ServerStream, shared *lane.Lane) error {
 	md := metadata.Pairs(keyProtocol, strconv.Itoa(wire.Protocol))
+	if reply := guestOf(ctx).reply; reply != "" {
+		md.Set(keyAccount, reply)
+	}
 	if shared != nil {
 		md.Set(keyLane, laneTaken)
 	}

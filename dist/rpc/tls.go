@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/gespann/gespann/dist/rpc/certs"
 )
 
 // tlsError is a sentence for an error of a TLS handshake, seen from the side that
@@ -18,10 +20,13 @@ func tlsError(who string, err error) error {
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		alert   *net.OpError
+		role    *certs.RoleError
 	)
 	switch {
 	case errors.As(err, &record):
 		return fmt.Errorf("%s: %w: it does not use certificates, and this side does", who, ErrRefused)
+	case errors.As(err, &role):
+		return fmt.Errorf("%s: %w: %v\nhint: is that the right address?", who, ErrRefused, role)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s: %w: its certificate is of another CA\nhint: use the same folder of certificates everywhere", who, ErrRefused)
 	case errors.As(err, &name):

@@ -1,7 +1,11 @@
 package server
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/server/rows"
@@ -82,6 +86,10 @@ func (c *core) tell(a coord.Tell) {
 	switch m := a.Msg.(type) {
 	case *wire.Open:
 		c.opens(w, m)
+	case *wire.Form:
+		form := *m
+		form.Secret = c.secretOf(m.Job, m.Gen)
+		a.Msg = &form
 	case *wire.Close:
 		if w.open == m.Job {
 			w.open, w.job, w.speed, w.cost = "", "", 0, wire.Cost{}
@@ -91,6 +99,13 @@ func (c *core) tell(a coord.Tell) {
 	if ok {
 		w.send(a.Msg, t)
 	}
+}
+
+// secretOf returns what the members of a group know of each other.
+func (s *Server) secretOf(job string, gen int) string {
+	h := hmac.New(sha256.New, s.groups)
+	fmt.Fprintf(h, "gespann group 1\n%q %d", job, gen)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // opens prepares for what a worker will send of a job.

@@ -49,16 +49,19 @@ func (s *script) saw(t testing.TB, what string, so func(e coord.Event) bool) {
 	})
 }
 
-func hello(id string) *wire.Hello { return &wire.Hello{Protocol: wire.Protocol, ID: id} }
+// hello is what the worker with a secret says.
+func hello(secret string) *wire.Hello {
+	return &wire.Hello{Protocol: wire.Protocol, ID: wire.WorkerID(secret), Secret: secret}
+}
 
 // TestSlowReader lets a worker read nothing: it is dropped in the end, and another
 // one gets its messages all the while.
 func TestSlowReader(t *testing.T) {
 	m := &script{}
 	m.step = func(e coord.Event) []coord.Action {
-		if f, ok := e.(coord.FromWorker); ok && f.ID == "quick" {
+		if f, ok := e.(coord.FromWorker); ok && f.ID == wire.WorkerID("quick") {
 			return []coord.Action{
-				coord.Tell{ID: "slow", Msg: &wire.Stop{}}, coord.Tell{ID: "quick", Msg: &wire.Stop{}},
+				coord.Tell{ID: wire.WorkerID("slow"), Msg: &wire.Stop{}}, coord.Tell{ID: wire.WorkerID("quick"), Msg: &wire.Stop{}},
 			}
 		}
 		return nil
@@ -67,14 +70,17 @@ func TestSlowReader(t *testing.T) {
 	slow, quick := party{t, dial(t, "slow", s.Worker)}, party{t, dial(t, "quick", s.Worker)}
 	slow.say(hello("slow"))
 	quick.say(hello("quick"))
-	m.saw(t, "both", func(e coord.Event) bool { j, ok := e.(coord.WorkerJoined); return ok && j.Hello.ID == "quick" })
+	m.saw(t, "both", func(e coord.Event) bool {
+		j, ok := e.(coord.WorkerJoined)
+		return ok && j.Hello.ID == wire.WorkerID("quick")
+	})
 	for range 2 * maxQueue {
 		quick.say(&wire.Beat{})
 		hear[*wire.Stop](quick)
 	}
 	m.saw(t, "the slow one go", func(e coord.Event) bool {
 		gone, ok := e.(coord.WorkerGone)
-		return ok && gone == coord.WorkerGone{ID: "slow", Reason: "it does not read what is sent to it"}
+		return ok && gone == coord.WorkerGone{ID: wire.WorkerID("slow"), Reason: "it does not read what is sent to it"}
 	})
 	quick.say(&wire.Beat{})
 	hear[*wire.Stop](quick)
@@ -89,8 +95,8 @@ func TestFrozen(t *testing.T) {
 	m.saw(t, "w", func(e coord.Event) bool { _, ok := e.(coord.WorkerJoined); return ok })
 	conn.Freeze()
 	s.post(incoming{call: func(c *core) {
-		c.do(coord.Tell{ID: "w", Msg: &wire.Stop{}})
-		c.do(coord.Drop{ID: "w", Reason: "silent", Retry: true})
+		c.do(coord.Tell{ID: wire.WorkerID("w"), Msg: &wire.Stop{}})
+		c.do(coord.Drop{ID: wire.WorkerID("w"), Reason: "silent", Retry: true})
 		if len(c.workers) != 0 {
 			t.Errorf("%d workers, want none", len(c.workers))
 		}
@@ -106,7 +112,7 @@ func TestDrop(t *testing.T) {
 	m := &script{}
 	m.step = func(e coord.Event) []coord.Action {
 		if _, ok := e.(coord.FromWorker); ok {
-			return []coord.Action{coord.Drop{ID: "w", Reason: "because", Retry: true}}
+			return []coord.Action{coord.Drop{ID: wire.WorkerID("w"), Reason: "because", Retry: true}}
 		}
 		return nil
 	}

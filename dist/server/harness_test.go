@@ -151,7 +151,7 @@ type hand struct {
 // work says Hello and serves until the connection ends.
 func (h *hand) work() {
 	h.send(&wire.Hello{
-		Protocol: wire.Protocol, ID: h.id, Name: "worker " + h.id, Backend: "cpu", Threads: 1, Host: "here",
+		Protocol: wire.Protocol, ID: wire.WorkerID(h.id), Secret: h.id, Name: "worker " + h.id, Backend: "cpu", Threads: 1, Host: "here",
 	})
 	for {
 		f, err := h.conn.Recv()

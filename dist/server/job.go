@@ -24,6 +24,7 @@ type job struct {
 	workers   int // that have it open, as in the book
 	wants     int // to begin with
 	submitted bool
+	by        dist.Principal // who drives it
 	driver    *peer
 	rows      *rows.Store
 	account   *backend.Account // the latest; it does not change
@@ -44,6 +45,7 @@ type attachment struct {
 	rows      *rows.Store
 	curve     *jobs.Curve // so far
 	submitted bool
+	who       dist.Principal
 }
 
 var (
@@ -73,13 +75,13 @@ func (j *job) free(why error) {
 }
 
 // Driver serves the connection of a driver until its end.
-func (s *Server) Driver(ctx context.Context, conn dist.Conn, _ dist.Principal) error {
-	return s.driver(ctx, conn, "")
+func (s *Server) Driver(ctx context.Context, conn dist.Conn, who dist.Principal) error {
+	return s.driver(ctx, conn, who, "")
 }
 
 // driver serves a driver; submitted is the job's ID when its driver is here.
-func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) error {
-	return s.serve(ctx, conn, func(p *peer) error {
+func (s *Server) driver(ctx context.Context, conn dist.Conn, who dist.Principal, submitted string) error {
+	return s.serve(ctx, conn, who, func(p *peer) error {
 		f, err := p.first()
 		if err != nil {
 			return err
@@ -89,7 +91,7 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) e
 			err := fmt.Errorf("the first message of a driver is %s, want attach", f.Kind())
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
-		a, err := s.check(*m, submitted)
+		a, err := s.check(*m, who, submitted)
 		if err != nil {
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
@@ -127,7 +129,7 @@ func (s *Server) listen(p *peer, store *rows.Store) error {
 }
 
 // check checks a driver's wish before anything is allocated for it.
-func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
+func (s *Server) check(m wire.Attach, who dist.Principal, submitted string) (*attachment, error) {
 	if m.Protocol != wire.Protocol {
 		return nil, fmt.Errorf("the driver speaks protocol %d, this coordinator %d\n"+
 			"hint: use the same version of gespann everywhere", m.Protocol, wire.Protocol)
@@ -148,7 +150,7 @@ func (s *Server) check(m wire.Attach, submitted string) (*attachment, error) {
 	if err := strategy.Check(m.Job.Strategy, params); err != nil {
 		return nil, err
 	}
-	a := &attachment{Attach: m, submitted: submitted != "", curve: &jobs.Curve{}, pattern: known.Pattern}
+	a := &attachment{Attach: m, who: who, submitted: submitted != "", curve: &jobs.Curve{}, pattern: known.Pattern}
 	if known.Pattern == strategy.Members {
 		a.members = int(params.Named["members"])
 		if bytes > s.o.MaxJob/int64(a.members) {
@@ -175,6 +177,9 @@ func (s *Server) recall(a *attachment) error {
 		if r.Submitted && !a.submitted {
 			return fmt.Errorf("job %s was submitted: its driver is in the coordinator", r.ID)
 		}
+		if !a.submitted && !mayDrive(a.who, r.By) {
+			return takenBy(r.ID, r.By)
+		}
 		if a.submitted {
 			a.Job.Name = r.Name // the driver knows a folder
 		} else if r.Cancel {
@@ -192,11 +197,16 @@ func (s *Server) recall(a *attachment) error {
 func (c *core) driverJoined(p *peer, a *attachment) {
 	id := a.Job.ID
 	j, known := c.jobs[id]
+	if known && !j.by.Is(a.who) { // since check has looked
+		p.finish(&wire.Fault{Err: takenBy(id, j.by).Error()})
+		a.rows.Close(errFreed)
+		return
+	}
 	if !known {
 		j = newJob(a)
 		c.jobs[id] = j
 		if !j.submitted {
-			c.book.Attach(id, a.Job.Name)
+			c.book.Attach(id, a.Job.Name, a.who)
 			c.book.KeepSpec(id, a.Job.Spec)
 		}
 	}
@@ -226,7 +236,7 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 func newJob(a *attachment) *job {
 	return &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
-		id:      a.Job.ID, submitted: a.submitted, strategy: a.Job.Strategy, rows: a.rows,
+		id:      a.Job.ID, submitted: a.submitted, by: a.who, strategy: a.Job.Strategy, rows: a.rows,
 		wants: a.Job.Workers,
 		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting,
 	}

@@ -181,11 +181,11 @@ func TestSilence(t *testing.T) {
 	}
 	hands[0].conn.Close()
 	eventually(t, "one is there", func() bool { return len(s.View().Workers) == 1 })
-	if v := s.View(); v.Workers[0].ID != "w02" || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
+	if v := s.View(); v.Workers[0].ID != wire.WorkerID("w02") || v.Totals.WorkersLost != 1 || v.Totals.WorkersJoined != 2 {
 		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
 	}
 	lost := s.View().Lost
-	if len(lost) != 1 || lost[0].ID != "w01" || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
+	if len(lost) != 1 || lost[0].ID != wire.WorkerID("w01") || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
 		t.Fatalf("lost: got %+v, want w01 with when and why", lost)
 	}
 	hire(t, s, 1) // w01 is back
@@ -223,7 +223,9 @@ func TestHostileNames(t *testing.T) {
 	const evil = "n\x1b[2J\u009b31m\u202e\nforged"
 	s := start(t, Options{State: t.TempDir()})
 	p := party{t, dial(t, "worker", s.Worker)}
-	p.say(&wire.Hello{Protocol: wire.Protocol, ID: "w1", Name: evil, Version: evil, Backend: "cpu", Device: evil, Threads: 1, Host: "h"})
+	first := hello("w1")
+	first.Name, first.Version, first.Backend, first.Device, first.Host = evil, evil, "cpu", evil, "h"
+	p.say(first)
 	d := party{t, dial(t, "driver", s.Driver)}
 	job := testJob("j", "sync")
 	job.Name = evil

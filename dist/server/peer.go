@@ -24,6 +24,7 @@ const (
 type peer struct {
 	conn  dist.Conn
 	since time.Time
+	who   dist.Principal
 	// What it is, once that is known: the ID of a worker, or the job of a driver.
 	worker, job string
 

@@ -68,7 +68,7 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	if err := os.MkdirAll(s.book.RunDir(r.ID), 0o777); err != nil {
 		return err
 	}
-	driver := s.connect(r.ID)
+	driver := s.connect(r.By, r.ID)
 	defer s.detach(r.ID, driver)
 	// A job that does not save in time, or waits for a machine that does not
 	// answer, loses its connection.

@@ -113,6 +113,7 @@ type Server struct {
 	id      string
 	started time.Time     // by the wall clock
 	begun   time.Duration // then, as the Elapsed of o.Clock
+	groups  []byte        // key of the secrets of groups
 	book    *jobs.Book
 
 	events chan incoming
@@ -150,7 +151,7 @@ func New(o Options) (*Server, error) {
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	s := &Server{
-		o: o, id: hex.EncodeToString(id[:]), started: o.Now(), begun: o.Elapsed(), book: book,
+		o: o, id: hex.EncodeToString(id[:]), groups: []byte(rand.Text()), started: o.Now(), begun: o.Elapsed(), book: book,
 		events: make(chan incoming), quit: make(chan struct{}), over: make(chan struct{}),
 		closed: make(chan struct{}), peers: map[*peer]bool{}, watchers: map[chan struct{}]bool{},
 		running: map[string]context.CancelCauseFunc{}, lacking: map[string]bool{}, crewing: make(chan struct{}, 1),
@@ -266,7 +267,7 @@ var (
 const firstTime = 10 * time.Second
 
 // serve runs a connection: talk reads from it until its end.
-func (s *Server) serve(ctx context.Context, conn dist.Conn, talk func(p *peer) error) error {
+func (s *Server) serve(ctx context.Context, conn dist.Conn, who dist.Principal, talk func(p *peer) error) error {
 	p, err := s.admit(conn)
 	if err != nil {
 		late := time.AfterFunc(flushTime, func() { conn.Close() })
@@ -276,6 +277,7 @@ func (s *Server) serve(ctx context.Context, conn dist.Conn, talk func(p *peer) e
 		return err
 	}
 	defer s.calls.Done()
+	p.who = who
 	stop := context.AfterFunc(ctx, func() { p.abort("") })
 	defer stop()
 	err = talk(p)

@@ -28,7 +28,7 @@ func TestStranger(t *testing.T) {
 		"worker":          {s.Worker, nil},
 		"driver":          {s.Driver, nil},
 		"client":          {s.Client, nil},
-		"a worker":        {s.Worker, []wire.Message{&wire.Hello{Protocol: wire.Protocol, ID: "stranger"}}},
+		"a worker":        {s.Worker, []wire.Message{hello("stranger")}},
 		"a client":        {s.Client, []wire.Message{&wire.Visit{Protocol: wire.Protocol}}},
 		"a sync driver":   {s.Driver, []wire.Message{attach("sync")}},
 		"an async driver": {s.Driver, []wire.Message{attach("downpour")}},

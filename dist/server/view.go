@@ -2,10 +2,12 @@ package server
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
 )
@@ -77,6 +79,9 @@ type WorkerView struct {
 // A JobView is a job with what the page shows of it.
 type JobView struct {
 	wire.JobStatus
+	// Private: its spec and its log are for its owner, who has a certificate, and not for
+	// whoever sees the page.
+	Private bool `json:"private,omitempty"`
 	// Curve is nil for jobs that ended long ago: see Server.Curve.
 	Curve   *jobs.Curve      `json:"curve,omitempty"`
 	Account *backend.Account `json:"account,omitempty"`
@@ -135,13 +140,36 @@ func (s *Server) Watch() (changes <-chan struct{}, stop func()) {
 // Curve returns the curve of a job, also of one that ended long ago.
 func (s *Server) Curve(id string) (*jobs.Curve, error) { return s.book.Curve(id) }
 
-// Spec returns the YAML of a job. That of a job with its driver elsewhere is there
-// while the coordinator lives.
-func (s *Server) Spec(id string) ([]byte, error) { return s.book.Spec(id) }
+// Spec returns the YAML of a job, unless that is private. That of a job with its driver
+// elsewhere is there while the coordinator lives.
+func (s *Server) Spec(id string) ([]byte, error) {
+	if err := s.forAll(id); err != nil {
+		return nil, err
+	}
+	return s.book.Spec(id)
+}
 
 // LogTail returns at most so many bytes from the end of a job's log, which may
-// begin inside a line; nil when there is none.
-func (s *Server) LogTail(id string, bytes int) ([]byte, error) { return s.book.LogTail(id, bytes) }
+// begin inside a line; nil when there is none; an error when it is private.
+func (s *Server) LogTail(id string, bytes int) ([]byte, error) {
+	if err := s.forAll(id); err != nil {
+		return nil, err
+	}
+	return s.book.LogTail(id, bytes)
+}
+
+// forAll returns an error when a job's spec and log are not for whoever sees the page.
+func (s *Server) forAll(id string) error {
+	r, err := s.book.Find(id)
+	if err == nil && private(r.By) {
+		err = fmt.Errorf("job %s: its spec and log are for %s", r.ID, r.By)
+	}
+	return err
+}
+
+// private reports whether the jobs of an owner have secrets from who sees the page. With a
+// certificate, there are others whom it separates from.
+func private(by dist.Principal) bool { return by.Name != "" && !by.Account }
 
 // publish makes a View of what is now.
 func (c *core) publish() {
@@ -169,7 +197,7 @@ func (c *core) publish() {
 	v.Jobs = make([]JobView, len(records))
 	for i, r := range records {
 		c.explain(&r.JobStatus)
-		v.Jobs[i] = JobView{JobStatus: r.JobStatus, Account: r.Account, Curve: c.book.Recent(r.ID)}
+		v.Jobs[i] = JobView{JobStatus: r.JobStatus, Private: private(r.By), Account: r.Account, Curve: c.book.Recent(r.ID)}
 	}
 	c.view.Store(v)
 	if !c.changed {

@@ -18,7 +18,7 @@ const listPart = 100
 
 // Client serves the connection of someone who asks about jobs, until its end.
 func (s *Server) Client(ctx context.Context, conn dist.Conn, who dist.Principal) error {
-	return s.serve(ctx, conn, func(p *peer) error {
+	return s.serve(ctx, conn, who, func(p *peer) error {
 		conn.Allow(wire.MaxSpec)
 		f, err := p.first()
 		if err != nil {
@@ -131,7 +131,7 @@ func (v *visit) do(f wire.Frame) error {
 	case *wire.List:
 		return v.list()
 	case *wire.Show:
-		r, err := v.book.Find(m.Job)
+		r, err := v.find(m.Job)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,11 @@ func (v *visit) do(f wire.Frame) error {
 	case *wire.Logs:
 		return v.logs(m)
 	case *wire.CancelJob:
-		job, err := v.Cancel(m.Job)
+		r, err := v.find(m.Job)
+		if err != nil {
+			return err
+		}
+		job, err := v.Cancel(r.ID)
 		answer := &wire.Cancelled{Job: job.ID, State: job.State}
 		if late := (*NotOnDiskError)(nil); errors.As(err, &late) {
 			answer.Note = late.Error()
@@ -151,7 +155,7 @@ func (v *visit) do(f wire.Frame) error {
 	case *wire.FetchFiles:
 		return v.fetch(m)
 	case *wire.Prune:
-		removed, err := v.book.Prune(m.Keep)
+		removed, err := v.book.Prune(m.Keep, func(r *jobs.Record) bool { return mayTouch(v.who, r.By) })
 		if err != nil && len(removed) > 0 {
 			return fmt.Errorf("removed %s, but not all: %w", strings.Join(removed, ", "), err)
 		} else if err != nil {
@@ -160,6 +164,30 @@ func (v *visit) do(f wire.Frame) error {
 		return v.tell(&wire.Pruned{Jobs: removed}, nil)
 	}
 	return fmt.Errorf("%s is not for a coordinator", f.Kind())
+}
+
+// find returns the job with that ID, or one that alone begins so, if the client may have to
+// do with it: of those that begin so, the one that it may.
+func (v *visit) find(id string) (jobs.Record, error) {
+	r, err := v.book.Find(id)
+	if err == nil && mayTouch(v.who, r.By) {
+		return r, nil
+	}
+	if r.ID != id && id != "" {
+		var own []jobs.Record
+		for _, one := range v.book.All() {
+			if strings.HasPrefix(one.ID, id) && mayTouch(v.who, one.By) {
+				own = append(own, one)
+			}
+		}
+		if len(own) == 1 {
+			return own[0], nil
+		}
+	}
+	if err == nil {
+		err = notYours(r)
+	}
+	return r, err
 }
 
 func (v *visit) list() error {
@@ -182,7 +210,7 @@ func (v *visit) list() error {
 
 // logs sends a log, and with Follow what comes until the job has ended.
 func (v *visit) logs(m *wire.Logs) error {
-	r, err := v.book.Find(m.Job)
+	r, err := v.find(m.Job)
 	if err != nil {
 		return err
 	}
@@ -239,7 +267,7 @@ func (v *visit) logFrom(id string, at int64) (int64, error) {
 
 // fetch sends the files of a run directory.
 func (v *visit) fetch(m *wire.FetchFiles) error {
-	r, err := v.book.Find(m.Job)
+	r, err := v.find(m.Job)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,8 @@ type worker struct {
 }
 
 // Worker serves the connection of a worker until its end.
-func (s *Server) Worker(ctx context.Context, conn dist.Conn, _ dist.Principal) error {
-	return s.serve(ctx, conn, func(p *peer) error {
+func (s *Server) Worker(ctx context.Context, conn dist.Conn, who dist.Principal) error {
+	return s.serve(ctx, conn, who, func(p *peer) error {
 		f, err := p.first()
 		if err != nil {
 			return err
@@ -48,10 +48,13 @@ func (s *Server) Worker(ctx context.Context, conn dist.Conn, _ dist.Principal) e
 		case hello.Protocol != wire.Protocol:
 			err = fmt.Errorf("the worker speaks protocol %d, this coordinator %d\n"+
 				"hint: use the same version of gespann everywhere", hello.Protocol, wire.Protocol)
+		case hello.ID != wire.WorkerID(hello.Secret):
+			err = fmt.Errorf("worker %s does not have the secret of that ID", hello.ID)
 		}
 		if err != nil {
 			return p.refuse(&wire.Dismiss{Reason: err.Error()}, err)
 		}
+		hello.Secret = "" // nobody else is to know it
 		hello.Name, hello.Version = plain.Line(hello.Name), plain.Line(hello.Version)
 		hello.Device, hello.Backend = plain.Line(hello.Device), plain.Line(hello.Backend)
 		p.worker = hello.ID
@@ -72,7 +75,12 @@ func (s *Server) Worker(ctx context.Context, conn dist.Conn, _ dist.Principal) e
 }
 
 func (c *core) workerJoined(p *peer, h wire.Hello) {
-	if old := c.workers[h.ID]; old != nil {
+	old := c.workers[h.ID]
+	if old != nil && !old.who.Is(p.who) {
+		p.finish(&wire.Dismiss{Reason: fmt.Sprintf("worker %s is connected, and is %s's", h.ID, old.who)})
+		return
+	}
+	if old != nil {
 		old.finish(nil) // without a word: it is the same worker, and is to stay
 		c.left(old)
 	}

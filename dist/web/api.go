@@ -55,7 +55,7 @@ func (s *site) apiJobs(w http.ResponseWriter, _ *http.Request) {
 	v := s.src.View()
 	out := make([]server.JobView, len(v.Jobs))
 	for i, one := range v.Jobs {
-		out[i] = server.JobView{JobStatus: one.JobStatus}
+		out[i] = server.JobView{JobStatus: one.JobStatus, Private: one.Private}
 	}
 	s.json(w, http.StatusOK, map[string]any{"jobs": out})
 }

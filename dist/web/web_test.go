@@ -270,3 +270,17 @@ func TestCharts(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestPrivate checks that the page of a private job says for whom its spec and log are.
+func TestPrivate(t *testing.T) {
+	f := running(0.5)
+	j := &f.view.Jobs[0]
+	j.Private, j.Owner = true, "alice"
+	f.specs[j.ID], f.logs[j.ID] = "the spec", "the log\n"
+	w := get(t, handler(f), "/jobs/"+j.ID)
+	text := w.Body.String()
+	if strings.Contains(text, "the spec") || strings.Contains(text, "the log") || strings.Count(text, "It is for alice") != 2 ||
+		!strings.Contains(text, "alice&#39;s") && !strings.Contains(text, "alice's") {
+		t.Errorf("got\n%s\nwant that log and spec are for alice", text)
+	}
+}

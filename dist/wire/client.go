@@ -33,6 +33,7 @@ type JobStatus struct {
 	Name      string `json:"name"`
 	State     string `json:"state"`
 	Reason    string `json:"reason,omitempty"` // what it waits for, or why it failed
+	Owner     string `json:"owner,omitempty"`  // who submitted or trains it; "": nobody asked
 	Submitted bool   `json:"submitted"`        // its driver is in the coordinator, and its files can be fetched
 	// Position in the queue, from 1; 0: it does not wait in the queue.
 	Position int    `json:"position,omitempty"`

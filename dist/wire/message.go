@@ -19,7 +19,7 @@ import (
 
 // Protocol is the version of these messages. Programs of another version are
 // refused with a sentence.
-const Protocol = 2
+const Protocol = 3
 
 // A Message is a pointer to one of the structs of this package that say so.
 type Message interface{ Kind() string }
@@ -114,8 +114,9 @@ type (
 	// says what it holds.
 	Hello struct {
 		Protocol int       `json:"protocol"`
-		ID       string    `json:"id"`   // random, of this process
-		Name     string    `json:"name"` // for people
+		ID       string    `json:"id"`     // WorkerID of Secret
+		Secret   string    `json:"secret"` // random, of this process; for the coordinator only
+		Name     string    `json:"name"`   // for people
 		Version  string    `json:"version"`
 		Backend  string    `json:"backend"`
 		Device   string    `json:"device"` // the processor's or card's name
@@ -233,6 +234,8 @@ type (
 		Gen     int      `json:"gen"`
 		Rank    int      `json:"rank"`
 		Members []Member `json:"members"`
+		// Secret is the group's: with it members prove to each other that they are.
+		Secret string `json:"secret"`
 	}
 	// Run asks the group to go on from where it is to the end of the span.
 	Run struct {

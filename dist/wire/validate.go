@@ -187,7 +187,7 @@ func addresses(peer []string) error {
 
 func (h *Hello) validate() error {
 	return first(between("protocol", h.Protocol, 0, math.MaxInt32), name("id", h.ID, false),
-		name("name", h.Name, true), name("version", h.Version, true), name("backend", h.Backend, true),
+		name("secret", h.Secret, true), name("name", h.Name, true), name("version", h.Version, true), name("backend", h.Backend, true),
 		name("device", h.Device, true), between("threads", h.Threads, 0, maxThreads),
 		addresses(h.Peer), name("host", h.Host, true), name("job", h.Job, true), h.At.validate())
 }
@@ -233,7 +233,7 @@ func (m *Load) validate() error { return m.At.validate() }
 
 func (m *Form) validate() error {
 	if err := first(between("members", len(m.Members), 1, MaxWorkers),
-		between("rank", m.Rank, 0, len(m.Members)-1)); err != nil {
+		between("rank", m.Rank, 0, len(m.Members)-1), name("secret", m.Secret, true)); err != nil {
 		return err
 	}
 	seen, shares := map[string]bool{}, 0

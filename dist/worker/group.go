@@ -64,7 +64,7 @@ func (s *serving) form(t *task, m *wire.Form) error {
 	defer cancel()
 	s.account.expect()
 	s.account.enter(wait)
-	err := g.connect(ctx, s.Peers, dist.Generation{Job: j.ID, Gen: m.Gen, Self: s.id}, m.Members)
+	err := g.connect(ctx, s.Peers, dist.Generation{Job: j.ID, Gen: m.Gen, Self: s.id, Secret: m.Secret}, m.Members)
 	if err != nil && t.ctx.Err() == nil {
 		return s.breaks(g, err)
 	}

@@ -73,7 +73,7 @@ func (s *serving) because(ctx context.Context, err error) error {
 // greet says who the worker is and what it holds, and waits for an answer.
 func (s *serving) greet() error {
 	hello := &wire.Hello{
-		Protocol: wire.Protocol, ID: s.id, Name: s.Name, Version: s.Version, Backend: s.Backend,
+		Protocol: wire.Protocol, ID: s.id, Secret: s.secret, Name: s.Name, Version: s.Version, Backend: s.Backend,
 		Device: s.Device, Threads: s.Threads, Peer: s.Peers.Addresses(), Host: s.Host,
 	}
 	if s.held != nil {

@@ -69,13 +69,15 @@ func (e *DismissedError) Error() string { return "dismissed by the coordinator: 
 
 // Run serves one coordinator connection after the other. When one ends it makes
 // another, for ever, and keeps its open job for it. It returns the cause of ctx's
-// end, or a *DismissedError of a coordinator to which the worker need not come
-// again.
+// end; a *DismissedError of a coordinator to which the worker need not come again; or
+// dist.ErrRefused, from Dial: whoever started the worker has to change something, if only
+// its version.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &worker{Options: o, id: rand.Text()}
+	secret := rand.Text()
+	w := &worker{Options: o, id: wire.WorkerID(secret), secret: secret}
 	defer w.drop()
 	for delay := firstDelay; ; {
 		welcome, err := w.serve(ctx)
@@ -83,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 			return context.Cause(ctx)
 		}
 		var dismissed *DismissedError
-		if o.Once || errors.As(err, &dismissed) && !dismissed.Retry {
+		if o.Once || errors.Is(err, dist.ErrRefused) || errors.As(err, &dismissed) && !dismissed.Retry {
 			return err
 		}
 		if welcome {
@@ -124,6 +126,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 type worker struct {
 	Options
 	id      string
+	secret  string    // whose ID that is
 	held    *job      // nil: no job is open
 	data    *data.Set // of the latest job, kept: the next one may have the same
 	digest  string    // of data

@@ -19,6 +19,7 @@ var clocks = []struct{ folder, why string }{
 	{"dist/rpc/line.go", "package net takes deadlines by their monotonic readings"},
 	{"dist/web/events.go", "as dist/rpc/line.go"},
 	{"dist/rpc/host.go", "it is compared with times of files, and asks sockets besides"},
+	{"dist/rpc/account", "a claim is of this minute, by the wall clock, which both sides share"},
 	{"dist/rpc/certs", "certificates are valid by the wall clock"},
 }
 
@@ -28,7 +29,7 @@ var timeless = []struct {
 	only []string
 	why  string
 }{
-	{"UnixNano", []string{"bench", "kernels"}, "its difference jumps with the clock"},
+	{"UnixNano", []string{"bench", "kernels", "dist/rpc/account"}, "its difference jumps with the clock"},
 	{"UnixMilli", []string{"dist/web/metrics.go"}, "as UnixNano"},
 	{"ModTime", []string{"internal/train", "dist/rpc/host.go", "backend/cluster/local.go"},
 		"times of files are by the wall clock"},

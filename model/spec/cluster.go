@@ -10,7 +10,7 @@ type Cluster struct {
 	Data        string `yaml:"data" doc:"Where workers get the rows: local, each from its own disk; stream, from the process that trains; auto, local where the same rows are there, else stream." default:"auto" enum:"auto,local,stream"`
 	Probe       bool   `yaml:"probe" doc:"Measure one worker alone for a fifth of a second before the run: a check of what is said at its end, from the time that the workers spent, of how many times as fast as one they were." default:"true"`
 	Certs       string `yaml:"certs" doc:"Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs in the user's configuration directory."`
-	Insecure    bool   `yaml:"insecure" doc:"Talk to a coordinator on another machine without TLS and without a token." default:"false"`
+	Insecure    bool   `yaml:"insecure" doc:"Talk to a coordinator that was started with --insecure: without TLS, and without proofs that both sides are of one account." default:"false"`
 	Dashboard   string `yaml:"dashboard" doc:"Address of a page that shows the workers and the run, such as :8080. Only without a coordinator, which has its own. Default: none."`
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gespann/gespann/dist"
 )
 
 // folder returns a new folder of certificates.
@@ -196,11 +198,11 @@ func TestHandshake(t *testing.T) {
 		server, client *tls.Config
 		ok             bool
 	}{
-		{"same", a.Server(), a.Client(), true},
-		{"other server", b.Server(), a.Client(), false},
-		{"other client", a.Server(), (&Certs{Node: b.Node, CA: a.CA}).Client(), false},
+		{"same", a.Server(), a.Client(dist.Coordinate), true},
+		{"other server", b.Server(), a.Client(dist.Coordinate), false},
+		{"other client", a.Server(), (&Certs{Node: b.Node, CA: a.CA}).Client(dist.Coordinate), false},
 		{"no client certificate", a.Server(), &tls.Config{RootCAs: a.CA, ServerName: anyNode}, false},
-		{"TLS 1.2", a.Server(), old(a.Client()), false},
+		{"TLS 1.2", a.Server(), old(a.Client(dist.Coordinate)), false},
 	} {
 		if err := handshake(t, c.server, c.client); (err == nil) != c.ok {
 			t.Errorf("%s: got %v, want success: %v", c.name, err, c.ok)

@@ -38,14 +38,7 @@ func loadAt(dir string, now time.Time) (*Certs, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := readSecret(dir, tokenFile)
-	if err != nil {
-		return nil, err
-	}
-	c := &Certs{Token: strings.TrimSpace(string(token)), CA: x509.NewCertPool()}
-	if err := checkToken(c.Token); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, tokenFile), err)
-	}
+	c := &Certs{CA: x509.NewCertPool()}
 	if !c.CA.AppendCertsFromPEM(ca) {
 		return nil, fmt.Errorf("%s: got no certificate", filepath.Join(dir, caFile))
 	}
@@ -55,7 +48,27 @@ func loadAt(dir string, now time.Time) (*Certs, error) {
 	if err := c.verify(now); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, nodeFile), err)
 	}
+	_, shared, err := PrincipalOf(c.Node.Leaf)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, nodeFile), err)
+	}
+	if shared {
+		return c, c.readToken(dir)
+	}
 	return c, nil
+}
+
+// readToken reads the token that goes with a certificate that machines share.
+func (c *Certs) readToken(dir string) error {
+	token, err := readSecret(dir, tokenFile)
+	if err != nil {
+		return err
+	}
+	c.Token = strings.TrimSpace(string(token))
+	if err := checkToken(c.Token); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, tokenFile), err)
+	}
+	return nil
 }
 
 // checkToken checks that a token is long, and can be sent.

@@ -43,6 +43,11 @@ func makeAt(dir string, hosts []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	return writeAll(dir, files)
+}
+
+// writeAll makes the files of a folder: all of them or none.
+func writeAll(dir string, files []file) error {
 	if err := makeFolder(dir); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
@@ -103,14 +108,14 @@ type file struct {
 }
 
 func generate(hosts []string, now time.Time) ([]file, error) {
-	ca := template("Gespann CA", now)
+	ca := template("Gespann CA", now, validity)
 	ca.IsCA, ca.BasicConstraintsValid = true, true
 	ca.KeyUsage = x509.KeyUsageCertSign
 	ca.MaxPathLenZero = true
-	node := template("Gespann node", now)
+	node := template(sharedName, now, validity)
 	node.KeyUsage = x509.KeyUsageDigitalSignature
 	node.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	if err := name(node, hosts); err != nil {
+	if err := setHosts(node, hosts); err != nil {
 		return nil, err
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -144,7 +149,7 @@ func generate(hosts []string, now time.Time) ([]file, error) {
 
 // template returns a certificate that is good from a day ago, for clocks that
 // are late.
-func template(common string, now time.Time) *x509.Certificate {
+func template(common string, now time.Time, valid time.Duration) *x509.Certificate {
 	serial := make([]byte, 16)
 	io.ReadFull(rand.Reader, serial) // never fails
 	serial[0] &= 0x7f
@@ -152,13 +157,13 @@ func template(common string, now time.Time) *x509.Certificate {
 		SerialNumber: new(big.Int).SetBytes(serial),
 		Subject:      pkix.Name{CommonName: common},
 		NotBefore:    now.Add(-24 * time.Hour),
-		NotAfter:     now.Add(validity),
+		NotAfter:     now.Add(valid),
 	}
 }
 
-// name writes the names of hosts, and of this machine's loopback, into a
+// setHosts writes the names of hosts, and of this machine's loopback, into a
 // certificate.
-func name(c *x509.Certificate, hosts []string) error {
+func setHosts(c *x509.Certificate, hosts []string) error {
 	c.DNSNames = []string{anyNode, "localhost"}
 	c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	for _, host := range hosts {

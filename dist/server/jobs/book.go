@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/plain"
@@ -222,8 +223,8 @@ func (e *entry) at(now time.Duration) Record {
 	return r
 }
 
-// Attach begins a job whose driver is elsewhere, or takes it up again.
-func (b *Book) Attach(id, name string) {
+// Attach begins a job whose driver, someone's, is elsewhere, or takes it up again.
+func (b *Book) Attach(id, name string, by dist.Principal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[id]
@@ -232,6 +233,9 @@ func (b *Book) Attach(id, name string) {
 		e = &entry{Record: Record{Order: b.order}, curve: &Curve{}}
 		e.ID, e.Created = id, b.clock.Now()
 		b.entries[id] = e
+	}
+	if e.By.Is(dist.Principal{}) {
+		e.By, e.Owner = by, by.Name
 	}
 	e.Name, e.State, e.Reason, e.Ended = cutName(name), wire.JobWaiting, "", time.Time{}
 	b.turned(e)

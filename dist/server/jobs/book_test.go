@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/clock/clocktest"
@@ -67,7 +68,7 @@ func TestRestart(t *testing.T) {
 	for _, name := range []string{"done", "failed", "running", "paused", "cancel", "first", "second"} {
 		ids[name] = submit(t, b, name)
 	}
-	b.Attach("elsewhere", "elsewhere")
+	b.Attach("elsewhere", "elsewhere", dist.Principal{})
 	for _, name := range []string{"done", "failed", "running", "paused"} {
 		set(b, ids[name], name)
 	}
@@ -121,7 +122,7 @@ func TestLost(t *testing.T) {
 	for i, want := range []string{"x waiting", "x lost", "x failed", "x failed"} {
 		b := open(t, folder)
 		if i == 0 {
-			b.Attach("x", "x")
+			b.Attach("x", "x", dist.Principal{})
 		}
 		check(t, fmt.Sprint("life ", i), list(b), want)
 		if err := b.Flush(false); err != nil {
@@ -135,7 +136,7 @@ func TestLost(t *testing.T) {
 func TestFind(t *testing.T) {
 	b := open(t, "")
 	for _, id := range []string{"mnist-1", "mnist-12", "mlp-3"} {
-		b.Attach(id, id)
+		b.Attach(id, id, dist.Principal{})
 	}
 	for id, want := range map[string]string{
 		"mlp": "mlp-3", "mnist-1": "mnist-1", "mnist-12": "mnist-12",
@@ -234,7 +235,7 @@ func TestPrune(t *testing.T) {
 	for _, i := range []int{2, 0, 3} {
 		set(b, ids[i], wire.JobDone)
 	}
-	removed, err := b.Prune(1)
+	removed, err := b.Prune(1, func(*Record) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func TestHistory(t *testing.T) {
 		b := open(t, folder)
 		for i := range keepAttached + 3 {
 			id := fmt.Sprint("j", i)
-			b.Attach(id, id)
+			b.Attach(id, id, dist.Principal{})
 			set(b, id, wire.JobDone)
 		}
 		if err := b.Flush(false); err != nil {
@@ -308,7 +309,7 @@ func TestTook(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := submit(t, b, "a")
-	b.Attach("b", "b")
+	b.Attach("b", "b", dist.Principal{})
 	pass := func(seconds int, state string) {
 		c.Pass(time.Duration(seconds) * time.Second)
 		for _, id := range []string{id, "b"} {
@@ -336,7 +337,7 @@ func TestTook(t *testing.T) {
 	}
 	defer b.Close()
 	took(5)
-	b.Attach("b", "b")
+	b.Attach("b", "b", dist.Principal{})
 	pass(100, wire.JobRunning)
 	pass(2, wire.JobWaiting)
 	pass(50, wire.JobRunning)

@@ -37,7 +37,7 @@ func TestEndsInOrder(t *testing.T) {
 	set(b, ids[1], wire.JobFailed)
 	c.Set(noon.AddDate(10, 0, 0))
 	check(t, "all", list(b), "c queued 1", "b failed", "a done", "d done")
-	removed, err := b.Prune(1)
+	removed, err := b.Prune(1, func(*Record) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func (b *Book) Submit(s Submission) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs, r.Wants, r.Data, r.By = s.Epochs, s.Wants, s.Data, s.By
+	r.Epochs, r.Wants, r.Data, r.By, r.Owner = s.Epochs, s.Wants, s.Data, s.By, s.By.Name
 	if err := b.create(r, s.Spec, s.Origin); err != nil {
 		return Record{}, full(err)
 	}
@@ -295,10 +295,10 @@ func (b *Book) KeepSpec(id string, spec []byte) {
 	}
 }
 
-// Prune removes the jobs that have ended, except the latest ones, and returns
+// Prune removes those of some jobs that have ended, except the latest of them, and returns
 // their IDs.
-func (b *Book) Prune(keep int) ([]string, error) {
-	return b.remove(max(keep, 0), func(*Record) bool { return true })
+func (b *Book) Prune(keep int, some func(*Record) bool) ([]string, error) {
+	return b.remove(max(keep, 0), some)
 }
 
 // remove removes ended jobs of a kind, except the latest ones. A job whose files

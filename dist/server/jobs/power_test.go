@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock/clocktest"
 	"github.com/gespann/gespann/internal/disk"
@@ -53,13 +54,13 @@ func life(t *testing.T, folder string, confirm func(string)) {
 	c := (&Curve{}).Clone()
 	c.AddTrain(Point{Step: 3, Rows: 4})
 	b.SetCurve(ids["a"], c)
-	b.Attach("elsewhere", "elsewhere")
+	b.Attach("elsewhere", "elsewhere", dist.Principal{})
 	must(b.Flush(false))
 	turn("b", wire.JobCancelled)
 	turn("a", wire.JobDone)
 	put("c")
 	confirm("b going")
-	removed, err := b.Prune(1)
+	removed, err := b.Prune(1, func(*Record) bool { return true })
 	must(err)
 	if !slices.Equal(removed, []string{ids["b"]}) {
 		t.Errorf("removed %v, want b", removed)
@@ -202,7 +203,7 @@ func oneFault(t *testing.T, errno error, n int) (hit bool) {
 	c.AddTrain(Point{Step: 3, Rows: 4})
 	b.SetCurve(old, c)
 	flushErr := b.Flush(false)
-	removed, pruneErr := b.Prune(1)
+	removed, pruneErr := b.Prune(1, func(*Record) bool { return true })
 	roomErr := b.Room(100)
 	stop()
 	op, hit := fault.Hit()
@@ -256,7 +257,7 @@ func oneFault(t *testing.T, errno error, n int) (hit bool) {
 	if err := b.Flush(false); err != nil || b.Err() != nil {
 		t.Errorf("%s: the next flush: %v, %v", what, err, b.Err())
 	}
-	if _, err := b.Prune(1); err != nil {
+	if _, err := b.Prune(1, func(*Record) bool { return true }); err != nil {
 		t.Errorf("%s: the next prune: %v", what, err)
 	}
 	if submitErr != nil {

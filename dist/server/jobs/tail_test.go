@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/internal/clock"
 )
 
@@ -42,7 +43,7 @@ func TestLogTail(t *testing.T) {
 func TestKeepSpec(t *testing.T) {
 	for _, folder := range []string{"", t.TempDir()} {
 		b := open(t, folder)
-		b.Attach("elsewhere", "elsewhere")
+		b.Attach("elsewhere", "elsewhere", dist.Principal{})
 		if got, err := b.Spec("elsewhere"); err == nil {
 			t.Errorf("before: got %q, want an error", got)
 		}
@@ -50,7 +51,7 @@ func TestKeepSpec(t *testing.T) {
 		if got, err := b.Spec("elsewhere"); string(got) != "model: []" || err != nil {
 			t.Errorf("got %q, %v", got, err)
 		}
-		b.Attach("large", "large")
+		b.Attach("large", "large", dist.Principal{})
 		b.KeepSpec("large", make([]byte, maxKept+1))
 		b.KeepSpec("none", []byte("x"))
 		for _, id := range []string{"large", "none"} {
