@@ -147,6 +147,8 @@ func Mkdir(path string, mode fs.FileMode) error {
 func MkdirAll(path string, mode fs.FileMode) error {
 	info, err := os.Stat(path)
 	switch {
+	case path == "": // no folder, and not that of the process
+		return err
 	case err == nil && info.IsDir():
 		return nil
 	case err == nil:
