@@ -18,7 +18,7 @@ func TestTooManyFiles(t *testing.T) {
 	}
 	dir := writeTiny(t)
 	at, state := "unix:"+filepath.Join(dir, "sockets", "c"), filepath.Join(dir, "state")
-	pid := startProgram(t, dir, "coordinator", "--listen", at, "--state", state)
+	pid := startProgram(t, dir, "coordinator", "--listen", at, "--state", state, "--dashboard", "none")
 	startProgram(t, dir, "worker", "--coordinator", at, "--backend", "cpu", "--threads", "1")
 	waitFor(t, "the coordinator", func() bool {
 		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
@@ -47,6 +47,8 @@ func TestTooManyFiles(t *testing.T) {
 	}
 	contains(t, "jobs", must(t, "jobs", "--coordinator", at), id+"  paused", "the coordinator has too many files open: ",
 		"hint: raise its limit (ulimit -n)")
-	contains(t, "logs", must(t, "logs", id, "--coordinator", at), "paused: the coordinator has too many files open: ")
+	waitFor(t, "the log, which can be written again", func() bool {
+		return strings.Contains(must(t, "logs", id, "--coordinator", at), "paused: the coordinator has too many files open: ")
+	})
 	must(t, "cancel", id, "--coordinator", at)
 }

@@ -87,7 +87,7 @@ func TestCancelAndKill(t *testing.T) {
 	startProgram(t, dir, "worker", "--coordinator", at, "--backend", "cpu", "--threads", "1")
 	var cancelled []string
 	for round := range 4 { // the next job is queued, starting, waiting or running then
-		pid := startProgram(t, dir, "coordinator", "--listen", at, "--state", state)
+		pid := startProgram(t, dir, "coordinator", "--listen", at, "--state", state, "--dashboard", "none")
 		var list string
 		waitFor(t, "the coordinator", func() bool {
 			code, out, _ := gespann(t, "", "jobs", "--coordinator", at)
