@@ -23,6 +23,7 @@ func (s *Server) Client(ctx context.Context, conn dist.Conn, who dist.Principal)
 		if err != nil {
 			return err
 		}
+		defer done(f)
 		m, ok := f.Message.(*wire.Visit)
 		switch {
 		case !ok:
@@ -65,6 +66,7 @@ func (v *visit) talk() error {
 			select {
 			case asked <- f:
 			case <-v.p.ctx.Done():
+				done(f)
 				read <- v.p.ctx.Err()
 				return
 			}
@@ -96,6 +98,7 @@ func (v *visit) say(m wire.Message, bytes []byte) error {
 // cannot have is said as Refused.
 func (v *visit) answer(f wire.Frame) error {
 	err := v.do(f)
+	done(f)
 	var gone *goneError
 	if errors.As(err, &gone) {
 		return gone.err
