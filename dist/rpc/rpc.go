@@ -110,7 +110,7 @@ var (
 )
 
 var coordinatorLimits = limits{conns: 512, strangers: strangerPlaces, guests: guestPlaces, stranger: 10 * time.Second,
-	memory: connMemory, streams: 2, window: 1 << 20, buffer: 128 << 10,
+	memory: connMemory, streams: 1, window: 1 << 20, buffer: 128 << 10,
 	handshake: handshakeTime, first: 10 * time.Second, idle: 10 * time.Second,
 	linger: 5 * time.Second}
 

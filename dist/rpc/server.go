@@ -206,7 +206,7 @@ func (e *endpoint) options() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(e.streams), grpc.MaxHeaderListSize(maxHeaders),
-		grpc.InitialWindowSize(e.window), grpc.InitialConnWindowSize(e.window * int32(min(e.streams/2, 4))),
+		grpc.InitialWindowSize(e.window), grpc.InitialConnWindowSize(e.window * int32(min(e.streams, 4))),
 		grpc.ReadBufferSize(e.buffer), grpc.WriteBufferSize(e.buffer),
 		grpc.ConnectionTimeout(e.handshake), grpc.KeepaliveParams(pings), grpc.KeepaliveEnforcementPolicy(pingsOK),
 		grpc.InTapHandle(e.admit), grpc.WaitForHandlers(true),

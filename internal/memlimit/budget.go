@@ -48,14 +48,14 @@ func NewBudget(total int64) *Budget {
 	return &Budget{total: total, least: Least, changed: make(chan struct{})}
 }
 
-// Collect has garbage collected before it and what is in use take more than nine tenths
+// Collect has garbage collected before it and what is in use take more than eight tenths
 // of the memory there is, unless GOMEMLIMIT says otherwise.
 func Collect() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	if l, ok := Least(); ok {
-		debug.SetMemoryLimit(l.Bytes / 10 * 9)
+		debug.SetMemoryLimit(l.Bytes / 10 * 8)
 	}
 }
 
