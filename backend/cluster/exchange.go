@@ -106,6 +106,9 @@ func (s *session) take(
 			progress(m.At)
 		}
 		return false, nil
+	case *wire.Warned:
+		s.opt.Log("cluster: %s", m.Text)
+		return false, nil
 	case *wire.Lost:
 		return false, &lostError{m.Reason}
 	case *wire.Fault:

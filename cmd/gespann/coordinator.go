@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // defaultDashboard is where a coordinator shows its page when nothing is said: to this
@@ -64,7 +65,9 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return err
 	}
-	port, err := rpc.Listen(rpc.Options{Listen: f.listen, Trust: trust, Log: log})
+	memory := memlimit.NewBudget(0)
+	memlimit.Collect()
+	port, err := rpc.Listen(rpc.Options{Listen: f.listen, Trust: trust, Memory: memory, Log: log})
 	if err != nil {
 		return err
 	}
@@ -73,7 +76,7 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 		return errors.Join(err, port.Close())
 	}
 	s, err := server.New(server.Options{
-		State: f.state, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
+		State: f.state, Memory: memory, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
 	})
 	if err != nil {
 		return errors.Join(err, port.Close())

@@ -22,6 +22,7 @@ func (j *job) trainAlone(t *wire.Train) {
 		l.trim() // what was begun is finished, so that what is done is a prefix
 	}
 	j.prepare()
+	j.compare()
 	if j.bad == nil {
 		j.handOut(t)
 		reclaimed := j.reclaim()
@@ -91,7 +92,7 @@ func (j *job) prepare() {
 // for a while, if there are others.
 func (j *job) ready() []*worker {
 	free := slices.DeleteFunc(j.opened(), func(w *worker) bool {
-		return !w.free() || !w.sure && j.pattern != strategy.Members
+		return !w.free() || !w.sure && j.pattern != strategy.Members || j.doubted(w)
 	})
 	rested := slices.DeleteFunc(slices.Clone(free), func(w *worker) bool { return w.rest > j.m.now })
 	if len(rested) == 0 && len(j.leases.given) == 0 {

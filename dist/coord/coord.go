@@ -32,6 +32,13 @@ type (
 	FromWorker struct {
 		ID  string
 		Msg wire.Message
+		// Odd is why tensors of a Commit or State are hard to believe; "": they are not.
+		Odd string
+		// Size is how large the tensors of a Commit are, to compare those of the same steps.
+		Size float64
+		// Wild says that the results of the others, or this one where it is usual among
+		// them, are far beyond what the run began with: it diverges, and nobody is blamed.
+		Wild bool
 	}
 	// DriverJoined says: a driver has connected, and asks for a job. If the job is known
 	// and Attach.Again is set, this connection takes the place of an earlier one,

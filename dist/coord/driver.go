@@ -71,7 +71,7 @@ func (j *job) take(msg wire.Message) {
 	_, train := msg.(*wire.Train)
 	j.bill.rest.train(false, j.m.now) // what was interrupted is no span
 	j.bill.rest.train(train, j.m.now)
-	j.again, j.stop, j.bad, j.waiting = false, false, nil, false
+	j.again, j.stop, j.bad, j.waiting, j.doubts = false, false, nil, false, nil
 	j.muster(false)
 }
 
@@ -165,6 +165,7 @@ func (j *job) advance() {
 
 // watch does what time makes due for the job whose turn it is.
 func (j *job) watch() {
+	j.pardon()
 	if j.state == attached {
 		j.dropDebtors()
 		j.dropStuck()

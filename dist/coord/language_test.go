@@ -205,6 +205,8 @@ func say(msg wire.Message) string {
 			text += fmt.Sprintf(" not finite in step %d", m.NotFinite.Step)
 		}
 		return text
+	case *wire.Warned:
+		return "warned: " + m.Text
 	case *wire.Lost:
 		return "lost: " + m.Reason
 	case *wire.Fault:

@@ -172,7 +172,7 @@ func (j *job) lease(w *worker, size int) {
 
 // hasCommitted takes the result of a lease. It is ignored when the lease has gone
 // to another: then the worker begins from the center with its next.
-func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
+func (j *job) hasCommitted(w *worker, c *wire.Commit, e FromWorker) error {
 	if w.lease == 0 || c.Lease != w.lease {
 		return fmt.Errorf("a commit of lease %d, and has %d", c.Lease, w.lease)
 	}
@@ -188,18 +188,28 @@ func (j *job) hasCommitted(w *worker, c *wire.Commit) error {
 	if n := l.given[i].last - l.given[i].first; c.Steps < 1 || c.Steps > n {
 		return fmt.Errorf("a commit of %d steps, want 1 to %d", c.Steps, n)
 	}
+	if most := int64(c.Steps) * int64(j.spec.BatchSize) * int64(j.spec.Accumulate); c.Stats.Rows > most {
+		return fmt.Errorf("a commit of %d rows, want at most %d", c.Stats.Rows, most)
+	}
 	if err := j.trainShape.fits(c.Stats); err != nil {
 		return err
 	}
+	w.measure(c.Cost)
+	if e.Odd != "" && j.setAside(w, l.given[i], e) {
+		j.updated = j.m.now
+		return nil
+	}
 	g := l.remove(c.Lease)
 	w.lease = 0
-	w.measure(c.Cost)
 	perStep := (j.m.now - g.given).Seconds() / float64(c.Steps)
 	j.steps = append(j.steps[max(0, len(j.steps)-15):], perStep)
 	taken := block{first: g.first, last: g.first + c.Steps, member: g.member}
 	l.put(block{first: taken.last, last: g.last, member: g.member})
 	j.updated = j.m.now
 	l.pieces = append(l.pieces, piece{taken, c.Stats})
+	if e.Odd == "" {
+		j.compareWith(w, taken, e)
+	}
 	j.merge(w, c.Lease, taken)
 	j.progress()
 	return nil

@@ -43,10 +43,11 @@ type Machine struct {
 	clock   time.Duration // of the latest event
 	now     time.Duration // of the machine, which stands still while it is asleep
 	pinged  time.Duration
-	workers []*worker // present, in the order in which they came
-	jobs    []*job    // that have not ended; those that wait are in order
-	active  *job      // the one that has its turn, or nil
-	number  int       // of the latest generation, lease or task
+	workers []*worker          // present, in the order in which they came
+	jobs    []*job             // that have not ended; those that wait are in order
+	active  *job               // the one that has its turn, or nil
+	number  int                // of the latest generation, lease or task
+	records map[string]*record // of workers whose results could not be used, by ID
 	out     []Action
 }
 
@@ -62,7 +63,7 @@ func New(opt Options) *Machine {
 	opt.Settle = cmp.Or(opt.Settle, 2*time.Second)
 	opt.MaxWorkers = cmp.Or(opt.MaxWorkers, 1024)
 	opt.MaxJobs = cmp.Or(opt.MaxJobs, 1024)
-	return &Machine{opt: opt, number: opt.FirstGen - 1}
+	return &Machine{opt: opt, number: opt.FirstGen - 1, records: map[string]*record{}}
 }
 
 // Step takes an event at a time, which is never before that of an earlier one,
@@ -76,7 +77,7 @@ func (m *Machine) Step(now time.Duration, e Event) []Action {
 	case WorkerGone:
 		m.workerGone(e.ID, e.Reason)
 	case FromWorker:
-		m.fromWorker(e.ID, e.Msg)
+		m.fromWorker(e)
 	case DriverJoined:
 		m.driverJoined(e.Attach)
 	case DriverGone:

@@ -7,8 +7,9 @@ import (
 )
 
 // fromWorker takes what a worker says. One that says what cannot be is dropped.
-func (m *Machine) fromWorker(id string, msg wire.Message) {
-	w := m.worker(id)
+func (m *Machine) fromWorker(e FromWorker) {
+	msg := e.Msg
+	w := m.worker(e.ID)
 	if w == nil {
 		return // it was dropped, and this was on its way
 	}
@@ -27,7 +28,7 @@ func (m *Machine) fromWorker(id string, msg wire.Message) {
 	if job, ok := jobOf(msg); ok && job != j.spec.ID {
 		return // likewise
 	}
-	if err := j.hear(w, msg); err != nil {
+	if err := j.hear(w, e); err != nil {
 		m.drop(w, "sent what cannot be: "+err.Error(), false)
 	}
 }
@@ -46,7 +47,8 @@ func (m *Machine) beat(w *worker, b *wire.Beat) {
 }
 
 // hear takes a message about the job from a worker that has been told of it.
-func (j *job) hear(w *worker, msg wire.Message) error {
+func (j *job) hear(w *worker, e FromWorker) error {
+	msg := e.Msg
 	if w.stage == opening {
 		switch msg.(type) {
 		case *wire.Opened, *wire.NeedData, *wire.Failed:
@@ -63,7 +65,7 @@ func (j *job) hear(w *worker, msg wire.Message) error {
 	case *wire.Loaded:
 		return j.hasLoaded(w, r)
 	case *wire.State:
-		return j.hasState(w, r)
+		return j.hasState(w, r, e.Odd)
 	case *wire.Ran:
 		return j.hasRan(w, r)
 	case *wire.Broken:
@@ -71,7 +73,7 @@ func (j *job) hear(w *worker, msg wire.Message) error {
 	case *wire.Aborted:
 		return j.hasAborted(w, r)
 	case *wire.Commit:
-		return j.hasCommitted(w, r)
+		return j.hasCommitted(w, r, e)
 	case *wire.Evaluated:
 		return j.hasEvaluated(w, r)
 	case *wire.Failed:

@@ -10,6 +10,9 @@ import (
 
 // open asks a worker to prepare the job.
 func (j *job) open(w *worker) {
+	if j.keepOut(w) {
+		return
+	}
 	w.seat = seat{stage: opening}
 	j.m.tell(w, &wire.Open{Job: j.spec}, Nothing)
 }
@@ -56,6 +59,7 @@ func (j *job) exclude(w *worker, why string) {
 func (j *job) lost(w *worker, why string) {
 	j.bill.loses(w, why)
 	j.heal(w)
+	j.doubts = slices.DeleteFunc(j.doubts, func(d doubt) bool { return d.w == w })
 	if w.lease != 0 && j.leases != nil && j.leases.back(w) > maxLost {
 		j.doom = fmt.Sprintf("%d workers were lost with the same steps; the latest was %s", maxLost+1, w)
 	}

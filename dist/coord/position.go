@@ -43,7 +43,7 @@ func (j *job) fetch(w *worker) {
 }
 
 // hasState takes the answer of a worker.
-func (j *job) hasState(w *worker, s *wire.State) error {
+func (j *job) hasState(w *worker, s *wire.State, odd string) error {
 	if w.fetches == 0 {
 		return fmt.Errorf("it sent variables, and was not asked")
 	}
@@ -55,8 +55,14 @@ func (j *job) hasState(w *worker, s *wire.State) error {
 	if w.at == nil || s.At.Done != w.at.Done {
 		return fmt.Errorf("sent variables of step %d, which is not where it was", s.At.Done)
 	}
-	j.keep(s.At, false)
 	j.updated = j.m.now
+	if odd != "" && j.doubtState(w, s, odd) {
+		return nil
+	}
+	if odd == "" {
+		j.settle(w, func(d doubt) bool { return d.state && d.done == s.At.Done })
+	}
+	j.keep(s.At, false)
 	return nil
 }
 

@@ -50,6 +50,7 @@ type job struct {
 	probed  *prober
 
 	leases *leases
+	doubts []doubt        // about results that were set aside
 	round  map[string]int // steps that a worker has taken in this round, by ID
 	merges int            // commits merged so far
 

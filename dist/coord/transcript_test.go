@@ -112,12 +112,13 @@ func (p *player) line(line string) {
 	}
 	worker := who[0] == 'w'
 	if id, ok := strings.CutSuffix(who, ":"); ok {
-		msg := message(p.t, rest[0], fields(rest[1:]))
+		args := fields(rest[1:])
+		msg := message(p.t, rest[0], args)
 		if worker {
 			if b, ok := msg.(*wire.Beat); ok {
 				p.beats[id] = b
 			}
-			p.step(FromWorker{ID: id, Msg: msg})
+			p.step(FromWorker{ID: id, Msg: msg, Odd: args["odd"], Size: float64(number(args, "size", 1)), Wild: args["wild"] != ""})
 		} else {
 			p.step(FromDriver{Job: id, Msg: msg})
 		}

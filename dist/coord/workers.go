@@ -26,7 +26,9 @@ type worker struct {
 type seat struct {
 	stage stage
 	why   string // it is out
-	crew  bool   // it takes part; else it waits until the group changes
+	// banned: it is out for a while, whatever it says.
+	banned bool
+	crew   bool // it takes part; else it waits until the group changes
 
 	// at is where the variables that it holds are; nil: it holds none. If sure, they
 	// are equal to those of all others that are sure, and at the same place.

@@ -78,8 +78,8 @@ func (t Trust) permit(ctx context.Context, address, verb string) error {
 	return err
 }
 
-// listen opens an address for at most so many connections.
-func listen(ctx context.Context, address string, most int) (*listener, error) {
+// listen opens an address, within limits.
+func listen(ctx context.Context, address string, lim limits) (*listener, error) {
 	network, rest, err := split(address)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func listen(ctx context.Context, address string, most int) (*listener, error) {
 	if network == "tcp" {
 		address = ""
 	}
-	return newListener(l, address, most), nil
+	return newListener(l, address, lim), nil
 }
 
 func listenError(address string, err error) error {

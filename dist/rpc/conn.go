@@ -14,6 +14,7 @@ import (
 	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // tail is how much of a long frame is sent last, from a copy, when all of the
@@ -41,8 +42,9 @@ type conn struct {
 	spoke   atomic.Bool  // a frame has come
 	closed  chan struct{}
 	once    sync.Once
-	reason  error  // of the end, once closed is
-	finish  func() // the side's part of Close
+	reason  error            // of the end, once closed is
+	finish  func()           // the side's part of Close
+	memory  *memlimit.Budget // of what comes; nil: no end
 
 	sending chan struct{} // holds one token while someone sends
 	flight  flight
@@ -168,11 +170,35 @@ func (c *conn) recv() (wire.Frame, error) {
 		return wire.Frame{}, err
 	}
 	c.hears()
+	taken := textMemory(text)
+	if taken > 0 {
+		if err := c.ask(taken, "a message"); err != nil {
+			return wire.Frame{}, err
+		}
+	}
+	f, err := c.frame(text, &taken)
+	if err != nil {
+		c.memory.Give(taken)
+		return wire.Frame{}, err
+	}
+	if taken > 0 && c.memory != nil {
+		f.Done = func() { c.memory.Give(taken) }
+	}
+	return f, nil
+}
+
+// frame receives the frame that begins with text. It adds to taken what it takes from
+// the memory for it.
+func (c *conn) frame(text []byte, taken *int64) (wire.Frame, error) {
 	head, rest, err := c.parse(text)
 	if err != nil {
 		return wire.Frame{}, err
 	}
 	c.spoke.Store(true)
+	c.line.spoke.Store(true)
+	if err := c.reserve(head, taken); err != nil {
+		return wire.Frame{}, err
+	}
 	f, memory := head.Frame()
 	if head.Size <= inline {
 		if int64(len(rest)) != head.Size {
@@ -184,17 +210,59 @@ func (c *conn) recv() (wire.Frame, error) {
 	if len(rest) > 0 {
 		return wire.Frame{}, fmt.Errorf("message %q: got %d bytes behind it, want none", f.Kind(), len(rest))
 	}
+	return f, c.rest(memory)
+}
+
+// rest receives what is long. Who stops in the middle of it does not keep the memory.
+func (c *conn) rest(memory []byte) error {
+	stalled := time.AfterFunc(stallTime, func() {
+		c.end(fmt.Errorf("nothing came for %v in the middle of a frame", stallTime))
+	})
+	defer stalled.Stop()
 	p := part{memory}
 	for len(p.rest) > 0 {
 		if err := c.piece(&p); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return wire.Frame{}, err
+			return err
 		}
+		stalled.Reset(stallTime)
 		c.hears()
 	}
-	return f, nil
+	return nil
+}
+
+// reserve takes memory for what goes with a message, if that is long.
+func (c *conn) reserve(head wire.Head, taken *int64) error {
+	if head.Size <= inline {
+		return nil
+	}
+	err := c.ask(head.Size, head.Message.Kind())
+	if err == nil {
+		*taken += head.Size
+	}
+	return err
+}
+
+// ask takes memory for something, and waits for a while when there is none: then the
+// other side waits, too. It counts as heard meanwhile.
+func (c *conn) ask(bytes int64, what string) error {
+	if c.memory == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), memoryTime)
+	defer cancel()
+	return c.memory.Take(ctx, bytes, what, c.hears)
+}
+
+// textMemory is what a message may take in memory, if it is long: JSON of many small
+// parts takes more than its own length.
+func textMemory(text []byte) int64 {
+	if len(text) <= longText+inline {
+		return 0
+	}
+	return 16 * int64(len(text))
 }
 
 // piece receives some of what is long.

@@ -23,10 +23,26 @@ import (
 )
 
 // Dial connects to the coordinator at an address, "host:port" or "unix:/path". It
-// tries once: it returns when the coordinator has taken the connection, or has
+// does not wait for one: it returns when the coordinator has taken the connection, or has
 // refused it (ErrRefused), or cannot be reached, or ctx ends. The connection lasts
 // until Close.
 func Dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, error) {
+	for times := 1; ; times++ {
+		c, err := dial(ctx, address, as, t)
+		if !errors.Is(err, errCutOff) || times == maxCutOff || ctx.Err() != nil {
+			return c, err
+		}
+	}
+}
+
+// errCutOff says that the other side ended the connection in the middle of a handshake:
+// a coordinator with a crowd at its door does, and the next one may have more luck.
+var errCutOff = errors.New("it closed the connection at once")
+
+// maxCutOff is how often Dial tries then.
+const maxCutOff = 5
+
+func dial(ctx context.Context, address string, as Role, t Trust) (dist.Conn, error) {
 	ch, err := dialChannel(ctx, address, t, "coordinator", dist.Coordinate, coordinatorLimits)
 	if err != nil {
 		return nil, err
@@ -213,14 +229,14 @@ func (ch *channel) openError(ctx context.Context, err error) error {
 		return fmt.Errorf("%s: %w", ch.who, ctx.Err())
 	}
 	if first := ch.line.Conn.(*witness).first(); first != nil {
-		if errors.Is(first, io.EOF) || errors.Is(first, syscall.ECONNRESET) {
-			return fmt.Errorf("%s: it closed the connection at once%s", ch.who, hintEnds)
+		if errors.Is(first, io.EOF) || errors.Is(first, syscall.ECONNRESET) || errors.Is(first, syscall.EPIPE) {
+			return fmt.Errorf("%s: %w%s", ch.who, errCutOff, hintEnds)
 		}
 	}
 	return sentence(ch.who, err)
 }
 
-const hintEnds = "\nhint: does it use certificates, and this side does not? Is it another program?"
+const hintEnds = "\nhint: does it use certificates, and this side does not? Is it another program? Or are there so many strangers at its port that it is best to try again?"
 
 // secure starts TLS on a connection. It waits for the first byte from the other
 // side: only with that, or an alert, does it say what it thinks of our certificate.
@@ -255,7 +271,7 @@ func (a *ahead) Read(b []byte) (int, error) {
 	return a.Conn.Read(b)
 }
 
-// A witness remembers the first error of reading: gRPC keeps only its text.
+// A witness remembers the first error of the connection: gRPC keeps only its text.
 type witness struct {
 	net.Conn
 	mu  sync.Mutex
@@ -264,14 +280,25 @@ type witness struct {
 
 func (w *witness) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
-	if err != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.err == nil {
-			w.err = err
-		}
-	}
+	w.saw(err)
 	return n, err
+}
+
+func (w *witness) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	w.saw(err)
+	return n, err
+}
+
+func (w *witness) saw(err error) {
+	if err == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
 }
 
 func (w *witness) first() error {

@@ -250,7 +250,7 @@ func TestCrowd(t *testing.T) {
 	}
 	crowd.Wait()
 	s.listener.mu.Lock()
-	n := len(s.listener.lines)
+	n := len(s.listener.members)
 	s.listener.mu.Unlock()
 	if n > lim.conns {
 		t.Errorf("got %d connections, want at most %d", n, lim.conns)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/peer"
@@ -18,6 +19,13 @@ type line struct {
 	dead   chan struct{}
 	once   sync.Once
 	ending func() // or nil
+
+	// Of a line that came to a listener, whose mutex guards them.
+	address string    // whose places it takes, as long as it is a stranger
+	since   time.Time // it came
+	member  bool      // a stream of it was admitted
+	timer   *time.Timer
+	spoke   atomic.Bool // a frame has come
 
 	mu    sync.Mutex
 	lanes map[*lane.Lane]bool // of its streams; nil: ended
@@ -65,67 +73,4 @@ func lineOf(ctx context.Context) (*line, bool) {
 	}
 	addr, ok := p.Addr.(lineAddr)
 	return addr.line, ok
-}
-
-// A listener accepts at most so many connections at a time; the rest it closes.
-type listener struct {
-	net.Listener
-	name string // of all connections, or "": they have addresses
-	most int
-
-	mu    sync.Mutex
-	lines map[*line]bool
-}
-
-func newListener(l net.Listener, name string, most int) *listener {
-	return &listener{Listener: l, name: name, most: most, lines: map[*line]bool{}}
-}
-
-// Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		name := l.name
-		if name == "" {
-			name = c.RemoteAddr().String()
-		}
-		line := newLine(c, name)
-		line.ending = func() { l.forget(line) }
-		if l.add(line) {
-			return line, nil
-		}
-		c.Close()
-	}
-}
-
-func (l *listener) add(line *line) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.lines) >= l.most {
-		return false
-	}
-	l.lines[line] = true
-	return true
-}
-
-func (l *listener) forget(line *line) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.lines, line)
-}
-
-// killAll ends all connections, those in a handshake too.
-func (l *listener) killAll() {
-	l.mu.Lock()
-	lines := make([]*line, 0, len(l.lines))
-	for line := range l.lines {
-		lines = append(lines, line)
-	}
-	l.mu.Unlock()
-	for _, line := range lines {
-		line.Close()
-	}
 }

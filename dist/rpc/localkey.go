@@ -127,7 +127,7 @@ func (e *endpoint) checkAccount(l *line, role Role, md metadata.MD) (reply strin
 			"hint: processes of one account find the same key when they see the same home folder", account.Name(), hintAccount)
 	}
 	if err != nil {
-		return "", refuse("the connection: the proof of its account: %v", err)
+		return "", full("the proof of the account: %v; try again later", err) // with a new one
 	}
 	return reply, nil
 }

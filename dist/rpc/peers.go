@@ -24,7 +24,8 @@ import (
 	"github.com/gespann/gespann/dist/wire"
 )
 
-var peerLimits = limits{conns: 256, streams: 64, window: 16 << 20, buffer: 1 << 20,
+var peerLimits = limits{conns: 256, strangers: strangerPlaces, guests: guestPlaces, stranger: 10 * time.Second,
+	streams: 64, window: 16 << 20, buffer: 1 << 20,
 	handshake: handshakeTime, idle: 5 * time.Minute}
 
 const (
@@ -114,7 +115,7 @@ func (p *Peers) listen(ctx context.Context, opt PeerOptions) (listeners []*liste
 		addresses = append(addresses, tcp)
 	}
 	for _, address := range addresses {
-		l, err := listen(ctx, address, peerLimits.conns)
+		l, err := listen(ctx, address, peerLimits)
 		if err != nil {
 			for _, open := range listeners {
 				open.Close()

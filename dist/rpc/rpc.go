@@ -83,11 +83,19 @@ const (
 	closeTime = 500 * time.Millisecond
 	linkTime  = 100 * time.Millisecond
 	deadTime  = 50 * time.Millisecond
+	// memoryTime is how long a frame waits for memory, and stallTime how long nothing
+	// may come in the middle of one.
+	memoryTime = 30 * time.Second
+	stallTime  = 10 * time.Second
 )
 
 // limits bound what a port gives to whoever comes.
 type limits struct {
-	conns     int           // at a time
+	conns     int           // of members, at a time
+	strangers places        // of connections without a stream that was admitted
+	guests    places        // of those that have shaken hands: gRPC has memory for them
+	stranger  time.Duration // until a connection has a stream
+	memory    int64         // that a member's connection takes, at most, besides frames
 	streams   uint32        // of a connection
 	window    int32         // bytes of a stream that wait unread
 	buffer    int           // of a connection, for reading and for writing
@@ -97,11 +105,27 @@ type limits struct {
 	linger    time.Duration // a connection whose stream has ended: the last frames leave
 }
 
-var coordinatorLimits = limits{conns: 512, streams: 2, window: 1 << 20, buffer: 128 << 10,
+// places are of connections that somebody else's may take.
+type places struct {
+	most  int
+	least time.Duration // that each has, however many come
+}
+
+var (
+	strangerPlaces = places{1024, 250 * time.Millisecond}
+	guestPlaces    = places{256, 250 * time.Millisecond}
+)
+
+var coordinatorLimits = limits{conns: 512, strangers: strangerPlaces, guests: guestPlaces, stranger: 10 * time.Second,
+	memory: connMemory, streams: 1, window: 1 << 20, buffer: 128 << 10,
 	handshake: handshakeTime, first: 10 * time.Second, idle: 10 * time.Second,
 	linger: 5 * time.Second}
 
 const maxHeaders = 16 << 10
+
+// connMemory is what gRPC takes for a connection to a coordinator: what waits unread, a
+// message that is on its way, and buffers.
+const connMemory = 1<<20 + maxMessage + 2*128<<10
 
 // Both sides see within seconds that a link is cut: the one that serves asks
 // after two seconds of silence; the one that dials has the kernel give up on bytes

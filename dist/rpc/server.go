@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/gespann/gespann/dist/rpc/account"
 	"github.com/gespann/gespann/dist/rpc/lane"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // Options say where and for whom a coordinator listens.
@@ -26,6 +28,8 @@ type Options struct {
 	// owner's alone; or "host:port", with port 0 for any.
 	Listen string
 	Trust
+	// Memory has what connections and frames take before it is taken; nil: no end.
+	Memory *memlimit.Budget
 	// Log gets a line for each connection that ends with an error; nil: none.
 	Log *slog.Logger
 }
@@ -65,10 +69,11 @@ func listenWithin(opt Options, lim limits) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listen(ctx, opt.Listen, lim.conns)
+	l, err := listen(ctx, opt.Listen, lim)
 	if err != nil {
 		return nil, err
 	}
+	l.memory = opt.Memory
 	address := opt.Listen
 	if l.name == "" {
 		address = l.Addr().String()
@@ -105,6 +110,7 @@ func (s *Server) accept(e *endpoint, role Role, f Serving) handler {
 			return err
 		}
 		c := newConn(stream, l, shared, l.name, sources[role])
+		c.memory = s.opt.Memory
 		left := make(chan struct{})
 		c.finish = func() { close(left) }
 		defer l.endBy(s.limits.linger)
@@ -206,10 +212,11 @@ func (e *endpoint) options() []grpc.ServerOption {
 		grpc.ConnectionTimeout(e.handshake), grpc.KeepaliveParams(pings), grpc.KeepaliveEnforcementPolicy(pingsOK),
 		grpc.InTapHandle(e.admit), grpc.WaitForHandlers(true),
 	}
+	creds := insecure.NewCredentials()
 	if e.secure() {
-		options = append(options, grpc.Creds(credentials.NewTLS(e.trust.Certs.Server())))
+		creds = credentials.NewTLS(e.trust.Certs.Server())
 	}
-	return options
+	return append(options, grpc.Creds(threshold{creds, e.secure(), e.listener}))
 }
 
 // secure reports whether strangers may reach the port, and must show who they
@@ -219,14 +226,18 @@ func (e *endpoint) secure() bool { return e.trust.Certs != nil && e.listener.nam
 // admit looks at who opens a stream before gRPC takes memory for it.
 func (e *endpoint) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
 	err := check(info.Header)
+	l, ok := lineOf(ctx)
 	if err == nil {
 		var g guest
-		if g, err = e.identify(ctx, info); err == nil {
+		if g, err = e.identify(ctx, info); err == nil && ok {
+			err = e.listener.join(l)
+		}
+		if err == nil {
 			return withGuest(ctx, g), nil
 		}
 	}
 	// gRPC keeps a little memory for each stream that was refused.
-	if l, ok := lineOf(ctx); ok {
+	if ok {
 		l.endBy(refusedTime)
 	}
 	return nil, err

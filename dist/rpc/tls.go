@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 
 	"github.com/gespann/gespann/dist/rpc/certs"
 )
@@ -35,6 +37,8 @@ func tlsError(who string, err error) error {
 		return fmt.Errorf("%s: %w: its certificate has expired, or is not valid yet", who, ErrRefused)
 	case errors.As(err, &alert) && alert.Op == "remote error": // what package tls says of alerts
 		return fmt.Errorf("%s: %w our certificate (%v)\nhint: use the same folder of certificates everywhere", who, ErrRefused, alert.Err)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s: %w, in the middle of the handshake\nhint: there may be many strangers at its port: try again", who, errCutOff)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within %v", who, handshakeTime)
 	}

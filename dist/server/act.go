@@ -10,6 +10,8 @@ import (
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/server/rows"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // do does one action.
@@ -118,6 +120,7 @@ func (c *core) opens(w *worker, m *wire.Open) {
 		w.job, w.speed, w.cost = "", 0, wire.Cost{}
 	}
 	w.open = m.Job.ID
+	w.form.Store(j.form)
 	// Never less than before: something of the last job may be on its way.
 	w.allowed = max(w.allowed, 4*int64(j.all))
 	w.conn.Allow(w.allowed)
@@ -134,6 +137,10 @@ func (c *core) load(id string, with coord.With, m wire.Message, to string) (*ten
 		return nil, false
 	}
 	t, err := j.payload(with, m, to)
+	if short := (*memlimit.FullError)(nil); errors.As(err, &short) {
+		c.pending = append(c.pending, coord.Cancel{Job: id, Reason: err.Error()})
+		return nil, false
+	}
 	if err != nil {
 		c.broken(id, err)
 		return nil, false
@@ -152,6 +159,9 @@ func (c *core) answer(a coord.Answer) {
 	if j.driver == nil {
 		return
 	}
+	if _, ok := a.Msg.(*wire.Attached); ok {
+		j.driver.conn.Allow(j.frame) // not before: others have their turn
+	}
 	if t, ok := c.load(a.Job, a.With, a.Msg, ""); ok {
 		j.driver.send(a.Msg, t)
 	}
@@ -165,6 +175,7 @@ func (c *core) sendRows(a coord.SendRows) {
 	}
 	set, store := j.data(), j.rows
 	if set == nil && store.Ask() && j.driver != nil {
+		j.driver.conn.Allow(data.PieceBytes)
 		j.driver.send(&wire.WantRows{}, nil)
 	}
 	c.calls.Add(1) // the call that serves this worker has not ended

@@ -53,6 +53,7 @@ func (c *core) loop() {
 		case in := <-c.events:
 			c.look()
 			c.handle(in)
+			in.finish()
 		case <-ticks:
 			c.look()
 			c.tick()
@@ -128,26 +129,37 @@ func (c *core) step(e coord.Event) {
 }
 
 // take makes the frame's tensors those of the event, if they are as they should
-// be.
-func (c *core) take(id string, f wire.Frame) error {
+// be, and returns an event that says what of them is hard to believe.
+func (c *core) take(id, from string, in *incoming) (seen coord.FromWorker, err error) {
+	f := in.frame
 	j, want := c.jobs[id], 0
 	if named, ok := jobOf(f.Message); ok && named != id {
-		return nil // of a job that has ended: late, and of no use
+		return seen, nil // of a job that has ended: late, and of no use
 	}
 	if j != nil {
 		want = j.expects(f.Message)
 	}
 	if len(f.Floats) == 0 && j == nil {
-		return nil
+		return seen, nil
 	}
 	if len(f.Floats) != want || len(f.Bytes) > 0 {
-		return fmt.Errorf("%s with %d numbers and %d bytes, want %d and 0",
+		return seen, fmt.Errorf("%s with %d numbers and %d bytes, want %d and 0",
 			f.Kind(), len(f.Floats), len(f.Bytes), want)
 	}
-	if want > 0 {
-		c.current = wrap(f.Floats)
+	if want == 0 {
+		return seen, nil
 	}
-	return nil
+	c.current = in.tensor.keep()
+	if !c.current.looked {
+		c.current.look, _ = j.look(f.Floats)
+	}
+	seen.Odd, seen.Size = j.yard.odd(from, f.Message, c.current.look), c.current.look.norm
+	usual := j.yard.others(from)
+	if seen.Odd == "" {
+		usual = max(usual, seen.Size)
+	}
+	seen.Wild = j.yard.wild(usual)
+	return seen, nil
 }
 
 // jobOf returns the job that a message of a worker with tensors names.

@@ -14,6 +14,7 @@ import (
 	"github.com/gespann/gespann/dist/strategy"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // A job is one that the machine knows.
@@ -21,8 +22,10 @@ type job struct {
 	*tensors
 	id        string
 	strategy  string
-	workers   int // that have it open, as in the book
-	wants     int // to begin with
+	workers   int    // that have it open, as in the book
+	wants     int    // to begin with
+	frame     int64  // bytes of all variables, as a driver sends them
+	done      func() // gives back the memory of what its driver said first
 	submitted bool
 	by        dist.Principal // who drives it
 	driver    *peer
@@ -46,6 +49,15 @@ type attachment struct {
 	curve     *jobs.Curve // so far
 	submitted bool
 	who       dist.Principal
+	form      *form
+	done      func() // gives back the memory of the message; nil: it takes none
+}
+
+// forget gives back what an attachment takes that has not become a job's.
+func (a *attachment) forget() {
+	if a.done != nil {
+		a.done()
+	}
 }
 
 var (
@@ -72,6 +84,10 @@ func (j *job) data() *data.Set {
 func (j *job) free(why error) {
 	j.tensors.free()
 	j.rows.Close(why)
+	if j.done != nil {
+		j.done()
+		j.done = nil
+	}
 }
 
 // Driver serves the connection of a driver until its end.
@@ -88,17 +104,20 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, who dist.Principal,
 		}
 		m, ok := f.Message.(*wire.Attach)
 		if !ok {
+			done(f)
 			err := fmt.Errorf("the first message of a driver is %s, want attach", f.Kind())
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
 		a, err := s.check(*m, who, submitted)
 		if err != nil {
+			done(f)
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
 		p.job = a.Job.ID
-		all, _ := lengths(a.Job.Vars)
-		conn.Allow(max(4*int64(all)*int64(max(a.members, 1)), data.PieceBytes))
+		p.form.Store(a.form)
+		a.done = f.Done
 		if !s.post(incoming{from: p, drive: a}) {
+			a.forget()
 			return errClosing
 		}
 		return s.listen(p, a.rows)
@@ -115,14 +134,16 @@ func (s *Server) listen(p *peer, store *rows.Store) error {
 			return err
 		}
 		if m, ok := f.Message.(*wire.Rows); ok {
-			if err := store.Add(m, f.Bytes); err != nil {
+			err := store.Add(m, f.Bytes)
+			done(f) // the store counts what it keeps
+			if err != nil {
 				id, text := p.job, "its rows: "+err.Error()
 				s.post(incoming{from: p, call: func(c *core) { c.step(coord.Cancel{Job: id, Reason: text}) }})
 				store.Close(err)
 			}
 			continue
 		}
-		if !s.post(incoming{from: p, frame: f}) {
+		if !s.hand(p, f) {
 			return errClosing
 		}
 	}
@@ -158,14 +179,41 @@ func (s *Server) check(m wire.Attach, who dist.Principal, submitted string) (*at
 				a.members, bytes, s.o.MaxJob)
 		}
 	}
+	if err := s.fits(a, bytes); err != nil {
+		return nil, err
+	}
 	if known.NewCenter != nil {
 		a.center = func() strategy.Center { return known.NewCenter(params) }
 	}
 	if err := s.recall(a); err != nil {
 		return nil, err
 	}
-	a.rows = rows.New(m.Job.ID, s.o.State, s.o.MemoryRows, s.o.MaxRows)
+	a.form = newForm(m.Job.Vars)
+	a.rows = rows.New(m.Job.ID, s.o.State, s.o.MemoryRows, s.o.MaxRows, s.o.Memory)
 	return a, nil
+}
+
+// fits returns an error unless what a job takes in memory is there, when nothing else
+// is: copies of its variables, of so many bytes, and what its workers send at once.
+func (s *Server) fits(a *attachment, bytes int64) error {
+	f := newForm(a.Job.Vars)
+	shared, workers := 4*int64(f.shared), int64(max(a.Job.Workers, 1))
+	var need float64 // as products may be beyond int64
+	switch a.pattern {
+	case strategy.AllReduce, strategy.Alone: // base, and the next one
+		need = 2 * float64(bytes)
+	case strategy.Members: // what was restored, each of it, and a snapshot; commits
+		need = float64(bytes)*3*float64(a.members) + float64(bytes*workers)
+	case strategy.Rounds: // base, a snapshot; center, the next one, momentum; commits
+		need = 2*float64(bytes) + float64(shared)*float64(4+workers)
+	default:
+		need = 2*float64(bytes) + float64(shared)*float64(2+workers)
+	}
+	if total := s.o.Memory.Total(); need > float64(total) {
+		return fmt.Errorf("job: out of memory: with %d workers its variables of %s take %s here, "+
+			"and this coordinator gives %s in all", workers, memlimit.Text(bytes), memlimit.Text(int64(need)), memlimit.Text(total))
+	}
+	return nil
 }
 
 // recall adds what the book knows of the job.
@@ -200,15 +248,19 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 	if known && !j.by.Is(a.who) { // since check has looked
 		p.finish(&wire.Fault{Err: takenBy(id, j.by).Error()})
 		a.rows.Close(errFreed)
+		a.forget()
 		return
 	}
 	if !known {
-		j = newJob(a)
+		j = newJob(a, c.o.Memory)
 		c.jobs[id] = j
 		if !j.submitted {
 			c.book.Attach(id, a.Job.Name, a.who)
 			c.book.KeepSpec(id, a.Job.Spec)
 		}
+	}
+	if known {
+		a.forget() // the job has what was said first
 	}
 	before := j.driver
 	j.driver, c.joining, c.changed = p, p, true
@@ -233,13 +285,16 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 	}
 }
 
-func newJob(a *attachment) *job {
-	return &job{
+func newJob(a *attachment, memory *memlimit.Budget) *job {
+	j := &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),
 		id:      a.Job.ID, submitted: a.submitted, by: a.who, strategy: a.Job.Strategy, rows: a.rows,
 		wants: a.Job.Workers,
-		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting,
+		track: newTrack(a.curve, a.Job.Epochs), state: wire.JobWaiting, done: a.done,
 	}
+	j.memory = memory
+	j.frame = max(4*int64(j.all)*int64(max(a.members, 1)), data.PieceBytes)
+	return j
 }
 
 func (c *core) fromDriver(in incoming) {
@@ -267,7 +322,13 @@ func (c *core) fromDriver(in incoming) {
 			j.ending = wire.JobFailed
 		}
 	}
-	if err := c.take(j.id, in.frame); err != nil {
+	e, err := c.take(j.id, "", &in)
+	if err == nil && e.Odd != "" {
+		err = fmt.Errorf("%s: %s", in.frame.Kind(), "the variables are not finite")
+		c.current.release()
+		c.current = nil
+	}
+	if err != nil {
 		j.driver.finish(&wire.Fault{Err: err.Error()})
 		c.driverGone(j)
 		return

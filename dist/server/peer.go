@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gespann/gespann/dist"
@@ -27,9 +28,11 @@ type peer struct {
 	who   dist.Principal
 	// What it is, once that is known: the ID of a worker, or the job of a driver.
 	worker, job string
+	form        atomic.Pointer[form] // of the vectors that it sends; nil: not known
 
 	mu     sync.Mutex
 	queue  []outgoing
+	loaded int    // of them with a tensor
 	last   bool   // nothing follows what is queued
 	reason string // why the connection was ended from here
 	wake   chan struct{}
@@ -80,6 +83,9 @@ func (p *peer) next() (outgoing, bool) {
 			o := p.queue[0]
 			p.queue[0] = outgoing{}
 			p.queue = p.queue[1:]
+			if o.tensor != nil {
+				p.loaded--
+			}
 			p.mu.Unlock()
 			return o, true
 		}
@@ -105,7 +111,7 @@ func (p *peer) discard() {
 	for _, o := range p.queue {
 		o.tensor.release()
 	}
-	p.queue, p.last = nil, true
+	p.queue, p.loaded, p.last = nil, 0, true
 }
 
 // send queues a frame, or drops the connection when too many wait. It takes the
@@ -121,15 +127,27 @@ func (p *peer) send(m wire.Message, t *tensor) {
 		t.release()
 		return
 	}
-	if len(p.queue) >= maxQueue {
+	if len(p.queue) >= maxQueue || t != nil && p.loaded >= p.maxLoaded() {
 		p.mu.Unlock()
 		t.release()
 		p.abort("it does not read what is sent to it")
 		return
 	}
 	p.queue = append(p.queue, outgoing{f, t})
+	if t != nil {
+		p.loaded++
+	}
 	p.mu.Unlock()
 	p.signal()
+}
+
+// maxLoaded is how many frames with tensors may wait. A worker gets a few in a row, which
+// others share; a driver asks for one at a time, which is its own.
+func (p *peer) maxLoaded() int {
+	if p.worker == "" {
+		return 2
+	}
+	return 16
 }
 
 func (p *peer) signal() {

@@ -26,6 +26,7 @@ import (
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // Options say how a coordinator runs. The zero value is one without a disk, which
@@ -42,13 +43,15 @@ type Options struct {
 	// accept is not queued. nil: everything is.
 	Check func(ctx context.Context, r Request) (Plan, error)
 
-	// MaxJob bounds the bytes of all variables of a job; a coordinator holds them
-	// two or three times, and more while workers commit. 0: 16 GiB, or half of this
-	// machine's memory if that is less.
+	// Memory has all that jobs and connections take. Jobs that do not fit are refused;
+	// what comes in a frame waits for room. nil: memlimit.NewBudget(0).
+	Memory *memlimit.Budget
+	// MaxJob bounds the bytes of all variables of a job, of which a coordinator holds
+	// several copies. 0: 16 GiB, or Memory if that is less.
 	MaxJob int64
 	// MaxRows bounds the bytes of rows that a driver sends for workers without data.
-	// Above MemoryRows they go to a file in State. 0: 64 GiB, and an eighth of this
-	// machine's memory; without State, MaxRows is MaxJob.
+	// Above MemoryRows, or when Memory is short, they go to a file in State. 0: 64 GiB,
+	// and a quarter of Memory; without State, MaxRows is MaxJob.
 	MaxRows, MemoryRows int64
 	MaxPeers            int // connections at a time; 0: 5000
 
@@ -173,9 +176,11 @@ func (o *Options) complete() {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
-	memory := machineMemory()
-	o.MaxJob = cmp.Or(o.MaxJob, min(16<<30, memory/2))
-	o.MemoryRows = cmp.Or(o.MemoryRows, memory/8)
+	if o.Memory == nil {
+		o.Memory = memlimit.NewBudget(0)
+	}
+	o.MaxJob = cmp.Or(o.MaxJob, min(16<<30, o.Memory.Total()))
+	o.MemoryRows = cmp.Or(o.MemoryRows, o.Memory.Total()/4)
 	if o.State == "" {
 		o.MaxRows = o.MaxJob
 	}
@@ -240,12 +245,14 @@ func (s *Server) keep() {
 
 // incoming is what the loop gets.
 type incoming struct {
-	from  *peer
-	frame wire.Frame
-	gone  error         // the connection has ended
-	hello *wire.Hello   // a worker's first
-	drive *attachment   // a driver's first
-	call  func(c *core) // anything else
+	from   *peer
+	frame  wire.Frame
+	tensor *tensor       // of the frame
+	gone   error         // the connection has ended
+	hello  *wire.Hello   // a worker's first
+	drive  *attachment   // a driver's first
+	call   func(c *core) // anything else
+	done   func()        // gives back the memory of a frame without a tensor
 }
 
 // post hands something to the loop; false: the loop has ended.
@@ -303,13 +310,45 @@ func (s *Server) admit(conn dist.Conn) (*peer, error) {
 	return p, nil
 }
 
+// hand hands a frame to the loop, which is done with it then but for its tensor.
+func (s *Server) hand(p *peer, f wire.Frame) bool {
+	in := incoming{from: p, frame: f, tensor: arrived(s.o.Memory, f)}
+	if in.tensor == nil {
+		in.done = f.Done
+	} else if form := p.form.Load(); form != nil {
+		in.tensor.look, in.tensor.looked = form.look(f.Floats) // here many look at once
+	}
+	ok := s.post(in)
+	if !ok {
+		in.finish()
+	}
+	return ok
+}
+
+// finish gives back what has come, but for what others keep.
+func (in *incoming) finish() {
+	in.tensor.release()
+	if in.done != nil {
+		in.done()
+	}
+}
+
 // receive returns the next valid frame.
 func (p *peer) receive() (wire.Frame, error) {
 	f, err := p.conn.Recv()
 	if err == nil {
-		err = wire.Validate(f.Message)
+		if err = wire.Validate(f.Message); err != nil {
+			done(f)
+		}
 	}
 	return f, err
+}
+
+// done gives back the memory of a frame.
+func done(f wire.Frame) {
+	if f.Done != nil {
+		f.Done()
+	}
 }
 
 // first returns the first frame, which must come soon.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 // A tensor is a vector that several frames on their way may share. Rules:
@@ -15,16 +16,37 @@ import (
 //     that holds the one reference; otherwise a copy takes its place (see own).
 //   - With the last reference the memory is given back.
 type tensor struct {
-	data []float32
-	refs atomic.Int32
+	data   []float32
+	look   look // of what came, if looked
+	looked bool
+	refs   atomic.Int32
+	memory *memlimit.Budget
+	done   func() // gives the memory back to the budget, if that knows of it already
 }
 
-// wrap makes a tensor, with one reference, of memory that is the caller's to give.
-func wrap(v []float32) *tensor {
-	t := &tensor{data: v}
+// wrap makes a tensor, with one reference, of memory that is the caller's to give. It
+// counts, whether there is room or not.
+func wrap(memory *memlimit.Budget, v []float32) *tensor {
+	memory.Force(bytesIn(v))
+	t := &tensor{data: v, memory: memory}
 	t.refs.Store(1)
 	return t
 }
+
+// arrived makes a tensor of what has come with a frame, or nil.
+func arrived(memory *memlimit.Budget, f wire.Frame) *tensor {
+	if len(f.Floats) == 0 {
+		return nil
+	}
+	if f.Done == nil {
+		return wrap(memory, f.Floats)
+	}
+	t := &tensor{data: f.Floats, memory: memory, done: f.Done}
+	t.refs.Store(1)
+	return t
+}
+
+func bytesIn(v []float32) int64 { return 4 * int64(len(v)) }
 
 // keep adds a reference.
 func (t *tensor) keep() *tensor {
@@ -39,6 +61,11 @@ func (t *tensor) release() {
 	}
 	switch n := t.refs.Add(-1); {
 	case n == 0:
+		if t.done != nil {
+			t.done()
+		} else {
+			t.memory.Give(bytesIn(t.data))
+		}
 		wire.Reuse(t.data)
 		t.data = nil
 	case n < 0:
@@ -53,7 +80,7 @@ func (t *tensor) own() *tensor {
 	if t.refs.Load() == 1 {
 		return t
 	}
-	c := wrap(slices.Clone(t.data))
+	c := wrap(t.memory, slices.Clone(t.data))
 	t.release()
 	return c
 }

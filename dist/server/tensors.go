@@ -7,6 +7,7 @@ import (
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/strategy"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/memlimit"
 )
 
 const roleOptimizer = "optimizer"
@@ -14,11 +15,13 @@ const roleOptimizer = "optimizer"
 // tensors are what a coordinator holds of a job. Only the goroutine that owns
 // the machine uses them.
 type tensors struct {
-	vars        []wire.Var
-	all, shared int // lengths: all variables; parameters and states
-	pattern     strategy.Pattern
-	fresh       func() strategy.Center // nil: the strategy has none
-	center      strategy.Center        // of the state that was restored last
+	vars []wire.Var
+	*form
+	memory  *memlimit.Budget
+	yard    yardstick
+	pattern strategy.Pattern
+	fresh   func() strategy.Center // nil: the strategy has none
+	center  strategy.Center        // of the state that was restored last
 
 	base    *tensor   // all variables, as last kept; of an ensemble, the first member's
 	merged  *tensor   // the center: parameters and states
@@ -38,23 +41,10 @@ type commit struct {
 // ensemble.
 func newTensors(vars []wire.Var, p strategy.Pattern, fresh func() strategy.Center, members int) *tensors {
 	t := &tensors{
-		vars: vars, pattern: p, fresh: fresh, members: make([]*tensor, members),
+		vars: vars, form: newForm(vars), pattern: p, fresh: fresh, members: make([]*tensor, members),
 		replies: map[string]*tensor{}, held: map[string]commit{},
 	}
-	t.all, t.shared = lengths(vars)
 	return t
-}
-
-// lengths counts the numbers of all variables, and of parameters and states.
-func lengths(vars []wire.Var) (all, shared int) {
-	for _, v := range vars {
-		n := size(v)
-		all += n
-		if v.Role != roleOptimizer {
-			shared += n
-		}
-	}
-	return all, shared
 }
 
 func size(v wire.Var) int {
@@ -84,6 +74,9 @@ func (t *tensors) expects(m wire.Message) int {
 // keep does coord.Keep with all variables; with center, of all members.
 func (t *tensors) keep(vars *tensor, center bool) {
 	t.base.release()
+	if center || t.yard.recent == nil {
+		t.yard.restored(vars.look)
+	}
 	if center && t.pattern == strategy.Members {
 		t.split(vars.data)
 		t.base = t.members[0].keep()
@@ -94,7 +87,7 @@ func (t *tensors) keep(vars *tensor, center bool) {
 		return
 	}
 	t.merged.release()
-	t.merged = wrap(make([]float32, t.shared))
+	t.merged = wrap(t.memory, make([]float32, t.shared))
 	t.copyShared(t.merged.data, vars.data, false)
 	if t.fresh != nil {
 		t.center = t.fresh()
@@ -105,22 +98,26 @@ func (t *tensors) keep(vars *tensor, center bool) {
 func (t *tensors) split(all []float32) {
 	for i := range t.members {
 		t.members[i].release()
-		t.members[i] = wrap(slices.Clone(all[i*t.all : (i+1)*t.all]))
+		t.members[i] = wrap(t.memory, slices.Clone(all[i*t.all:(i+1)*t.all]))
 	}
 }
 
 // join returns all variables of all members.
 func (t *tensors) join() (*tensor, error) {
+	if err := t.memory.Try(4*int64(t.all*len(t.members)), snapshotText); err != nil {
+		return nil, err
+	}
 	out := make([]float32, 0, t.all*len(t.members))
 	for i := range t.members {
 		v, err := t.member(i)
 		if err != nil {
+			t.memory.Give(4 * int64(t.all*len(t.members)))
 			return nil, err
 		}
 		out = append(out, v.data...)
 		v.release()
 	}
-	return wrap(out), nil
+	return t.counted(out), nil
 }
 
 // copyShared copies parameters and states between shared, a vector of them alone,
@@ -150,6 +147,7 @@ func (t *tensors) merge(a coord.Merge, result *tensor) error {
 		before.release()
 		t.members[a.Member].release()
 		t.members[a.Member] = result.keep()
+		t.yard.used(a.ID, result.look)
 		return nil
 	}
 	if t.merged == nil || t.center == nil {
@@ -159,6 +157,7 @@ func (t *tensors) merge(a coord.Merge, result *tensor) error {
 	t.center.Merge(t.merged.data, result.data, a.Staleness)
 	t.replies[a.ID].release()
 	t.replies[a.ID] = result.keep()
+	t.yard.used(a.ID, result.look)
 	return nil
 }
 
@@ -168,6 +167,7 @@ func (t *tensors) hold(a coord.Hold, result *tensor) {
 		old.release()
 	}
 	t.held[a.ID] = commit{result.keep(), a.Steps}
+	t.yard.used(a.ID, result.look)
 }
 
 // round does coord.Round. What is held of others is dropped.
@@ -254,15 +254,28 @@ func (t *tensors) whole() (*tensor, error) {
 	if t.base == nil || t.merged == nil {
 		return held(t.base, "base")
 	}
+	if err := t.memory.Try(4*int64(t.all), snapshotText); err != nil {
+		return nil, err
+	}
 	out := slices.Clone(t.base.data)
 	t.copyShared(t.merged.data, out, true)
-	return wrap(out), nil
+	return t.counted(out), nil
+}
+
+const snapshotText = "a copy of all variables"
+
+// counted makes a tensor of memory that was taken from the budget.
+func (t *tensors) counted(v []float32) *tensor {
+	out := &tensor{data: v, memory: t.memory}
+	out.refs.Store(1)
+	return out
 }
 
 // forget drops what is held for a worker that is gone.
 func (t *tensors) forget(id string) {
 	t.replies[id].release()
 	delete(t.replies, id)
+	delete(t.yard.recent, id)
 }
 
 // free drops everything.
@@ -277,7 +290,9 @@ func (t *tensors) free() {
 	for _, v := range all {
 		v.release()
 	}
+	memory := t.memory
 	*t = *newTensors(t.vars, t.pattern, t.fresh, len(t.members))
+	t.memory = memory
 }
 
 // numVars is how many variables a job may have.

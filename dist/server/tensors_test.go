@@ -45,7 +45,7 @@ func testTensors(p strategy.Pattern) *tensors {
 	}, p, newSum, members)
 }
 
-func vector(v ...float32) *tensor { return wrap(v) }
+func vector(v ...float32) *tensor { return wrap(nil, v) }
 
 // get returns what goes with a message, as it is when it is sent, and gives the
 // reference back.

@@ -24,6 +24,7 @@ func (s *Server) Client(ctx context.Context, conn dist.Conn, who dist.Principal)
 		if err != nil {
 			return err
 		}
+		defer done(f)
 		m, ok := f.Message.(*wire.Visit)
 		switch {
 		case !ok:
@@ -66,6 +67,7 @@ func (v *visit) talk() error {
 			select {
 			case asked <- f:
 			case <-v.p.ctx.Done():
+				done(f)
 				read <- v.p.ctx.Err()
 				return
 			}
@@ -97,6 +99,7 @@ func (v *visit) say(m wire.Message, bytes []byte) error {
 // cannot have is said as Refused.
 func (v *visit) answer(f wire.Frame) error {
 	err := v.do(f)
+	done(f)
 	var gone *goneError
 	if errors.As(err, &gone) {
 		return gone.err

@@ -41,6 +41,7 @@ func (s *Server) Worker(ctx context.Context, conn dist.Conn, who dist.Principal)
 		if err != nil {
 			return err
 		}
+		defer done(f) // what it says of itself is kept as long
 		hello, ok := f.Message.(*wire.Hello)
 		switch {
 		case !ok:
@@ -67,7 +68,7 @@ func (s *Server) Worker(ctx context.Context, conn dist.Conn, who dist.Principal)
 				s.post(incoming{from: p, gone: err})
 				return err
 			}
-			if !s.post(incoming{from: p, frame: f}) {
+			if !s.hand(p, f) {
 				return errClosing
 			}
 		}
@@ -140,13 +141,15 @@ func (c *core) fromWorker(in incoming) {
 		w.bytes = h.Heard()
 	}
 	c.observe(w, in.frame.Message)
-	if err := c.take(w.open, in.frame); err != nil {
+	e, err := c.take(w.open, id, &in)
+	if err != nil {
 		w.finish(&wire.Dismiss{Reason: err.Error()})
 		c.loses(w, err.Error())
 		c.step(coord.WorkerGone{ID: id, Reason: err.Error()})
 		return
 	}
-	c.step(coord.FromWorker{ID: id, Msg: in.frame.Message})
+	e.ID, e.Msg = id, in.frame.Message
+	c.step(e)
 }
 
 // observe notes what a worker says of itself.

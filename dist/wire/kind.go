@@ -86,6 +86,7 @@ var kinds = []struct {
 	{FromCoordinator, func() Message { return new(FilesEnd) }},
 	{FromCoordinator, func() Message { return new(Pruned) }},
 	{FromCoordinator, func() Message { return new(Refused) }},
+	{FromCoordinator, func() Message { return new(Warned) }},
 }
 
 // numbers are the indices in kinds, by kind.
@@ -228,6 +229,9 @@ func (*Progress) Kind() string { return "progress" }
 
 // Kind returns "trained".
 func (*Trained) Kind() string { return "trained" }
+
+// Kind returns "warned".
+func (*Warned) Kind() string { return "warned" }
 
 // Kind returns "lost".
 func (*Lost) Kind() string { return "lost" }

@@ -30,6 +30,9 @@ type Frame struct {
 	Message
 	Floats []float32 // tensors, concatenated in an order that the message tells
 	Bytes  []byte    // rows of a table, or a piece of a file
+	// Done, if not nil, is called once by who received the frame, when nothing of it is
+	// in use any more: then its memory is there for others.
+	Done func()
 }
 
 // A Position is where a replica is in a run: after Done optimiser steps, Index of
@@ -359,6 +362,10 @@ type (
 	// more. The driver restores what it has and repeats the spans since.
 	Lost struct {
 		Reason string `json:"reason"`
+	}
+	// Warned tells the driver what went wrong, though the job goes on.
+	Warned struct {
+		Text string `json:"text"`
 	}
 	// Fault answers anything: the job cannot go on.
 	Fault struct {

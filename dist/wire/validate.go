@@ -66,8 +66,15 @@ func first(errs ...error) error {
 	return nil
 }
 
+// maxCount bounds what is counted, so that sums over workers are far from overflow.
+const maxCount = 1 << 50
+
+// maxSum bounds sums of finite numbers, so that their sums over workers are finite. The
+// loss of a row is a float32.
+const maxSum = math.MaxFloat32 * maxCount
+
 func (s *Stats) validate() error {
-	if err := first(between("rows", s.Rows, 0, math.MaxInt64),
+	if err := first(between("rows", s.Rows, 0, maxCount), s.Loss.validate("loss"),
 		between("metrics", len(s.Metrics), 0, MaxMetrics)); err != nil {
 		return err
 	}
@@ -76,6 +83,27 @@ func (s *Stats) validate() error {
 			between("metric "+metric, len(sums), 0, MaxMetrics)); err != nil {
 			return err
 		}
+		for _, sum := range sums {
+			if err := sum.validate("metric " + metric); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// validate checks a sum. What is not finite is a result, too.
+func (n Number) validate(what string) error {
+	if v := float64(n); math.Abs(v) > maxSum && !math.IsInf(v, 0) {
+		return fmt.Errorf("%s: got a sum of %v, want at most %v, or one that is not finite", what, v, maxSum)
+	}
+	return nil
+}
+
+// finite checks what training adds up: a step whose loss is not finite is not taken.
+func (s *Stats) finite() error {
+	if v := float64(s.Loss); math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("loss: got a sum of %v of steps that were taken, want a finite one", v)
 	}
 	return nil
 }
@@ -110,8 +138,8 @@ func (c *Cost) validate() error {
 	if !fits(c.Update) {
 		return fmt.Errorf("cost: got %v seconds of updates, want 0 to %v", c.Update, float64(maxSeconds))
 	}
-	return first(between("rows", c.Rows, 0, math.MaxInt64), between("sent", c.Sent, 0, math.MaxInt64),
-		between("received", c.Received, 0, math.MaxInt64))
+	return first(between("rows", c.Rows, 0, maxCount), between("sent", c.Sent, 0, maxCount),
+		between("received", c.Received, 0, maxCount))
 }
 
 func (j *Job) validate() error {
@@ -192,16 +220,18 @@ func (h *Hello) validate() error {
 		addresses(h.Peer), name("host", h.Host, true), name("job", h.Job, true), h.At.validate())
 }
 
-func (m *Opened) validate() error  { return m.At.validate() }
-func (m *Loaded) validate() error  { return m.At.validate() }
-func (m *State) validate() error   { return m.At.validate() }
-func (m *Ran) validate() error     { return first(m.At.validate(), m.Cost.validate()) }
+func (m *Opened) validate() error { return m.At.validate() }
+func (m *Loaded) validate() error { return m.At.validate() }
+func (m *State) validate() error  { return m.At.validate() }
+func (m *Ran) validate() error {
+	return first(m.At.validate(), m.At.Sums.finite(), m.Cost.validate())
+}
 func (m *Broken) validate() error  { return m.At.validate() }
 func (m *Failed) validate() error  { return m.At.validate() }
 func (m *Aborted) validate() error { return m.At.validate() }
 
 func (m *Commit) validate() error {
-	return first(between("steps", m.Steps, 0, MaxSteps), m.Stats.validate(), m.Cost.validate())
+	return first(between("steps", m.Steps, 0, MaxSteps), m.Stats.validate(), m.Stats.finite(), m.Cost.validate())
 }
 
 func (m *Evaluated) validate() error { return allStats(m.Stats) }
@@ -216,7 +246,8 @@ func allStats(all []Stats) error {
 }
 
 func (m *Beat) validate() error {
-	return first(between("done", m.Done, 0, math.MaxInt64), name("phase", m.Phase, true), m.Cost.validate())
+	return first(between("done", m.Done, 0, math.MaxInt64), name("phase", m.Phase, true),
+		seconds("seconds", m.Seconds), m.Cost.validate())
 }
 
 func (m *Open) validate() error { return m.Job.validate() }
@@ -259,9 +290,11 @@ func (m *Lease) validate() error {
 	return first(m.Span.validate(), between("member", m.Member, 0, MaxWorkers), rested(m.Rested))
 }
 
-func rested(seconds float64) error {
-	if !(seconds >= 0 && seconds <= maxSeconds) {
-		return fmt.Errorf("rested: got %v seconds, want 0 to %v", seconds, float64(maxSeconds))
+func rested(s float64) error { return seconds("rested", s) }
+
+func seconds(what string, s float64) error {
+	if !(s >= 0 && s <= maxSeconds) {
+		return fmt.Errorf("%s: got %v seconds, want 0 to %v", what, s, float64(maxSeconds))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gespann/gespann/dist"
@@ -12,8 +13,10 @@ import (
 
 const (
 	beatEvery = time.Second
-	// waiting is how many messages wait while the worker works.
+	// waiting is how many messages wait while the worker works, and loaded how many of
+	// them with tensors: a coordinator sends two or three before it has an answer.
 	waiting = 64
+	loaded  = 8
 )
 
 // serving is one connection.
@@ -22,6 +25,7 @@ type serving struct {
 	conn   dist.Conn
 	frames chan wire.Frame // for the goroutine that works, in order
 	orders orders
+	loads  atomic.Int32            // frames with tensors among frames
 	cancel context.CancelCauseFunc // ends the connection
 }
 
@@ -113,6 +117,10 @@ func (s *serving) read(ctx context.Context, watchdog *watchdog) {
 			s.cancel(&DismissedError{m.Reason, m.Retry})
 			return
 		}
+		if len(f.Floats) > 0 && s.loads.Add(1) > loaded {
+			s.cancel(fmt.Errorf("the coordinator sent %d messages with tensors before the first was done", loaded+1))
+			return
+		}
 		s.orders.seen(f.Message)
 		select {
 		case s.frames <- f:
@@ -146,6 +154,9 @@ func (s *serving) next(ctx context.Context) (wire.Frame, error) {
 	case <-ctx.Done():
 		return wire.Frame{}, context.Cause(ctx)
 	case f := <-s.frames:
+		if len(f.Floats) > 0 {
+			s.loads.Add(-1)
+		}
 		return f, nil
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/disttest"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/data"
 )
 
 // TestReconnect checks that a worker whose coordinator is lost in the middle of a
@@ -209,6 +211,33 @@ func TestLongFrame(t *testing.T) {
 			Dial: func(context.Context) (dist.Conn, error) { return hearing{a, now()}, nil }})
 		if got, want := time.Since(began), time.Minute+silence; !errors.Is(err, errSilent) || got != want {
 			t.Errorf("Run = %v after %v, want silence after %v", err, got, want)
+		}
+	})
+}
+
+// TestTooManyTensors checks that what a coordinator sends does not pile up while the
+// worker is busy.
+func TestTooManyTensors(t *testing.T) {
+	inYard(t, func(t *testing.T, y *yard) {
+		a, b := disttest.Pipe("worker", "coordinator")
+		a.Allow(1 << 20)
+		go func() {
+			_, _ = b.Recv() // Hello
+			for _, m := range []wire.Message{&wire.Welcome{}, &wire.Open{Job: wire.Job{ID: "a", Strategy: "sync"}}} {
+				_ = b.Send(wire.Frame{Message: m})
+			}
+			for range loaded + 1 {
+				_ = b.Send(wire.Frame{Message: &wire.Load{Job: "a"}, Floats: make([]float32, 8)})
+			}
+		}()
+		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true,
+			Dial: func(context.Context) (dist.Conn, error) { return a, nil },
+			Load: func(ctx context.Context, _ []byte) (*data.Set, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}})
+		if err == nil || !strings.Contains(err.Error(), "sent 9 messages with tensors before the first was done") {
+			t.Errorf("Run = %v", err)
 		}
 	})
 }

@@ -16,6 +16,7 @@ var clocks = []struct{ folder, why string }{
 	{"dist/worker", "how long something took: the difference has monotonic readings"},
 	{"dist/collective", "as dist/worker"},
 	{"dist/rpc/lane", "as dist/worker"},
+	{"dist/rpc/listener.go", "as dist/worker: how long a connection has been there"},
 	{"dist/rpc/line.go", "package net takes deadlines by their monotonic readings"},
 	{"dist/web/events.go", "as dist/rpc/line.go"},
 	{"dist/rpc/host.go", "it is compared with times of files, and asks sockets besides"},

@@ -24,18 +24,26 @@ func (e *ShortError) Error() string {
 	return fmt.Sprintf("out of memory: it takes %s, and %s %s to give", Text(e.Need), e.Have.Who, Text(e.Have.Bytes))
 }
 
+// Least returns the limit that leaves least; false: nothing is known.
+func Least() (Limit, bool) { return least(limits()) }
+
+func least(all []Limit) (Limit, bool) {
+	min, ok := Limit{}, false
+	for _, l := range all {
+		if !ok || l.Bytes < min.Bytes {
+			min, ok = l, true
+		}
+	}
+	return min, ok
+}
+
 // Check returns a *ShortError where so many bytes more cannot be had. What is unknown
 // is no limit.
 func Check(need int64) error { return check(need, limits) }
 
 func check(need int64, limits func() []Limit) error {
 	for again := false; ; again = true {
-		least, ok := Limit{}, false
-		for _, l := range limits() {
-			if !ok || l.Bytes < least.Bytes {
-				least, ok = l, true
-			}
-		}
+		least, ok := least(limits())
 		switch {
 		case !ok || need <= max(least.Bytes, 0):
 			return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/memlimit"
 	"github.com/gespann/gespann/internal/outfile"
 )
 
@@ -20,9 +21,10 @@ import (
 // methods may be called concurrently, except Add with itself.
 type Store struct {
 	job    string
-	folder string // for the file; "": always in memory
-	memory int64  // what is longer goes to the file
-	limit  int64  // of all
+	folder string           // for the file; "": always in memory
+	memory int64            // what is longer goes to the file
+	limit  int64            // of all
+	budget *memlimit.Budget // that rows in memory are taken from
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
@@ -31,6 +33,7 @@ type Store struct {
 	want    int64 // bytes
 	got     int64
 	file    *os.File
+	taken   int64 // of the budget
 	pieces  []piece
 	done    bool
 	err     error
@@ -47,9 +50,10 @@ type piece struct {
 const minPiece = 1 << 10
 
 // New returns a store of at most limit bytes. More than memory go to a file in a
-// folder, unless that is "". Close it when done.
-func New(job, folder string, memory, limit int64) *Store {
-	return &Store{job: job, folder: folder, memory: memory, limit: limit, changed: make(chan struct{})}
+// folder, unless that is "", and so do those for which the budget has no room. Close it
+// when done.
+func New(job, folder string, memory, limit int64, budget *memlimit.Budget) *Store {
+	return &Store{job: job, folder: folder, memory: memory, limit: limit, budget: budget, changed: make(chan struct{})}
 }
 
 // Ask reports whether the driver is still to be asked, and remembers that it was.
@@ -131,7 +135,14 @@ func (r *Store) begin(m *wire.Rows) error {
 	}
 	r.layout, r.want = m.Table, want
 	if r.folder == "" || want <= r.memory {
-		return nil
+		err := r.budget.Try(want, "the rows of a job")
+		if err == nil {
+			r.taken = want
+			return nil
+		}
+		if r.folder == "" {
+			return fmt.Errorf("rows: %w", err)
+		}
 	}
 	r.file, err = os.Create(filepath.Join(r.folder, outfile.TempPrefix+"rows-"+r.job))
 	if err == nil {
@@ -196,6 +207,8 @@ func (r *Store) Close(err error) {
 		r.file.Close()
 	}
 	r.pieces = nil
+	r.budget.Give(r.taken)
+	r.taken = 0
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

@@ -42,7 +42,7 @@ func TestStream(t *testing.T) {
 	want := bytesOf(set)
 	for name, memory := range map[string]int64{"memory": 1 << 30, "file": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
-			r := New("j", t.TempDir(), memory, 1<<30)
+			r := New("j", t.TempDir(), memory, 1<<30, nil)
 			if !r.Ask() || r.Ask() {
 				t.Fatal("the driver is to be asked once")
 			}
@@ -95,7 +95,7 @@ func TestRefused(t *testing.T) {
 			fmt.Sprintf("rows: got 1 bytes, want %d", size)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := New("j", "", 0, c.limit)
+			r := New("j", "", 0, c.limit, nil)
 			if c.asked {
 				r.Ask()
 			}
@@ -122,7 +122,7 @@ func must[T any](v T, err error) T {
 // TestDriverGone ends a stream that waits for rows.
 func TestDriverGone(t *testing.T) {
 	gone := errors.New("the driver is gone")
-	r := New("j", "", 0, 1<<20)
+	r := New("j", "", 0, 1<<20, nil)
 	done := make(chan error, 1)
 	go func() { done <- r.Stream(context.Background(), func(wire.Frame) error { return nil }) }()
 	r.Close(gone)
