@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/internal/memlimit"
 )
 
@@ -28,12 +29,12 @@ type input struct {
 	size   int64 // in bytes; -1 unknown, as of streams and compressed files
 	trust  int64 // bytes that may be allocated before they were read
 	packed bool
-	file   *os.File
+	file   *infile.File
 }
 
 // open opens a file, plain or gzip, whichever its first bytes say.
-func open(name string) (*input, error) {
-	f, err := os.Open(name)
+func open(ctx context.Context, files infile.Files, name string) (*input, error) {
+	f, err := files.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +46,8 @@ func open(name string) (*input, error) {
 	return in, nil
 }
 
-func newInput(f *os.File, name string) (*input, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
+func newInput(f *infile.File, name string) (*input, error) {
+	info := f.Info()
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s: is a directory, want a file", name)
 	}
