@@ -73,12 +73,12 @@ func (j *job) free(why error) {
 }
 
 // Driver serves the connection of a driver until its end.
-func (s *Server) Driver(ctx context.Context, conn dist.Conn, _ dist.Principal) error {
-	return s.driver(ctx, conn, "")
+func (s *Server) Driver(ctx context.Context, conn dist.Conn, who dist.Principal) error {
+	return s.driver(ctx, conn, "", who)
 }
 
 // driver serves a driver; submitted is the job's ID when its driver is here.
-func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) error {
+func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string, who dist.Principal) error {
 	return s.serve(ctx, conn, func(p *peer) error {
 		f, err := p.first()
 		if err != nil {
@@ -93,7 +93,7 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, submitted string) e
 		if err != nil {
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
-		p.job = a.Job.ID
+		p.job, a.Job.Own = a.Job.ID, who.Account
 		all, _ := lengths(a.Job.Vars)
 		conn.Allow(max(4*int64(all)*int64(max(a.members, 1)), data.PieceBytes))
 		if !s.post(incoming{from: p, drive: a}) {

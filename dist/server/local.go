@@ -24,9 +24,9 @@ type Local struct {
 var _ dist.Conn = (*Local)(nil)
 
 // Connect connects a driver in this process. Close it when done.
-func (s *Server) Connect() *Local { return s.connect("") }
+func (s *Server) Connect() *Local { return s.connect("", dist.Principal{Account: true}) }
 
-func (s *Server) connect(submitted string) *Local {
+func (s *Server) connect(submitted string, who dist.Principal) *Local {
 	ab, ba, closed := make(chan wire.Frame), make(chan wire.Frame), make(chan struct{})
 	both := &sync.Once{}
 	set := &atomic.Pointer[data.Set]{}
@@ -37,7 +37,7 @@ func (s *Server) connect(submitted string) *Local {
 	other := &localDriver{end{out: ba, in: ab, closed: closed, once: both, remote: "this process"}, set}
 	go func() {
 		defer close(l.served)
-		s.driver(context.Background(), other, submitted) // its errors are told to the driver
+		s.driver(context.Background(), other, submitted, who) // its errors are told to the driver
 	}()
 	return l
 }
