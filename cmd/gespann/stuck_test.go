@@ -16,6 +16,8 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/dist/worker"
+	"github.com/gespann/gespann/model"
 )
 
 // TestPatience lets the file of a job hang, in a coordinator that checks it and in a worker:
@@ -50,8 +52,8 @@ func TestPatience(t *testing.T) {
 		t.Errorf("the log says %d times that something is left behind, want 2\n%s", got, log.String())
 	}
 
-	worker := workerFlags{child: true}
-	reader, err := worker.reader(t.Context(), slog.New(slog.DiscardHandler))
+	flags := workerFlags{child: true}
+	reader, err := flags.reader(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +111,47 @@ func TestOwnSocket(t *testing.T) {
 		}
 		if ownSocket("unix:" + filepath.Join(dir, "s")) {
 			t.Error("another's socket: got true")
+		}
+	}
+}
+
+// TestOpenConceals has a worker open a job whose rows its model does not take: whose job it
+// is decides whether the answer has the value.
+func TestOpenConceals(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, shape string, values ...byte) string {
+		header := "{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + "}\n"
+		path := filepath.Join(dir, name)
+		text := "\x93NUMPY\x01\x00" + string([]byte{byte(len(header)), 0}) + header + string(values)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	spec := "data: {source: npy, npy: {x: " + put("x.npy", "(3, 2)", 1, 2, 3, 4, 5, 77) + ", y: " + put("y.npy", "(3,)", 0, 1, 0) + "}}\n" +
+		"model: [embedding: {input_dim: 10, output_dim: 2}, flatten, dense: 2]\nloss: sparse_categorical_crossentropy\n"
+	for child, want := range map[bool]string{true: "row 2: got 77, want 0 to 9", false: "row 2: want 0 to 9"} {
+		f := workerFlags{child: child, backend: kindCPU, threads: 1, roots: []string{dir}}
+		r, err := f.reader(t.Context(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		job := wire.Job{Spec: []byte(spec), BatchSize: 3, Accumulate: 1}
+		set, err := r.load(t.Context(), &job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := parseJob(job.Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Build(s, input(&set.Prep))
+		if err != nil {
+			t.Fatal(err)
+		}
+		job.Vars = worker.Vars(m.Vars())
+		if _, err = f.open(t.Context(), job, set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("child %v: got %v, want %s", child, err, want)
 		}
 	}
 }

@@ -188,9 +188,13 @@ func (f *workerFlags) open(ctx context.Context, job wire.Job, set *data.Set) (ba
 	if err != nil {
 		return nil, err
 	}
-	return b.Open(ctx, backend.Job{
+	session, err := b.Open(ctx, backend.Job{
 		Spec: job.Spec, Programs: m, Data: set, Seed: job.Seed,
 		BatchSize: job.BatchSize, Accumulate: job.Accumulate, Shuffle: job.Shuffle, Shards: job.Shards,
 		Threads: f.threads, Device: f.device, Precision: precision,
 	})
+	if err != nil && !f.trusts(&job) {
+		err = data.Conceal(err)
+	}
+	return session, err
 }
