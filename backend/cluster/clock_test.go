@@ -53,7 +53,7 @@ func TestClock(t *testing.T) {
 					return a, nil
 				},
 				Peers: net.Peers(name), Name: name, Backend: "ref", Threads: 1,
-				Load: func(context.Context, []byte) (*data.Set, error) { return job.Data, nil },
+				Load: func(context.Context, *wire.Job) (*data.Set, error) { return job.Data, nil },
 				Open: func(ctx context.Context, _ wire.Job, set *data.Set) (backend.Session, error) {
 					own := job
 					own.Data, own.Cluster = set, nil

@@ -129,7 +129,9 @@ func wantsProbabilities(p *ir.Program, name string) bool {
 func checkProbabilities(t *data.Table) error {
 	size := t.RowSize()
 	at := func(i int, v any) error {
-		return fmt.Errorf("row %d: column %d: got %v, want 0 to 1 for a cross-entropy", i/size, i%size, v)
+		const want = "want 0 to 1 for a cross-entropy"
+		place := fmt.Sprintf("row %d: column %d: ", i/size, i%size)
+		return data.NewValueError(fmt.Sprintf("%sgot %v, %s", place, v, want), place+want)
 	}
 	for i, v := range t.F32 {
 		if !(v >= 0 && v <= 1) {
@@ -152,7 +154,8 @@ func checkInts(t *data.Table, limit int) error {
 		t.GatherInt(row, []uint32{uint32(r)})
 		for _, v := range row {
 			if v < 0 || int(v) >= limit {
-				return fmt.Errorf("row %d: got %d, want 0 to %d", r, v, limit-1)
+				return data.NewValueError(fmt.Sprintf("row %d: got %d, want 0 to %d", r, v, limit-1),
+					fmt.Sprintf("row %d: want 0 to %d", r, limit-1))
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/internal/memlimit"
 )
 
@@ -21,6 +22,7 @@ const defaultDashboard = "localhost:8080"
 // coordinatorFlags are what a coordinator is told.
 type coordinatorFlags struct {
 	listen, dashboard, state string
+	roots                    []string
 	wantsPage                bool // or do without, where its address is taken
 	trust                    trustFlags
 }
@@ -40,9 +42,12 @@ and started again, the coordinator goes on where it was.
 
 On loopback and unix sockets it is for the account that it runs under. For others, and
 off this machine, it wants the certificates that gespann certs makes, which say who may
-do what; or --insecure: then whoever reaches it may do everything.`,
+do what; or --insecure: then whoever reaches it may do everything.
+
+It reads the data of a submitted job. For its own account that may be any file; for
+others, files below the folders of --data-root: without it, none.`,
 		Example: `  gespann coordinator --listen localhost:7077
-  gespann certs && gespann coordinator
+  gespann certs && gespann coordinator --data-root /srv/data
   gespann coordinator --insecure --state /data/gespann`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,6 +58,7 @@ do what; or --insecure: then whoever reaches it may do everything.`,
 	c.Flags().StringVar(&f.listen, "listen", ":7077", "address for workers and drivers, host:port or unix:/path")
 	c.Flags().StringVar(&f.dashboard, "dashboard", defaultDashboard, "address of the page: :8080 shows it to other machines, none to nobody")
 	c.Flags().StringVar(&f.state, "state", "gespann-state", "`folder` for submitted jobs, their runs and their history")
+	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	f.trust.add(c)
 	return c
 }
@@ -61,6 +67,10 @@ do what; or --insecure: then whoever reaches it may do everything.`,
 func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error) {
 	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
 	log := newLog(t.err)
+	roots, err := dataRoots(ctx, f.roots)
+	if err != nil {
+		return err
+	}
 	trust, err := f.trust.load(f.listen)
 	if err != nil {
 		return err
@@ -75,14 +85,24 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return errors.Join(err, port.Close())
 	}
+	jobs := newKeeper(roots, log)
 	s, err := server.New(server.Options{
-		State: f.state, Memory: memory, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
+		State: f.state, Memory: memory, Version: moduleVersion(), Log: log, Check: jobs.check, RunJob: jobs.run,
 	})
 	if err != nil {
 		return errors.Join(err, port.Close())
 	}
 	say("coordinator at %s, jobs in %s", port.Addr(), f.state)
 	return serveJobs(ctx, s, port, page)
+}
+
+// dataRoots returns the folders of --data-root.
+func dataRoots(ctx context.Context, folders []string) ([]string, error) {
+	roots, err := infile.Files{Patience: dataPatience}.Absolute(ctx, folders)
+	if err != nil {
+		return nil, usagef("--data-root: %v", err)
+	}
+	return roots, nil
 }
 
 // joinAt returns where workers reach a coordinator that was told to listen at an

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/numtest"
 )
 
@@ -105,9 +107,15 @@ func TestTargetRange(t *testing.T) {
 	}
 	contains(t, "evaluate", stderr, want)
 
-	worker := workerFlags{dataDir: dir}
-	_, err := worker.load(t.Context(), []byte(strings.Replace(targets, "t.csv", "bad.csv", 1)))
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("a worker with its own rows: %v, want %s", err, want)
+	for child, want := range map[bool]string{true: want, false: "bad.csv:4: column number 2: target (2 letters), want 0 to 1"} {
+		worker := workerFlags{dataDir: dir, child: child}
+		reader, err := worker.reader(t.Context(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = reader.load(t.Context(), &wire.Job{Spec: []byte(strings.Replace(targets, "t.csv", "bad.csv", 1))})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a worker with its own rows, child %v: %v, want %s", child, err, want)
+		}
 	}
 }

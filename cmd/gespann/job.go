@@ -55,10 +55,16 @@ func load(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data
 
 // loadData reads the data of a spec.
 func loadData(ctx context.Context, s *spec.Spec, prep *data.Prep, t terminal) (*data.Set, error) {
-	return source.Load(ctx, s.Data, source.Options{
+	return source.Load(ctx, s.Data, dataOptions(s, prep, t))
+}
+
+// dataOptions are how the data of a spec is read: at a terminal, from where it is, and for
+// as long as it takes.
+func dataOptions(s *spec.Spec, prep *data.Prep, t terminal) source.Options {
+	return source.Options{
 		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Prep: prep, SetBy: givesDelimiter(s),
 		Log: func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) },
-	})
+	}
 }
 
 // givesDelimiter returns the flag or variable that gives the delimiter of CSV files, or "".

@@ -37,6 +37,11 @@ func hireLiar(ctx context.Context, t *testing.T, f workerFlags, lie func(f wire.
 	if err != nil {
 		return err
 	}
+	f.proven = true
+	reader, err := f.reader(ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
 	peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator})
 	if err != nil {
 		return err
@@ -48,7 +53,7 @@ func hireLiar(ctx context.Context, t *testing.T, f workerFlags, lie func(f wire.
 			return liarConn{c, lie}, err
 		},
 		Peers: peers, Host: peers.Host(), Name: f.name, Backend: f.backend, Device: device, Threads: 1,
-		Load: f.load, Open: f.open,
+		Load: reader.load, Open: f.open,
 	})
 }
 

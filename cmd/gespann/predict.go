@@ -56,7 +56,7 @@ Flags override GESPANN_* environment variables, which override the run's setting
 			if err := placeHere(c.Context(), t, s.spec); err != nil {
 				return err
 			}
-			x, err := readRows(t, s.asWritten(), append(args, "-")[1])
+			x, err := readRows(c.Context(), t, s.asWritten(), append(args, "-")[1])
 			if err != nil {
 				return err
 			}
@@ -113,9 +113,9 @@ func (s *saved) asWritten() *data.Prep {
 }
 
 // readRows reads the rows to predict; "-" is the standard input.
-func readRows(t terminal, prep *data.Prep, path string) (*data.Table, error) {
+func readRows(ctx context.Context, t terminal, prep *data.Prep, path string) (*data.Table, error) {
 	if path != "-" {
-		return source.OpenFeatures(path, *prep)
+		return source.OpenFeatures(ctx, path, *prep)
 	}
 	if f, ok := t.in.(*os.File); ok && terminalWidth(f) > 0 {
 		fmt.Fprintln(t.err, "reading rows from the terminal; Ctrl-D ends them")

@@ -1,15 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
@@ -19,6 +21,7 @@ import (
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
@@ -40,7 +43,7 @@ func originOf(s *spec.Spec) *wire.Origin {
 }
 
 // parseSubmitted reads the spec of a job. Messages about it name its owner's file.
-func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
+func parseSubmitted(text []byte, origin *wire.Origin, files infile.Files) (*spec.Spec, error) {
 	if origin == nil || origin.File == "" {
 		origin = &wire.Origin{File: "job"}
 	}
@@ -56,24 +59,65 @@ func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
 		return nil, err
 	}
 	s.Backend.Use = kindCluster
-	// Relative paths are in the coordinator's folder: for a job in the queue, the one that
-	// it was in then, which check has written down as data.root.
-	return s, s.LocateIn(".")
+	// Relative paths are in the first data root, or in the coordinator's folder: for a job
+	// in the queue, the one that it was in then, which check has written down as data.root.
+	if !files.Confined {
+		return s, s.LocateIn(".")
+	}
+	// Nothing else of the spec names a file that is looked at: train.dir gives way to the
+	// folder of the job, and cluster.certs is for who connects.
+	return s, s.LocateBelow(append(files.Roots, "")[0])
 }
 
-// A checker looks at jobs before they are queued, one after the other.
-type checker struct{ mu sync.Mutex }
+// dataPatience is how long a file of a job may keep silent, in the coordinator and in
+// workers: longer than a disk needs to wake up, or a server of files to start again.
+const dataPatience = 30 * time.Second
+
+// A keeper reads the data of submitted jobs.
+type keeper struct {
+	roots    []string // folders that jobs of other accounts may read files in
+	patience time.Duration
+	log      *slog.Logger
+	checks   chan struct{} // has one for each check that reads data
+}
+
+// Bounds of what is read before jobs are queued.
+const (
+	// maxChecked is how many bytes of data are read before a job is queued. Of more, it is
+	// only looked whether they are there.
+	maxChecked = 64 << 20
+	// maxChecks is how many jobs are checked at a time, and checkWait how long one waits for
+	// the others: then its data is read when it is its turn.
+	maxChecks = 4
+	checkWait = 5 * time.Second
+)
+
+func newKeeper(roots []string, log *slog.Logger) *keeper {
+	return &keeper{roots: roots, patience: dataPatience, log: log, checks: make(chan struct{}, maxChecks)}
+}
+
+// files returns which files a job may read. One of the account that the coordinator runs
+// under can read them without it; one of whom nobody knows, as of a version that did not
+// note it, is confined.
+func (k *keeper) files(owner dist.Principal, tell func(line string)) infile.Files {
+	return infile.Files{
+		Confined: !owner.Account, Roots: k.roots, Patience: k.patience,
+		Log: func(format string, args ...any) {
+			k.log.Warn(fmt.Sprintf(format, args...))
+			tell(fmt.Sprintf(format, args...))
+		},
+	}
+}
 
 // check reads the spec of a job, and as far as that takes a moment the data, and builds
 // the model: what is wrong is for whoever submits it, not for the turn of the job.
-func (c *checker) check(ctx context.Context, q server.Request) (server.Plan, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s, err := parseSubmitted(q.Spec, q.Origin)
+func (k *keeper) check(ctx context.Context, q server.Request) (server.Plan, error) {
+	files := k.files(q.Owner, func(string) {})
+	s, err := parseSubmitted(q.Spec, q.Origin, files)
 	if err != nil {
 		return server.Plan{}, err
 	}
-	words, err := checkData(ctx, s)
+	words, err := k.checkData(ctx, s, files)
 	if err != nil {
 		return server.Plan{}, err
 	}
@@ -86,18 +130,14 @@ func (c *checker) check(ctx context.Context, q server.Request) (server.Plan, err
 	return p, nil
 }
 
-// maxChecked is how many bytes of data are read before a job is queued. Of more, it is
-// only looked whether they are there.
-const maxChecked = 64 << 20
-
 // checkData reads the data of a job, nothing of which is downloaded, and builds its
 // model for it. It returns which files it has read and how many rows they have.
-func checkData(ctx context.Context, s *spec.Spec) (words string, err error) {
-	files, err := filesOf(s.Data.Located())
+func (k *keeper) checkData(ctx context.Context, s *spec.Spec, from infile.Files) (words string, err error) {
+	files, err := filesOf(s.Data, from)
 	if err != nil {
 		return "", err
 	}
-	size, err := sizeOf(files)
+	size, err := sizeOf(ctx, files, from)
 	if err != nil {
 		return "", dataError(s, err)
 	}
@@ -105,11 +145,12 @@ func checkData(ctx context.Context, s *spec.Spec) (words string, err error) {
 	if what == "" {
 		what = s.Data.Source
 	}
-	if size > maxChecked {
-		return what + ": read when it is the job's turn", nil
+	if size > maxChecked || !k.begin(ctx) {
+		return what + ": read when it is the job's turn", ctx.Err()
 	}
+	defer k.end()
 	set, err := source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true,
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true, Files: from, Private: from.Confined,
 	})
 	if known := toDownload(s.Data); known != nil && errors.Is(err, fs.ErrNotExist) {
 		_, err := model.Build(s, *known)
@@ -126,6 +167,21 @@ func checkData(ctx context.Context, s *spec.Spec) (words string, err error) {
 	return fmt.Sprintf("%s: %s rows", what, grouped(rows)), err
 }
 
+// begin begins a check that reads data; false: too many others do, or ctx has ended.
+func (k *keeper) begin(ctx context.Context) bool {
+	late := time.NewTimer(checkWait)
+	defer late.Stop()
+	select {
+	case k.checks <- struct{}{}:
+		return true
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (k *keeper) end() { <-k.checks }
+
 // toDownload returns the form of a data set that is downloaded where it is not there yet,
 // or nil.
 func toDownload(d spec.Data) *model.Input {
@@ -140,7 +196,12 @@ func toDownload(d spec.Data) *model.Input {
 }
 
 // filesOf returns the absolute paths of the files and folders of a job, each once.
-func filesOf(d spec.Data) (files []string, err error) {
+func filesOf(d spec.Data, from infile.Files) (files []string, err error) {
+	if from.Confined {
+		d = d.Joined()
+	} else {
+		d = d.Located()
+	}
 	for _, path := range []string{d.CSV.Path, d.CSV.TestPath, d.NPY.X, d.NPY.Y, d.NPY.TestX, d.NPY.TestY, d.Dir} {
 		if path == "" {
 			continue
@@ -148,8 +209,10 @@ func filesOf(d spec.Data) (files []string, err error) {
 		if file, _, ok := strings.Cut(path, ".npz:"); ok {
 			path = file + ".npz"
 		}
-		if path, err = filepath.Abs(path); err != nil {
-			return nil, err
+		if !from.Confined {
+			if path, err = filepath.Abs(path); err != nil {
+				return nil, err
+			}
 		}
 		if !slices.Contains(files, path) {
 			files = append(files, path)
@@ -159,9 +222,9 @@ func filesOf(d spec.Data) (files []string, err error) {
 }
 
 // sizeOf returns how many bytes files have, and the files in folders.
-func sizeOf(paths []string) (total int64, err error) {
+func sizeOf(ctx context.Context, paths []string, from infile.Files) (total int64, err error) {
 	for _, path := range paths {
-		info, err := os.Stat(path)
+		info, err := from.Stat(ctx, path)
 		if err != nil {
 			return 0, err
 		}
@@ -169,13 +232,13 @@ func sizeOf(paths []string) (total int64, err error) {
 			total += info.Size()
 			continue
 		}
-		files, err := os.ReadDir(path)
+		files, err := from.ReadDir(ctx, path)
 		if err != nil {
 			return 0, err
 		}
 		for _, f := range files {
-			if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
-				total += info.Size()
+			if f.Mode().IsRegular() {
+				total += f.Size()
 			}
 		}
 	}
@@ -193,6 +256,14 @@ func dataError(s *spec.Spec, err error) error {
 		path = "data.dir"
 	}
 	text, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+	var outside *infile.OutsideError
+	if errors.As(err, &outside) {
+		path = cmp.Or(s.Data.KeyOf(outside.Path), path)
+		hint = "a coordinator reads files for other accounts below its data roots only: gespann coordinator --data-root DIR"
+		if len(outside.Roots) > 0 {
+			hint += "; relative paths are in " + outside.Roots[0]
+		}
+	}
 	e := s.Errorf(path, "%s", text)
 	if e.Hint = hint; hint == "" && errors.Is(err, fs.ErrNotExist) {
 		e.Hint = "the coordinator reads the data"
@@ -207,9 +278,10 @@ func dataError(s *spec.Spec, err error) error {
 	return e
 }
 
-// runSubmitted runs the training loop of a submitted job.
-func runSubmitted(ctx context.Context, j server.Submission) error {
-	s, err := parseSubmitted(j.Spec, j.Origin)
+// run runs the training loop of a submitted job.
+func (k *keeper) run(ctx context.Context, j server.Submission) error {
+	files := k.files(j.Owner, j.Tell)
+	s, err := parseSubmitted(j.Spec, j.Origin, files)
 	if err != nil {
 		return err
 	}
@@ -227,7 +299,9 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		}
 		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
 	}
-	set, err := loadData(ctx, s, prep, told)
+	how := dataOptions(s, prep, told)
+	how.Files, how.Private = files, files.Confined
+	set, err := source.Load(ctx, s.Data, how)
 	if lacks, _ := jobs.Passing(err); lacks != "" { // as in a download: it goes on when that is over
 		return err
 	} else if err != nil {

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server"
+	"github.com/gespann/gespann/internal/infile"
 )
 
 // TestSubmitChecks submits jobs that cannot run to a coordinator without workers, and
@@ -117,7 +120,8 @@ func TestSubmittedDataStays(t *testing.T) {
 			want = filepath.Join(want, "sub")
 		}
 		want = filepath.Join(want, "t.csv")
-		plan, err := new(checker).check(t.Context(), server.Request{Spec: text})
+		own := dist.Principal{Account: true}
+		plan, err := newKeeper(nil, slog.New(slog.DiscardHandler)).check(t.Context(), server.Request{Spec: text, Owner: own})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,11 +129,11 @@ func TestSubmittedDataStays(t *testing.T) {
 			t.Errorf("got %q, want %s: 40 rows", plan.Data, want)
 		}
 		t.Chdir(there)
-		s, err := parseSubmitted(plan.Spec, nil)
+		s, err := parseSubmitted(plan.Spec, nil, infile.Files{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := filesOf(s.Data.Located()); err != nil || len(got) != 1 || got[0] != want {
+		if got, err := filesOf(s.Data, infile.Files{}); err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("elsewhere: got %v, %v, want %s", got, err, want)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -21,7 +20,6 @@ import (
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/dist/worker"
 	"github.com/gespann/gespann/internal/data"
-	"github.com/gespann/gespann/internal/data/source"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
@@ -31,8 +29,10 @@ import (
 type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
 	threads, device                             int
+	roots                                       []string
 	trust                                       trustFlags
 	child                                       bool
+	proven                                      bool // the coordinator is of this account
 }
 
 func newWorker(t terminal) *cobra.Command {
@@ -45,7 +45,9 @@ this machine, until it is interrupted. When the coordinator is away, it waits fo
 it and connects again.
 
 A job's rows come from the coordinator, or from this machine where it has the
-same ones.`,
+same ones. Files are read below the folders of --data-root and --data-dir only:
+without them, none. For a coordinator of its own account on this machine, and
+jobs of that account, a worker reads any file.`,
 		Example: `  gespann worker --coordinator trainer:7077
   gespann worker --coordinator trainer:7077 --backend gpu --device 1
   gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist`,
@@ -62,7 +64,8 @@ same ones.`,
 	c.Flags().IntVar(&f.threads, "threads", 0, "CPU threads; 0 takes all")
 	c.Flags().IntVar(&f.device, "device", 0, "which card, as gespann devices numbers them")
 	c.Flags().StringVar(&f.name, "name", "", "name for people (default the machine's)")
-	c.Flags().StringVar(&f.dataDir, "data-dir", "", "folder with the files of jobs: in place of data.dir, and for relative paths")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` with the files of jobs: in place of data.dir, and for relative paths; also a --data-root")
+	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
 	f.trust.add(c)
 	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
@@ -74,14 +77,21 @@ same ones.`,
 
 // work serves the coordinator until ctx ends.
 func work(ctx context.Context, t terminal, f workerFlags) error {
+	log := newLog(t.err)
+	reader, err := f.reader(ctx, log)
+	if err != nil {
+		return err
+	}
 	device, err := f.settle(ctx)
 	if err != nil {
 		return err
 	}
+	reader.name = f.name
 	trust, err := f.trust.load(f.coordinator)
 	if err != nil {
 		return err
 	}
+	f.proven = trust.ProvesAccount(f.coordinator)
 	peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator, Listen: f.listen, Trust: trust})
 	if err != nil {
 		return err
@@ -93,12 +103,12 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 		},
 		Peers: peers, Host: peers.Host(),
 		Name: f.name, Version: moduleVersion(), Backend: f.backend, Device: device, Threads: f.threads,
-		Load: f.load, Open: f.open,
+		Load: reader.load, Open: f.open,
 		Loops: collective.Loops{
 			Add:    func(sum, x []float32) { vec.Add(sum, sum, x) },
 			ToBF16: vec.ToBF16, FromBF16: vec.FromBF16, AddBF16: vec.AddBF16,
 		},
-		Log: newLog(t.err),
+		Log: log,
 	})
 }
 
@@ -156,38 +166,6 @@ func processor() string {
 // parseJob reads the spec of a job.
 func parseJob(text []byte) (*spec.Spec, error) { return train.ParseSpec("job", text, spec.Options{}) }
 
-// load reads the rows of a job from this machine. Nothing is downloaded.
-func (f *workerFlags) load(ctx context.Context, text []byte) (*data.Set, error) {
-	s, err := parseJob(text)
-	if err != nil {
-		return nil, err
-	}
-	f.relocate(&s.Data)
-	return source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true,
-	})
-}
-
-// relocate makes a job's paths those of this machine.
-func (f *workerFlags) relocate(d *spec.Data) {
-	if f.dataDir == "" {
-		if _, err := os.Stat(d.Root); err != nil {
-			d.Root = "" // of the machine that the job is from
-		}
-		return
-	}
-	d.Root = ""
-	switch d.Source {
-	case "mnist", "fashion_mnist", "idx":
-		d.Dir = f.dataDir
-	}
-	for _, path := range []*string{&d.CSV.Path, &d.CSV.TestPath, &d.NPY.X, &d.NPY.Y, &d.NPY.TestX, &d.NPY.TestY} {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(f.dataDir, *path)
-		}
-	}
-}
-
 // open builds the model of a job and opens the backend.
 func (f *workerFlags) open(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error) {
 	s, err := parseJob(job.Spec)
@@ -212,9 +190,13 @@ func (f *workerFlags) open(ctx context.Context, job wire.Job, set *data.Set) (ba
 	if err != nil {
 		return nil, err
 	}
-	return b.Open(ctx, backend.Job{
+	session, err := b.Open(ctx, backend.Job{
 		Spec: job.Spec, Programs: m, Data: set, Seed: job.Seed,
 		BatchSize: job.BatchSize, Accumulate: job.Accumulate, Shuffle: job.Shuffle, Shards: job.Shards,
 		Threads: f.threads, Device: f.device, Precision: precision,
 	})
+	if err != nil && !f.trusts(&job) {
+		err = data.Conceal(err)
+	}
+	return session, err
 }

@@ -131,3 +131,10 @@ func (e *endpoint) checkAccount(l *line, role Role, md metadata.MD) (reply strin
 	}
 	return reply, nil
 }
+
+// ProvesAccount reports whether who dials an address with that trust knows that the other
+// side is of its own account, as that has proved it: on TCP without certificates.
+func (t Trust) ProvesAccount(address string) bool {
+	network, _, err := split(address)
+	return err == nil && network == "tcp" && t.proves()
+}

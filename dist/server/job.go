@@ -113,7 +113,7 @@ func (s *Server) driver(ctx context.Context, conn dist.Conn, who dist.Principal,
 			done(f)
 			return p.refuse(&wire.Fault{Err: err.Error()}, err)
 		}
-		p.job = a.Job.ID
+		p.job, a.Job.Own = a.Job.ID, who.Account
 		p.form.Store(a.form)
 		a.done = f.Done
 		if !s.post(incoming{from: p, drive: a}) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gespann/gespann/dist/coord"
@@ -15,6 +16,9 @@ import (
 
 // errCancelled ends a submitted job that someone does not want any more.
 var errCancelled = errors.New("cancelled")
+
+// errLeft is of a training loop that does not end when it should.
+var errLeft = errors.New("the training loop does not end, and was left behind")
 
 // room is what must be free on a disk before a job is tried again.
 const room = 1 << 20
@@ -41,6 +45,10 @@ func (s *Server) runJob(r jobs.Record) {
 		err := context.Cause(ctx)
 		if err == nil {
 			err = s.attempt(ctx, r)
+		}
+		if errors.Is(err, errLeft) {
+			s.o.Log.Error("a job does not end, and its training loop was left behind", "job", r.ID)
+			s.book.Log(r.ID, err.Error())
 		}
 		if cause := context.Cause(ctx); cause != nil {
 			s.interrupted(r.ID, cause)
@@ -70,31 +78,67 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	}
 	driver := s.connect(r.By, r.ID)
 	defer s.detach(r.ID, driver)
-	// A job that does not save in time, or waits for a machine that does not
-	// answer, loses its connection.
-	late := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(s.o.Grace, func() { driver.Close() })
-		<-late
-		timer.Stop()
-	})
-	defer stop()
-	defer close(late)
+	var left atomic.Bool
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.loop(ctx, Submission{
+			ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
+			Owner: r.By,
+			Tell: func(line string) {
+				if line != "" && !left.Load() {
+					s.book.Log(r.ID, line)
+				}
+			},
+		})
+	}()
+	err = s.await(ctx, driver, ended)
+	left.Store(errors.Is(err, errLeft))
+	return err
+}
+
+// loop runs the training loop of a job. One that panics leaves other jobs and the
+// coordinator as they are.
+func (s *Server) loop(ctx context.Context, j Submission) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // other jobs and the coordinator go on
+		if p := recover(); p != nil {
 			err = fmt.Errorf("the training loop panicked: %v", p)
-			s.o.Log.Error("a job panicked", "job", r.ID, "panic", p, "stack", string(debug.Stack()))
+			s.o.Log.Error("a job panicked", "job", j.ID, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	return s.o.RunJob(ctx, Submission{
-		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
-		Owner: r.By,
-		Tell: func(line string) {
-			if line != "" {
-				s.book.Log(r.ID, line)
+	return s.o.RunJob(ctx, j)
+}
+
+// lastTime is what a training loop gets to end in when its connection has been closed.
+const lastTime = time.Second
+
+// await waits for the end of a training loop. When ctx has ended, that may take a while,
+// in which it saves. One that does not save in time, or waits for a machine that does not
+// answer, loses its connection; one that hangs all the same is left behind.
+func (s *Server) await(ctx context.Context, driver *Local, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(s.o.Grace)
+	defer late.Stop()
+	stopping, closed := s.runner.Done(), false
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-stopping:
+			late.Reset(min(s.o.Leave, s.o.Grace))
+			stopping = nil
+		case <-late.C:
+			if closed {
+				return errLeft
 			}
-		},
-	})
+			driver.Close()
+			late.Reset(min(lastTime, s.o.Grace))
+			stopping, closed = nil, true
+		}
+	}
 }
 
 // detach ends the connection of a job's driver, and sees to it that the machine
@@ -189,7 +233,7 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 	plan := Plan{Name: q.Name}
 	if s.o.Check != nil {
 		var err error
-		if plan, err = s.o.Check(ctx, q); err != nil {
+		if plan, err = s.planFor(ctx, q); err != nil {
 			return wire.JobStatus{}, err
 		}
 	}
@@ -210,6 +254,25 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 		}
 	}
 	return r.JobStatus, err
+}
+
+// planFor asks Check, and does not wait for it longer than whoever submits.
+func (s *Server) planFor(ctx context.Context, q Request) (Plan, error) {
+	type answer struct {
+		plan Plan
+		err  error
+	}
+	checked := make(chan answer, 1)
+	go func() {
+		plan, err := s.o.Check(ctx, q)
+		checked <- answer{plan, err}
+	}()
+	select {
+	case a := <-checked:
+		return a.plan, a.err
+	case <-ctx.Done():
+		return Plan{}, ctx.Err()
+	}
 }
 
 // A NotOnDiskError reports something that was done, but that a coordinator which is

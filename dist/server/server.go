@@ -60,8 +60,9 @@ type Options struct {
 	// RetryDisk is how soon a job is tried again that found the disk full; it grows
 	// up to sixteen times of that. 0: 15 s.
 	RetryDisk time.Duration
-	// Grace is how long a cancelled job may take to save. 0: 20 s.
-	Grace time.Duration
+	// Grace is how long a cancelled job may take to save. 0: 20 s. Leave is the same when
+	// the coordinator stops, for which those who stop it give it ten seconds. 0: 5 s.
+	Grace, Leave time.Duration
 	// Pass is how long the first job of the queue may lack workers before others that
 	// have enough go first. 0: 5 s.
 	Pass time.Duration
@@ -188,6 +189,7 @@ func (o *Options) complete() {
 	o.MaxPeers = cmp.Or(o.MaxPeers, 5000)
 	o.RetryDisk = cmp.Or(o.RetryDisk, 15*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)
+	o.Leave = cmp.Or(o.Leave, 5*time.Second)
 	o.Pass = cmp.Or(o.Pass, 5*time.Second)
 }
 

@@ -73,6 +73,10 @@ type Job struct {
 	Rate0 float64 `json:"rate0"`
 	// Epochs of the whole run, for those who watch; 0: not known.
 	Epochs int `json:"epochs,omitempty"`
+	// Own says that whoever trains it is the account that the coordinator runs under, for
+	// whom a worker of that account may read any file. It is the coordinator that sets it,
+	// whatever a driver says.
+	Own bool `json:"own,omitempty"`
 }
 
 // A Var is the size and role of a variable.

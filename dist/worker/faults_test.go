@@ -291,7 +291,7 @@ func TestNotFinite(t *testing.T) {
 		set := rows()
 		set.Parts[data.Train].X.F32[row*features] = float32(math.NaN())
 		job.Digest = set.Digest()
-		y.load = func(context.Context, []byte) (*data.Set, error) { return set, nil }
+		y.load = func(context.Context, *wire.Job) (*data.Set, error) { return set, nil }
 		hands := y.crew(3, job)
 		form(job, 1, hands...)
 		run(1, spanOf(job, 0, 0, 3), hands...)

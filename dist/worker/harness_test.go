@@ -145,7 +145,7 @@ func initial(t testing.TB, job wire.Job) []float32 {
 type yard struct {
 	t    *testing.T
 	net  *disttest.Network
-	load func(context.Context, []byte) (*data.Set, error) // of new workers
+	load func(context.Context, *wire.Job) (*data.Set, error) // of new workers
 	open func(context.Context, wire.Job, *data.Set) (backend.Session, error)
 	once bool
 	max  int64 // bytes of data
@@ -155,7 +155,7 @@ type yard struct {
 func inYard(t *testing.T, f func(t *testing.T, y *yard)) {
 	synctest.Test(t, func(t *testing.T) {
 		y := &yard{t: t, net: disttest.NewNetwork(), open: openRef,
-			load: func(context.Context, []byte) (*data.Set, error) { return rows(), nil }}
+			load: func(context.Context, *wire.Job) (*data.Set, error) { return rows(), nil }}
 		f(t, y)
 		y.all.Wait()
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
@@ -146,7 +147,7 @@ func (s *serving) rows(ctx context.Context, m *wire.Job) (*data.Set, error) {
 		if m.DataFrom == "local" {
 			return nil, fmt.Errorf("%w\nhint: with cluster.data: auto the rows are sent to workers that lack them", err)
 		}
-		why = err.Error()
+		why, _, _ = strings.Cut(err.Error(), "\nhint: ") // the rows come all the same
 	}
 	set, err := s.receive(ctx, m, why)
 	if err != nil {
@@ -161,7 +162,7 @@ func (s *serving) own(ctx context.Context, m *wire.Job) (*data.Set, error) {
 	if s.Load == nil {
 		return nil, errors.New("this worker has no data of its own")
 	}
-	set, err := s.Load(ctx, m.Spec)
+	set, err := s.ownRows(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +170,27 @@ func (s *serving) own(ctx context.Context, m *wire.Job) (*data.Set, error) {
 		return nil, fmt.Errorf("%s has other rows than the job: %w", set.Source, err)
 	}
 	return set, nil
+}
+
+// ownRows is Load that is not waited for when the job is not wanted any more: a file that
+// does not answer must not keep the worker from the next one.
+func (s *serving) ownRows(ctx context.Context, m *wire.Job) (*data.Set, error) {
+	type result struct {
+		set *data.Set
+		err error
+	}
+	job := *m // whoever is left behind has its own
+	read := make(chan result, 1)
+	go func() {
+		set, err := s.Load(ctx, &job)
+		read <- result{set, err}
+	}()
+	select {
+	case r := <-read:
+		return r.set, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // sameRows compares a set with what the job says of its data.

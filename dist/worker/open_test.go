@@ -34,12 +34,12 @@ func TestData(t *testing.T) {
 	other.Parts[data.Train].X.F32[0]++
 	fewer := rows()
 	fewer.Parts[data.Test] = data.Part{X: data.Table{Shape: []int{features}}, Y: data.Table{Shape: []int{}}}
-	load := func(set *data.Set, err error) func(context.Context, []byte) (*data.Set, error) {
-		return func(context.Context, []byte) (*data.Set, error) { return set, err }
+	load := func(set *data.Set, err error) func(context.Context, *wire.Job) (*data.Set, error) {
+		return func(context.Context, *wire.Job) (*data.Set, error) { return set, err }
 	}
 	for _, c := range []struct {
 		name, from string
-		load       func(context.Context, []byte) (*data.Set, error)
+		load       func(context.Context, *wire.Job) (*data.Set, error)
 		why        string // asked for rows
 		err        string // not opened
 	}{
@@ -231,12 +231,39 @@ func (s *shrunk) Snapshot(ctx context.Context) ([][]float32, error) {
 	return vars[1:], err
 }
 
+// TestHangingLoad closes a job whose data hangs whatever is done, and opens another.
+func TestHangingLoad(t *testing.T) {
+	inYard(t, func(t *testing.T, y *yard) {
+		reading, release := make(chan struct{}), make(chan struct{})
+		defer close(release)
+		first := true
+		y.load = func(context.Context, *wire.Job) (*data.Set, error) {
+			if !first {
+				return rows(), nil
+			}
+			first = false
+			close(reading)
+			<-release
+			return nil, errors.New("too late")
+		}
+		h := y.hire()
+		job := newJob(t, normed, 1, 0)
+		job.DataFrom = "local"
+		h.tell(&wire.Open{Job: job})
+		<-reading
+		h.tell(&wire.Close{Job: job.ID})
+		job.ID = "job-2"
+		h.take(job, wire.Position{}, initial(t, job))
+		h.leave()
+	})
+}
+
 // TestCloseWhileOpening checks that a job can be ended while its data is being
 // read.
 func TestCloseWhileOpening(t *testing.T) {
 	inYard(t, func(t *testing.T, y *yard) {
 		reading := make(chan struct{})
-		y.load = func(ctx context.Context, _ []byte) (*data.Set, error) {
+		y.load = func(ctx context.Context, _ *wire.Job) (*data.Set, error) {
 			close(reading)
 			<-ctx.Done()
 			return nil, ctx.Err()

@@ -232,7 +232,7 @@ func TestTooManyTensors(t *testing.T) {
 		}()
 		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Once: true,
 			Dial: func(context.Context) (dist.Conn, error) { return a, nil },
-			Load: func(ctx context.Context, _ []byte) (*data.Set, error) {
+			Load: func(ctx context.Context, _ *wire.Job) (*data.Set, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}})

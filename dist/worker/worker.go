@@ -40,8 +40,8 @@ type Options struct {
 	Name, Version, Backend, Device, Host string
 	Threads                              int
 
-	// Load reads the data of a spec from where this worker has it. Nil: it has none.
-	Load func(ctx context.Context, spec []byte) (*data.Set, error)
+	// Load reads the data of a job from where this worker has it. Nil: it has none.
+	Load func(ctx context.Context, job *wire.Job) (*data.Set, error)
 	// Open builds the programs of a job and opens the local backend, whose session
 	// is a backend.Replica. CheckVars says whether the programs are the job's.
 	Open func(ctx context.Context, job wire.Job, set *data.Set) (backend.Session, error)

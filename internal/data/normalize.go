@@ -53,14 +53,17 @@ func (p *Prep) Encode(t *Table) error {
 	out := make([]float32, rows*width)
 	at, row := 0, 0 // place in out
 	for len(cells) > 0 {
-		for _, c := range p.CSV.Columns {
+		for j, c := range p.CSV.Columns {
 			if n := len(c.Categories); n > 0 {
 				out[at+int(cells[0])] = 1
 				at += n
 			} else {
 				var err error
 				if out[at], err = p.number(cells[0], at-row*width); err != nil {
-					return fmt.Errorf("row %d: column %q: %w", row, c.Name, err)
+					return &ValueError{
+						text:  fmt.Sprintf("row %d: column %q: %v", row, c.Name, err),
+						place: fmt.Sprintf("row %d: feature %d: %s", row, j, notFinite),
+					}
 				}
 				at++
 			}
@@ -84,7 +87,10 @@ func apply[T float64 | float32 | int32 | byte](p *Prep, t *Table, values []T) er
 	for i, v := range values {
 		var err error
 		if t.F32[i], err = p.number(float64(v), i%size); err != nil {
-			return fmt.Errorf("row %d: column %d: %w", i/size, i%size, err)
+			return &ValueError{
+				text:  fmt.Sprintf("row %d: column %d: %v", i/size, i%size, err),
+				place: fmt.Sprintf("row %d: column %d: %s", i/size, i%size, notFinite),
+			}
 		}
 	}
 	t.U8, t.I32, t.F64 = nil, nil, nil
@@ -105,6 +111,9 @@ func (p *Prep) number(v float64, j int) (float32, error) {
 	}
 	return out, nil
 }
+
+// notFinite is what is wrong with a number that number refuses.
+const notFinite = "becomes infinite when it is normalised, want a finite number"
 
 // pick returns the element of a column, of one for all or one for each.
 func pick[T float32 | float64](v []T, j int) T {

@@ -84,15 +84,22 @@ func (t *Table) CheckLabels(classes int) error {
 	}
 	for i, v := range t.I32 {
 		if v < 0 || int(v) >= classes {
-			return fmt.Errorf("row %d: label %d, want 0 to %d", i, v, classes-1)
+			return badLabel(i, int(v), classes)
 		}
 	}
 	for i, v := range t.U8 {
 		if int(v) >= classes {
-			return fmt.Errorf("row %d: label %d, want 0 to %d", i, v, classes-1)
+			return badLabel(i, int(v), classes)
 		}
 	}
 	return nil
+}
+
+func badLabel(row, label, classes int) error {
+	return &ValueError{
+		text:  fmt.Sprintf("row %d: label %d, want 0 to %d", row, label, classes-1),
+		place: fmt.Sprintf("row %d: label out of range, want 0 to %d", row, classes-1),
+	}
 }
 
 func checkLen(got, rows, size int) {

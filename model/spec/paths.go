@@ -127,6 +127,43 @@ func (d Data) Located() Data {
 	return d
 }
 
+// Joined is Located without a look at the disk, for paths that are opened below a folder
+// whatever they say: where they go up is left to who opens them.
+func (d Data) Joined() Data {
+	for _, p := range d.paths() {
+		if *p != "" && d.Root != "" && !filepath.IsAbs(*p) {
+			*p = d.Root + string(filepath.Separator) + *p
+		}
+	}
+	return d
+}
+
+// LocateBelow is LocateIn without a look at the disk.
+func (s *Spec) LocateBelow(folder string) error {
+	switch relative := s.Data.relative(); {
+	case relative && s.Data.Root == "":
+		s.Data.Root = folder
+	case relative && !filepath.IsAbs(s.Data.Root):
+		s.Data.Root = folder + string(filepath.Separator) + s.Data.Root
+	case !relative && s.Data.Root != "":
+		return s.needlessRoot()
+	}
+	return nil
+}
+
+// KeyOf returns the setting of the data that a path to open is of, or "".
+func (d Data) KeyOf(path string) string {
+	for _, all := range []Data{d, d.Joined()} {
+		for key, p := range all.paths() {
+			file, _, _ := strings.Cut(*p, ".npz:")
+			if *p != "" && (*p == path || file+".npz" == path) {
+				return key
+			}
+		}
+	}
+	return ""
+}
+
 // within returns the path of a relative one in a folder. Where it goes up, it does so from
 // where the folder really is, as the system does, and not from a link to it.
 func within(folder, path string) string {

@@ -70,7 +70,7 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 	r := &raw{source: d.Path}
 	var rows [3]*csvRows
 	var err error
-	if rows[data.Train], err = readCSVFile(ctx, d.Path, csvFormatOf(d, opt), learn); err != nil {
+	if rows[data.Train], err = readCSVFile(ctx, opt.Files, d.Path, csvFormatOf(d, opt), learn); err != nil {
 		return nil, err
 	}
 	if err := lay.checkWords(rows[data.Train], form.Fields, d, opt); err != nil {
@@ -90,7 +90,7 @@ func readCSV(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 	}
 	if d.TestPath != "" {
 		again := func(fields []string) (*layout, error) { return lay.on(fields, form) }
-		if rows[data.Test], err = readCSVFile(ctx, d.TestPath, csvFormatOf(d, opt), again); err != nil {
+		if rows[data.Test], err = readCSVFile(ctx, opt.Files, d.TestPath, csvFormatOf(d, opt), again); err != nil {
 			return nil, err
 		}
 	}
@@ -244,10 +244,10 @@ func fieldOf(fields []string, name, what string) (int, error) {
 	if i := slices.Index(fields, name); i >= 0 {
 		return i, nil
 	}
-	err := fmt.Errorf("%s: no column %s, got %s", what, quote(name), listed(fields))
-	for _, f := range fields {
+	err := fmt.Errorf("%s: no column %s, got %s", what, inQuotes(name), listed(fields))
+	for i, f := range fields {
 		if strings.EqualFold(strings.TrimSpace(f), strings.TrimSpace(name)) || near(f, name) {
-			return 0, fmt.Errorf("%w\nhint: did you mean %s?", err, quote(f))
+			return 0, fmt.Errorf("%w\nhint: did you mean %s?", err, columnName(i, f))
 		}
 	}
 	return 0, err
@@ -275,16 +275,16 @@ func near(a, b string) bool {
 // listed names up to 20 columns.
 func listed(names []string) string {
 	const most = 20
-	more := ""
+	more, count := "", fmt.Sprintf("%d columns", len(names))
 	if len(names) > most {
 		more = fmt.Sprintf(" and %d more", len(names)-most)
 		names = names[:most]
 	}
-	short := make([]string, len(names))
+	shown := make([]string, len(names))
 	for i, name := range names {
-		short[i] = clip(name)
+		shown[i] = short(name)
 	}
-	return strings.Join(short, ", ") + more
+	return mark(count, strings.Join(shown, ", ")+more)
 }
 
 // delimiter returns the one character of a delimiter; none is a comma.

@@ -54,7 +54,7 @@ type inexactError struct {
 }
 
 func (e *inexactError) Error() string {
-	return fmt.Sprintf("integer %s becomes %.0f as float32", cmp.Or(e.cell, fmt.Sprintf("%.0f", e.v)), float32(e.v))
+	return fmt.Sprintf("integer %s becomes %s as float32", clip(cmp.Or(e.cell, fmt.Sprintf("%.0f", e.v))), clip(fmt.Sprintf("%.0f", float32(e.v))))
 }
 
 // An unknownError says that a category or label was not in the training data.
@@ -153,7 +153,7 @@ func (c *csvReader) badCells() error {
 		if b.count > 1 {
 			more = fmt.Sprintf(", one of %d such cells in %d rows: %s", b.count, c.out.rows, b.lines(1))
 		}
-		return fmt.Errorf("%s:%d: column %s: %w%s%s", c.name, b.first[0].line, quote(c.fields[b.field]),
+		return fmt.Errorf("%s:%d: column %s: %w%s%s", c.name, b.first[0].line, c.column(b.field),
 			b.first[0].err, more, hint)
 	}
 	var lines strings.Builder
@@ -162,7 +162,7 @@ func (c *csvReader) badCells() error {
 			fmt.Fprintf(&lines, "\n  and %d more columns", len(c.bad)-badColumns)
 			break
 		}
-		fmt.Fprintf(&lines, "\n  column %s: %d of %d rows: %s", quote(c.fields[b.field]), b.count, c.out.rows, b.lines(0))
+		fmt.Fprintf(&lines, "\n  column %s: %d of %d rows: %s", c.column(b.field), b.count, c.out.rows, b.lines(0))
 	}
 	return fmt.Errorf("%s: %d columns have cells that do not fit:%s%s", c.name, len(c.bad), lines.String(), hint)
 }

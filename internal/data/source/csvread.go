@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/internal/shell"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -40,9 +41,9 @@ type lostInteger struct {
 
 // readCSVFile reads a file by the layout that lay makes of its field names.
 func readCSVFile(
-	ctx context.Context, path string, format csvFormat, lay func(fields []string) (*layout, error),
+	ctx context.Context, files infile.Files, path string, format csvFormat, lay func(fields []string) (*layout, error),
 ) (*csvRows, error) {
-	in, err := open(path)
+	in, err := open(ctx, files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +238,7 @@ func fieldNames(first []string, header bool) ([]string, error) {
 			names[i] = strings.Clone(f)
 		}
 		if seen[names[i]] {
-			return nil, fmt.Errorf("column %s twice", quote(names[i]))
+			return nil, fmt.Errorf("column %s twice", columnName(i, names[i]))
 		}
 		seen[names[i]] = true
 	}
@@ -304,7 +305,7 @@ func (c *csvReader) add(record []string) error {
 func (c *csvReader) long(col csvColumn, cell string, v float64) {
 	seen := func(l lostInteger) bool { return l.field == col.field }
 	if isInteger(cell) && !has64(cell, v) && !slices.ContainsFunc(c.out.lost, seen) {
-		text := c.at(col.field, fmt.Errorf("integer %s becomes %.0f as float64", cell, v)).Error()
+		text := c.at(col.field, fmt.Errorf("integer %s becomes %s as float64", clip(cell), clip(fmt.Sprintf("%.0f", v)))).Error()
 		c.out.lost = append(c.out.lost, lostInteger{col.field, text})
 	}
 }
@@ -383,14 +384,17 @@ func (c *csvReader) line(field int) int {
 
 // at names the line and column of a cell of the current record.
 func (c *csvReader) at(field int, err error) error {
-	return fmt.Errorf("%s:%d: column %s: %w", c.name, c.line(field), quote(c.fields[field]), err)
+	return fmt.Errorf("%s:%d: column %s: %w", c.name, c.line(field), c.column(field), err)
 }
+
+// column names a column.
+func (c *csvReader) column(field int) string { return columnName(field, c.fields[field]) }
 
 func (c *csvReader) ragged(record []string) error {
 	line, _ := c.csv.FieldPos(0)
 	if len(record) < len(c.fields) {
 		return fmt.Errorf("%s:%d: %d fields, want %d: nothing for column %s", c.name, line,
-			len(record), len(c.fields), quote(c.fields[len(record)]))
+			len(record), len(c.fields), c.column(len(record)))
 	}
 	return fmt.Errorf("%s:%d: %d fields, want %d: %s is too many", c.name, line, len(record),
 		len(c.fields), quote(record[len(c.fields)]))
@@ -416,7 +420,7 @@ func number(cell string) (float64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("%s: %w", quote(cell), errNotNumber)
 	case math.IsNaN(v) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%s, want a finite number", cell)
+		return 0, fmt.Errorf("%s, want a finite number", clip(cell))
 	}
 	return v, nil
 }

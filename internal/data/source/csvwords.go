@@ -14,14 +14,14 @@ import (
 // are sorted: at cells that mean that there is no value, at numbers written in two
 // ways, and at labels that are no classes. What may be meant is said in the log.
 func (lay *layout) checkWords(rows *csvRows, fields []string, d spec.CSV, opt Options) error {
-	log := func(line int, name, format string, args ...any) {
+	log := func(line, field int, format string, args ...any) {
 		if opt.Log != nil {
-			opt.Log("%s:%d: column %s: %s", d.Path, line, quote(name), fmt.Sprintf(format, args...))
+			opt.Log("%s:%d: column %s: %s", d.Path, line, columnName(field, fields[field]), fmt.Sprintf(format, args...))
 		}
 	}
-	at := func(line int, name string, err error) error {
+	at := func(line, field int, err error) error {
 		if err != nil {
-			err = fmt.Errorf("%s:%d: column %s: %w", d.Path, line, quote(name), err)
+			err = fmt.Errorf("%s:%d: column %s: %w", d.Path, line, columnName(field, fields[field]), err)
 		}
 		return err
 	}
@@ -39,18 +39,17 @@ func (lay *layout) checkWords(rows *csvRows, fields []string, d spec.CSV, opt Op
 		}
 		for id, word := range c.dict.words {
 			if isMissing(word) {
-				log(c.dict.lines[id], c.name, "%s is a category like any other, of %d of %d rows: if it means that "+
+				log(c.dict.lines[id], c.field, "%s is a category like any other, of %d of %d rows: if it means that "+
 					"there is no value, fill it in or remove those rows", quote(word), count(id), rows.rows)
 			}
 		}
-		if line, err := c.dict.twice("category", func(line int, words string) { log(line, c.name, "%s", words) }); err != nil {
-			return at(line, c.name, err)
+		if line, err := c.dict.twice("category", func(line int, words string) { log(line, c.field, "%s", words) }); err != nil {
+			return at(line, c.field, err)
 		}
 	}
 	if lay.classes == nil || lay.classes.frozen {
 		return nil
 	}
-	name := fields[lay.label]
 	numeric, fraction := lay.classes.numeric()
 	for id, word := range lay.classes.words {
 		if !isMissing(word) {
@@ -63,19 +62,19 @@ func (lay *layout) checkWords(rows *csvRows, fields []string, d spec.CSV, opt Op
 			}
 		}
 		if numeric {
-			return at(lay.classes.lines[id], name, fmt.Errorf("%s, of %d of %d rows, among labels that are numbers"+
+			return at(lay.classes.lines[id], lay.label, fmt.Errorf("%s, of %d of %d rows, among labels that are numbers"+
 				"\nhint: missing values are not read: fill them in, or remove those rows", quote(word), n, rows.rows))
 		}
-		log(lay.classes.lines[id], name, "%s is a class like any other, of %d of %d rows: if it means that "+
+		log(lay.classes.lines[id], lay.label, "%s is a class like any other, of %d of %d rows: if it means that "+
 			"there is no label, remove those rows", quote(word), n, rows.rows)
 	}
 	if numeric && fraction >= 0 && d.Task != "classification" {
-		return at(lay.classes.lines[fraction], name, fmt.Errorf("label %s is a number, not a class"+
+		return at(lay.classes.lines[fraction], lay.label, fmt.Errorf("label %s is a number, not a class"+
 			"\nhint: data.csv.task: regression reads labels as numbers, with a loss that takes them; "+
-			"classification takes each for a class", lay.classes.words[fraction]))
+			"classification takes each for a class", clip(lay.classes.words[fraction])))
 	}
-	line, err := lay.classes.twice("class", func(line int, words string) { log(line, name, "%s", words) })
-	return at(line, name, err)
+	line, err := lay.classes.twice("class", func(line int, words string) { log(line, lay.label, "%s", words) })
+	return at(line, lay.label, err)
 }
 
 func isMissing(word string) bool { return slices.Contains(missing, strings.ToLower(word)) }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gespann/gespann/internal/disk"
 	"github.com/gespann/gespann/internal/filelock"
+	"github.com/gespann/gespann/internal/infile"
 )
 
 const (
@@ -51,13 +52,16 @@ func download(ctx context.Context, m mirror, dir string, opt Options) error {
 	if opt.BaseURL != "" {
 		m.url = strings.TrimSuffix(opt.BaseURL, "/") + "/"
 	}
-	if err := disk.MkdirAll(dir, 0o755); err != nil {
-		return cacheError(dir, err)
+	if !opt.Offline {
+		if err := disk.MkdirAll(dir, 0o755); err != nil {
+			return cacheError(dir, err)
+		}
 	}
 	for i, file := range idxFiles {
 		f := &fetch{
 			url: m.url + file + ".gz", path: filepath.Join(dir, file+".gz"), sum: m.sums[i],
 			pause: firstPause, log: opt.Log, offline: opt.Offline,
+			files: infile.Files{Patience: opt.Files.Patience, Log: opt.Files.Log},
 		}
 		if err := f.run(ctx); ctx.Err() != nil {
 			return err
@@ -87,11 +91,12 @@ type fetch struct {
 	log       func(format string, args ...any)
 	client    http.Client
 	offline   bool
+	files     infile.Files // of the cache, which is not confined
 }
 
 // run gets the file, unless it is there.
 func (f *fetch) run(ctx context.Context) error {
-	if have, err := f.done(); have || err != nil {
+	if have, err := f.done(ctx); have || err != nil {
 		return err
 	}
 	if f.offline {
@@ -105,15 +110,15 @@ func (f *fetch) run(ctx context.Context) error {
 	if err := filelock.Wait(ctx, lock, func() { f.log("%s: another process is downloading it", f.path) }); err != nil {
 		return fmt.Errorf("%s: %w", lock.Name(), err)
 	}
-	if have, err := f.done(); have || err != nil {
+	if have, err := f.done(ctx); have || err != nil {
 		return err // by the other process
 	}
 	return f.get(ctx)
 }
 
 // done reports whether the file is there and what it should be.
-func (f *fetch) done() (bool, error) {
-	sum, err := sumOf(f.path)
+func (f *fetch) done(ctx context.Context) (bool, error) {
+	sum, err := sumOf(ctx, f.files, f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -151,7 +156,7 @@ func (f *fetch) get(ctx context.Context) error {
 			wait *= 2
 		}
 	}
-	return f.check()
+	return f.check(ctx)
 }
 
 func (f *fetch) part() string { return f.path + ".part" }
@@ -194,7 +199,7 @@ func (f *fetch) try(ctx context.Context, have int64) error {
 		have = 0
 	case status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable:
 		// What is there may be all, or not of this file; the checksum decides.
-		if sum, err := sumOf(f.part()); err == nil && sum == f.sum {
+		if sum, err := sumOf(ctx, f.files, f.part()); err == nil && sum == f.sum {
 			return nil
 		}
 		if err := os.Remove(f.part()); err != nil {
@@ -259,8 +264,8 @@ func (f *fetch) save(
 }
 
 // check compares the checksum and gives the file its name, or removes it.
-func (f *fetch) check() error {
-	sum, err := sumOf(f.part())
+func (f *fetch) check(ctx context.Context) error {
+	sum, err := sumOf(ctx, f.files, f.part())
 	if err != nil {
 		return err
 	}
@@ -291,8 +296,8 @@ func temporary(ctx context.Context, err error) error {
 }
 
 // sumOf returns the SHA-256 of a file in hexadecimal.
-func sumOf(path string) (string, error) {
-	f, err := os.Open(path)
+func sumOf(ctx context.Context, files infile.Files, path string) (string, error) {
+	f, err := files.Open(ctx, path)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 )
 
 // ReadFeatures reads rows to predict from r in the form of prep: CSV with or
@@ -22,20 +23,26 @@ func ReadFeatures(r io.Reader, name string, prep data.Prep) (*data.Table, error)
 	if err != nil {
 		return nil, err
 	}
-	return features(in, &prep)
+	t, err := features(in, &prep)
+	return t, tell(err, false)
 }
 
 // OpenFeatures is ReadFeatures from a file; file.npz:name names an array of an
 // archive.
-func OpenFeatures(path string, prep data.Prep) (*data.Table, error) {
+func OpenFeatures(ctx context.Context, path string, prep data.Prep) (*data.Table, error) {
+	t, err := openFeatures(ctx, path, prep)
+	return t, tell(err, false)
+}
+
+func openFeatures(ctx context.Context, path string, prep data.Prep) (*data.Table, error) {
 	if strings.HasSuffix(path, ".npz") || strings.Contains(path, ".npz:") {
-		a, err := openArray(path)
+		a, err := openArray(ctx, infile.Files{}, path)
 		if err != nil {
 			return nil, err
 		}
 		return preparedArray(a, path, &prep)
 	}
-	in, err := open(path)
+	in, err := open(ctx, infile.Files{}, path)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func TestReadFeaturesImages(t *testing.T) {
 	}
 	for name, text := range files {
 		t.Run(name, func(t *testing.T) {
-			x, err := OpenFeatures(write(t, "x", text), prep)
+			x, err := OpenFeatures(t.Context(), write(t, "x", text), prep)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestReadFeaturesImages(t *testing.T) {
 			}
 		})
 	}
-	x, err := OpenFeatures(write(t, "x.npz", npz(t, 8, map[string]string{"a.npy": files["npy rows"]}))+":a", prep)
+	x, err := OpenFeatures(t.Context(), write(t, "x.npz", npz(t, 8, map[string]string{"a.npy": files["npy rows"]}))+":a", prep)
 	if err != nil || x.Rows() != 2 {
 		t.Errorf("npz: %v, %v, want 2 rows", x, err)
 	}

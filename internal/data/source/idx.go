@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -35,7 +35,7 @@ var idxFiles = [4]string{
 // readIDX reads the four files of an MNIST-like data set. The test files may
 // both be missing from a folder of source idx.
 func readIDX(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
-	dir := d.Dir
+	dir, files := d.Dir, opt.Files
 	if dir == "" {
 		m, ok := mirrors[d.Source]
 		if !ok {
@@ -45,6 +45,7 @@ func readIDX(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 		if dir, err = cacheDir(d.Source, opt); err != nil {
 			return nil, err
 		}
+		files.Confined = false // what is in these files is known
 		if err := download(ctx, m, dir, opt); err != nil {
 			return nil, err
 		}
@@ -57,31 +58,30 @@ func readIDX(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 		r.labels = fashionLabels
 	}
 	for i, split := range []data.Split{data.Train, data.Test} {
-		images, err := find(dir, idxFiles[2*i])
+		images, err := find(ctx, files, filepath.Join(dir, idxFiles[2*i]))
 		if split == data.Test && d.Source == "idx" && errors.Is(err, fs.ErrNotExist) {
-			if _, err := find(dir, idxFiles[3]); errors.Is(err, fs.ErrNotExist) {
+			if _, err := find(ctx, files, filepath.Join(dir, idxFiles[3])); errors.Is(err, fs.ErrNotExist) {
 				break
 			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		labels, err := find(dir, idxFiles[2*i+1])
+		labels, err := find(ctx, files, filepath.Join(dir, idxFiles[2*i+1]))
 		if err != nil {
 			return nil, err
 		}
-		if r.parts[split], err = readPair(images, labels, r.classes); err != nil {
+		if r.parts[split], err = readPair(ctx, files, [2]string{images, labels}, r.classes); err != nil {
 			return nil, err
 		}
 	}
 	return r, sameShape(r)
 }
 
-// find returns the path of a file in dir, plain or compressed.
-func find(dir, name string) (string, error) {
-	path := filepath.Join(dir, name)
+// find returns the path of a file, plain or compressed.
+func find(ctx context.Context, files infile.Files, path string) (string, error) {
 	for _, p := range []string{path, path + ".gz"} {
-		if _, err := os.Stat(p); err == nil {
+		if _, err := files.Stat(ctx, p); err == nil {
 			return p, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", err
@@ -91,7 +91,8 @@ func find(dir, name string) (string, error) {
 }
 
 // readPair reads images and their labels; classes 0 accepts any label.
-func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
+func readPair(ctx context.Context, files infile.Files, paths [2]string, classes int) (data.Part, error) {
+	imagesPath, labelsPath := paths[0], paths[1]
 	rows := func(in *input) (int64, error) {
 		dims, _, err := decodeIDX(in)
 		if err != nil {
@@ -99,11 +100,11 @@ func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
 		}
 		return dims[0], nil
 	}
-	images, count := rowsOf(imagesPath, rows), rowsOf(labelsPath, rows)
+	images, count := rowsOf(ctx, files, imagesPath, rows), rowsOf(ctx, files, labelsPath, rows)
 	if images >= 0 && count >= 0 && images != count {
 		return data.Part{}, otherLabels(labelsPath, count, imagesPath, images) // before one of them fills the memory
 	}
-	dims, x, err := readIDXFile(imagesPath)
+	dims, x, err := readIDXFile(ctx, files, imagesPath)
 	if err != nil {
 		return data.Part{}, err
 	}
@@ -111,7 +112,7 @@ func readPair(imagesPath, labelsPath string, classes int) (data.Part, error) {
 		return data.Part{}, fmt.Errorf("%s: %d axes, want at least 2: images, and their sizes",
 			imagesPath, len(dims))
 	}
-	labelDims, labels, err := readIDXFile(labelsPath)
+	labelDims, labels, err := readIDXFile(ctx, files, labelsPath)
 	if err != nil {
 		return data.Part{}, err
 	}
@@ -150,8 +151,8 @@ func idxRow(dims []int64) []int {
 	return row
 }
 
-func readIDXFile(path string) ([]int64, []byte, error) {
-	in, err := open(path)
+func readIDXFile(ctx context.Context, files infile.Files, path string) ([]int64, []byte, error) {
+	in, err := open(ctx, files, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -174,7 +175,7 @@ func decodeIDX(in *input) (dims []int64, elems []byte, err error) {
 	}
 	switch {
 	case head[0] != 0 || head[1] != 0:
-		return nil, nil, fmt.Errorf("not an IDX file: starts with % x, want 00 00 08", head[:3])
+		return nil, nil, fmt.Errorf("not an IDX file: starts with %s, want 00 00 08", clip(fmt.Sprintf("% x", head[:3])))
 	case head[2] != idxBytes:
 		return nil, nil, fmt.Errorf("element type 0x%02x, want 0x08 (unsigned bytes)"+
 			"\nhint: arrays of other types are read from NPY, with data.source: npy", head[2])

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/internal/memlimit"
 )
 
@@ -32,12 +33,12 @@ type input struct {
 	// it can have; most 0: not known.
 	claim, most int64
 	head        bool // only the header is wanted
-	file        *os.File
+	file        *infile.File
 }
 
 // open opens a file, plain or gzip, whichever its first bytes say.
-func open(name string) (*input, error) {
-	f, err := os.Open(name)
+func open(ctx context.Context, files infile.Files, name string) (*input, error) {
+	f, err := files.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +50,8 @@ func open(name string) (*input, error) {
 	return in, nil
 }
 
-func newInput(f *os.File, name string) (*input, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
+func newInput(f *infile.File, name string) (*input, error) {
+	info := f.Info()
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s: is a directory, want a file", name)
 	}
@@ -176,11 +174,11 @@ func (in *input) fits(header, count int64, width int) error {
 
 // rowsOf returns how many rows the header of a regular file announces, as decode says with
 // only the header wanted; -1: it does not. Reading the file then tells why.
-func rowsOf(path string, decode func(*input) (rows int64, err error)) int64 {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+func rowsOf(ctx context.Context, files infile.Files, path string, decode func(*input) (rows int64, err error)) int64 {
+	if info, err := files.Stat(ctx, path); err != nil || !info.Mode().IsRegular() {
 		return -1 // a pipe is read once
 	}
-	in, err := open(path)
+	in, err := open(ctx, files, path)
 	if err != nil {
 		return -1
 	}

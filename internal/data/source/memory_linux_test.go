@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gespann/gespann/internal/infile"
+
 	"github.com/gespann/gespann/internal/memlimit"
 	"github.com/gespann/gespann/model/spec"
 )
@@ -27,7 +29,7 @@ func TestLargeFile(t *testing.T) {
 	if err := os.Truncate(path, int64(len(header))+8*rows); err != nil {
 		t.Skipf("no file of 8 TiB here: %v", err)
 	}
-	_, err := openArray(path)
+	_, err := openArray(t.Context(), infile.Files{}, path)
 	var short *memlimit.ShortError
 	if !errors.As(err, &short) || short.Need != 8*rows {
 		t.Errorf("got %v, want that it takes 8 TiB", err)

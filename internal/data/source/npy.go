@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -20,7 +22,7 @@ import (
 // Source: NumPy Enhancement Proposal 1.
 
 // readNPY reads features and targets from array files.
-func readNPY(all spec.Data, opt Options) (*raw, error) {
+func readNPY(ctx context.Context, all spec.Data, opt Options) (*raw, error) {
 	d := all.NPY
 	if d.X == "" || d.Y == "" {
 		return nil, fmt.Errorf("data.npy: x and y must name files, got x %q and y %q", d.X, d.Y)
@@ -34,13 +36,13 @@ func readNPY(all spec.Data, opt Options) (*raw, error) {
 		exact = !opt.Prep.Normalizes()
 	}
 	var err error
-	if r.parts[data.Train], err = r.readArrays(d.X, d.Y, exact, opt); err != nil {
+	if r.parts[data.Train], err = r.readArrays(ctx, [2]string{d.X, d.Y}, exact, opt); err != nil {
 		return nil, err
 	}
 	if d.TestX == "" {
 		return r, nil
 	}
-	if r.parts[data.Test], err = r.readArrays(d.TestX, d.TestY, exact, opt); err != nil {
+	if r.parts[data.Test], err = r.readArrays(ctx, [2]string{d.TestX, d.TestY}, exact, opt); err != nil {
 		return nil, err
 	}
 	train, test := &r.parts[data.Train], &r.parts[data.Test]
@@ -51,13 +53,15 @@ func readNPY(all spec.Data, opt Options) (*raw, error) {
 	return r, sameShape(r)
 }
 
-// readArrays reads a part from two files. With exact, float32 must hold the
+// readArrays reads a part from two files, of x and of y. With exact, float32 must hold the
 // integers of x.
-func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Part, error) {
-	if rows, want := arrayRows(yPath), arrayRows(xPath); rows >= 0 && want >= 0 && rows != want {
+func (r *raw) readArrays(ctx context.Context, paths [2]string, exact bool, opt Options) (data.Part, error) {
+	xPath, yPath := paths[0], paths[1]
+	rows, want := arrayRows(ctx, opt.Files, yPath), arrayRows(ctx, opt.Files, xPath)
+	if rows >= 0 && want >= 0 && rows != want {
 		return data.Part{}, otherRows(yPath, rows, xPath, want) // before one of them fills the memory
 	}
-	x, err := openArray(xPath)
+	x, err := openArray(ctx, opt.Files, xPath)
 	if err != nil {
 		return data.Part{}, err
 	}
@@ -78,7 +82,7 @@ func (r *raw) readArrays(xPath, yPath string, exact bool, opt Options) (data.Par
 	if x.lost != "" && opt.Log != nil {
 		opt.Log("%s: %s: %s", xPath, x.lost, lostWords)
 	}
-	y, err := openArray(yPath)
+	y, err := openArray(ctx, opt.Files, yPath)
 	if err != nil {
 		return data.Part{}, err
 	}
@@ -106,7 +110,7 @@ func otherRows(path string, rows int64, other string, want int64) error {
 }
 
 // arrayRows returns how many rows the header of an array announces, or -1.
-func arrayRows(path string) int64 {
+func arrayRows(ctx context.Context, files infile.Files, path string) int64 {
 	rows := func(in *input) (int64, error) {
 		a, err := decodeNPY(in)
 		if err != nil {
@@ -116,9 +120,9 @@ func arrayRows(path string) int64 {
 	}
 	file, name, ok := ofNPZ(path)
 	if !ok {
-		return rowsOf(path, rows)
+		return rowsOf(ctx, files, path, rows)
 	}
-	return rowsOf(file, func(in *input) (int64, error) {
+	return rowsOf(ctx, files, file, func(in *input) (int64, error) {
 		member, content, err := npzMember(in.file, in.size, name)
 		if err != nil {
 			return 0, err
@@ -164,7 +168,7 @@ func (a *array) tooWide() error {
 	if i < 0 {
 		return nil
 	}
-	return fmt.Errorf("element %d is %.0f, want at most 32 bits", i, a.f64[i])
+	return fmt.Errorf("element %d is %s, want at most 32 bits", i, clip(fmt.Sprintf("%.0f", a.f64[i])))
 }
 
 // rounded returns the first integer that float32 does not have, and where it is,
@@ -244,11 +248,11 @@ func rowShape(shape []int64) []int {
 }
 
 // openArray reads a .npy file, or file.npz:name.
-func openArray(path string) (*array, error) {
+func openArray(ctx context.Context, files infile.Files, path string) (*array, error) {
 	if file, name, ok := ofNPZ(path); ok {
-		return openNPZ(file, name)
+		return openNPZ(ctx, files, file, name)
 	}
-	in, err := open(path)
+	in, err := open(ctx, files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +329,7 @@ func npyHeader(in *input) (text string, length int64, err error) {
 		if !bytes.ContainsFunc(head[:10], func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) }) {
 			hint = "\nhint: it looks like text, which data.source: csv reads"
 		}
-		return "", 0, fmt.Errorf("not an NPY file: starts with % x, want 93 4e 55 4d 50 59%s", head[:6], hint)
+		return "", 0, fmt.Errorf("not an NPY file: starts with %s, want 93 4e 55 4d 50 59%s", clip(fmt.Sprintf("% x", head[:6])), hint)
 	}
 	start := int64(10)
 	size := int64(binary.LittleEndian.Uint16(head[8:]))

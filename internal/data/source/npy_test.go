@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -89,7 +90,7 @@ func TestNPYTypes(t *testing.T) {
 		{"\x93NUMPY\x03\x00\x37\x00\x00\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}\x05", []byte{5}},
 	}
 	for _, test := range tests {
-		a, err := openArray(write(t, "x.npy", test.file))
+		a, err := openArray(t.Context(), infile.Files{}, write(t, "x.npy", test.file))
 		if err != nil {
 			t.Errorf("%.80q: %v", test.file, err)
 			continue
@@ -162,8 +163,8 @@ func TestNPYErrors(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := write(t, "x.npy", test.file)
-			_, err := openArray(path)
-			wantError(t, err, strings.TrimSuffix(path, "/x.npy"), "x.npy: "+test.want)
+			_, err := openArray(t.Context(), infile.Files{}, path)
+			wantError(t, tell(err, false), strings.TrimSuffix(path, "/x.npy"), "x.npy: "+test.want)
 		})
 	}
 }
@@ -198,8 +199,8 @@ func TestNPZErrors(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := write(t, "set.npz", test.file)
-			_, err := openArray(strings.TrimSuffix(path+":"+test.array, ":"))
-			wantError(t, err, strings.TrimSuffix(path, "/set.npz"), test.want)
+			_, err := openArray(t.Context(), infile.Files{}, strings.TrimSuffix(path+":"+test.array, ":"))
+			wantError(t, tell(err, false), strings.TrimSuffix(path, "/set.npz"), test.want)
 		})
 	}
 }

@@ -41,7 +41,7 @@ func parseNPYHeader(text string) (*npyDict, error) {
 			return nil, err
 		}
 		if seen[key] {
-			return nil, fmt.Errorf("key %q twice", key)
+			return nil, fmt.Errorf("key %s twice", quote(key))
 		}
 		seen[key] = true
 		if !p.take(":") {
@@ -83,7 +83,7 @@ func (h *npyDict) value(key string, p *pyText) (err error) {
 	case "shape":
 		h.shape, err = p.tuple()
 	default:
-		return fmt.Errorf("unknown key %q", key)
+		return fmt.Errorf("unknown key %s", quote(key))
 	}
 	return err
 }
@@ -102,8 +102,11 @@ func (p *pyText) take(token string) bool {
 }
 
 func (p *pyText) want(what string) error {
-	return fmt.Errorf("got %.20q, want %s", p.rest, what)
+	return fmt.Errorf("got %s, want %s", p.got(), what)
 }
+
+// got is what stands there.
+func (p *pyText) got() string { return mark(lettersOf(p.rest), fmt.Sprintf("%.20q", p.rest)) }
 
 // text reads a string without escapes.
 func (p *pyText) text() (string, error) {
@@ -132,7 +135,7 @@ func (p *pyText) tuple() ([]int64, error) {
 		digits := p.rest[:len(p.rest)-len(strings.TrimLeft(p.rest, "-0123456789"))]
 		dim, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil || dim < 0 || dim > math.MaxInt {
-			return nil, fmt.Errorf("shape: got %.20q, want a size from 0 to %d", p.rest, math.MaxInt)
+			return nil, fmt.Errorf("shape: got %s, want a size from 0 to %d", p.got(), math.MaxInt)
 		}
 		if dims = append(dims, dim); len(dims) > maxAxes {
 			return nil, fmt.Errorf("shape: more than %d axes", maxAxes)

@@ -127,7 +127,7 @@ func (t npyType) reader(a *array, in *input, count int64, o order) func([]byte) 
 func (t npyType) finite(b []byte, o order, i int) (float64, error) {
 	v := t.floats(b, o)
 	if math.IsNaN(v) || math.IsInf(float64(float32(v)), 0) {
-		return 0, fmt.Errorf("element %d is %v, want a finite float32", i, v)
+		return 0, fmt.Errorf("element %d is %s, want a finite float32", i, clip(fmt.Sprint(v)))
 	}
 	return v, nil
 }
@@ -164,7 +164,7 @@ func (a *array) noteLost(bits uint64, v float64, i int) {
 		words = strconv.FormatInt(int64(bits), 10)
 	}
 	if !has64(words, v) {
-		a.lost = fmt.Sprintf("element %d: integer %s becomes %.0f as float64", i, words, v)
+		a.lost = fmt.Sprintf("element %d: integer %s becomes %s as float64", i, clip(words), clip(fmt.Sprintf("%.0f", v)))
 	}
 }
 

@@ -3,25 +3,23 @@ package source
 import (
 	"archive/zip"
 	"bufio"
+	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
+
+	"github.com/gespann/gespann/internal/infile"
 )
 
 // openNPZ reads one array of an .npz file: a zip archive of .npy files. Without
 // a name there must be only one.
-func openNPZ(path, name string) (*array, error) {
-	f, err := os.Open(path)
+func openNPZ(ctx context.Context, files infile.Files, path, name string) (*array, error) {
+	f, err := files.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	a, err := decodeNPZ(f, info.Size(), name)
+	a, err := decodeNPZ(f, f.Info().Size(), name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", strings.TrimSuffix(path+":"+name, ":"), err)
 	}
@@ -49,7 +47,7 @@ func npzMember(r io.ReaderAt, size int64, name string) (*input, io.Closer, error
 	}
 	packed, unpacked := int64(entry.CompressedSize64), int64(entry.UncompressedSize64)
 	if packed < 0 || packed > size || unpacked < 0 || unpacked > packed*maxDeflate {
-		return nil, nil, fmt.Errorf("%s: archive of %d bytes claims %d bytes, packed in %d", entry.Name, size,
+		return nil, nil, fmt.Errorf("%s: archive of %d bytes claims %d bytes, packed in %d", clip(entry.Name), size,
 			entry.UncompressedSize64, entry.CompressedSize64)
 	}
 	content, err := entry.Open()
@@ -69,7 +67,7 @@ func npzEntry(archive *zip.Reader, name string) (*zip.File, error) {
 			return f, nil
 		}
 		if len(names) < 20 {
-			names = append(names, member)
+			names = append(names, clip(member))
 		}
 	}
 	if name == "" {

@@ -39,9 +39,9 @@ func learnScale(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 		if ulp := ulpOf(max(math.Abs(c.lo), math.Abs(c.hi))); ulp > tolerance*width && c.lo < c.hi && opt.Log != nil &&
 			(d.Normalize == "standard" || r.csv != nil && !whole(x, j)) {
 			if coarse++; coarse <= coarseShown {
-				opt.Log("%s: feature %s: float64 has numbers near %.2g in steps of %.2g, and the column is %.2g wide: "+
+				opt.Log("%s: feature %s: float64 has numbers near %s in steps of %.2g, and the column is %.2g wide: "+
 					"normalised they are off by up to %.1g; subtract the least before it is saved",
-					r.source, featureName(prep, j), c.hi, ulp, width, ulp/width)
+					r.source, featureName(prep, j), clip(fmt.Sprintf("%.2g", c.hi)), ulp, width, ulp/width)
 			}
 		}
 		columns := 1
@@ -82,7 +82,7 @@ func whole(x *data.Table, j int) bool {
 // featureName names a column of numbers.
 func featureName(prep *data.Prep, j int) string {
 	if prep.CSV != nil {
-		return quote(prep.CSV.Columns[j].Name)
+		return columnName(j, prep.CSV.Columns[j].Name)
 	}
 	return strconv.Itoa(j)
 }

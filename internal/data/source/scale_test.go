@@ -142,7 +142,7 @@ func TestNormalizeIsExact(t *testing.T) {
 
 			// New data meets the model in the same form.
 			prep := learnt(t, d, Options{Loss: "mean_squared_error"})
-			again, err := OpenFeatures(dir+"/"+test.file, prep)
+			again, err := OpenFeatures(t.Context(), dir+"/"+test.file, prep)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/infile"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -28,9 +29,14 @@ type Options struct {
 	// CacheDir is the folder for downloads; "" is gespann in the user's cache
 	// directory.
 	CacheDir string
-	BaseURL  string                           // of downloads; "": the source's own mirror
-	Offline  bool                             // what is not there is an error
-	Log      func(format string, args ...any) // progress of downloads; nil: silent
+	// Files says which files may be read, and how long they may keep silent.
+	Files infile.Files
+	// Private keeps what is in the files to this process: errors and the log say where
+	// something stands and what was wanted, but not what stands there.
+	Private bool
+	BaseURL string                           // of downloads; "": the source's own mirror
+	Offline bool                             // what is not there is an error
+	Log     func(format string, args ...any) // progress of downloads; nil: silent
 }
 
 // raw is what a reader found.
@@ -52,10 +58,22 @@ type raw struct {
 // Load reads the data that d describes, splits it, and normalises it by what its
 // training rows show, or by opt.Prep. Errors name the file and the place in it.
 func Load(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
-	if opt.Log == nil {
-		opt.Log = func(string, ...any) {}
+	log := opt.Log
+	opt.Log = func(format string, args ...any) {
+		if log != nil {
+			log("%s", told(fmt.Sprintf(format, args...), opt.Private))
+		}
 	}
-	d = d.Located()
+	set, err := loadMarked(ctx, d, opt)
+	return set, tell(err, opt.Private)
+}
+
+func loadMarked(ctx context.Context, d spec.Data, opt Options) (*data.Set, error) {
+	if opt.Files.Confined {
+		d = d.Joined()
+	} else {
+		d = d.Located()
+	}
 	r, err := read(ctx, d, opt)
 	if err != nil {
 		return nil, err
@@ -112,7 +130,7 @@ func read(ctx context.Context, d spec.Data, opt Options) (*raw, error) {
 	case "csv":
 		return readCSV(ctx, d, opt)
 	case "npy":
-		return readNPY(d, opt)
+		return readNPY(ctx, d, opt)
 	}
 	return nil, fmt.Errorf("data.source: got %q, "+
 		"want digits, mnist, fashion_mnist, idx, csv or npy", d.Source)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/memlimit"
@@ -59,10 +60,11 @@ func learnTargets(r *raw, d spec.Data, opt Options, prep *data.Prep) error {
 
 // countHint says that labels begin with 0.
 func countHint(least, most int) string {
+	number := func(n int) string { return clip(strconv.Itoa(n)) }
 	if least < 0 {
-		return fmt.Sprintf("\nhint: classes count from 0, but the labels are %d to %d: add %d", least, most, -least)
+		return fmt.Sprintf("\nhint: classes count from 0, but the labels are %s to %s: add %s", number(least), number(most), number(-least))
 	}
-	return fmt.Sprintf("\nhint: classes count from 0, but the labels are %d to %d: subtract %d", least, most, least)
+	return fmt.Sprintf("\nhint: classes count from 0, but the labels are %s to %s: subtract %s", number(least), number(most), number(least))
 }
 
 func isRegression(loss string) bool {
@@ -104,7 +106,7 @@ func inRange(v float32, loss string) error {
 	switch loss {
 	case "binary_crossentropy", "categorical_crossentropy":
 		if !(v >= 0 && v <= 1) {
-			return fmt.Errorf("target %v, want 0 to 1 for loss %s", v, loss)
+			return fmt.Errorf("target %s, want 0 to 1 for loss %s", clip(fmt.Sprint(v)), loss)
 		}
 	}
 	return nil

@@ -176,7 +176,7 @@ func (u *utf8Reader) invalid(p []byte, at int) error {
 	for last < len(p) && last-at < most && inWord(p[last]) {
 		last++
 	}
-	msg := fmt.Sprintf("byte 0x%02x is not UTF-8", p[at])
+	msg := fmt.Sprintf("byte %s is not UTF-8", clip(fmt.Sprintf("0x%02x", p[at])))
 	word, ok := windowsText(p[first:last])
 	hint := "\nhint: save the text as UTF-8"
 	if ok {
@@ -225,7 +225,7 @@ func (n *narrowReader) Read(p []byte) (int, error) {
 			r = windowsRune(b)
 		}
 		if r == utf8.RuneError {
-			return done, &textError{n.line, fmt.Sprintf("byte 0x%02x is not Windows-1252", b)}
+			return done, &textError{n.line, fmt.Sprintf("byte %s is not Windows-1252", clip(fmt.Sprintf("0x%02x", b)))}
 		}
 		if b == '\n' {
 			n.line++
