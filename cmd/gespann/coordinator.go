@@ -98,13 +98,16 @@ func (f *coordinatorFlags) page(join string, say func(format string, args ...any
 		return nil, nil
 	}
 	show, err := pageFor(f.dashboard, join, say)
-	if err != nil || f.wantsPage {
-		return show, err
+	if err != nil {
+		return nil, err
 	}
+	const none = "--dashboard none for no page"
 	return func(ctx context.Context, s *server.Server) error {
-		if err := show(ctx, s); err != nil {
-			say("%v; going on without a page", err)
+		err := show(ctx, s)
+		if err == nil || f.wantsPage {
+			return hintOtherPage(err, none)
 		}
+		say("%v", hintOtherPage(fmt.Errorf("%w; going on without a page", err), none))
 		return nil
 	}, nil
 }
