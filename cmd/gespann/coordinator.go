@@ -20,7 +20,8 @@ const defaultDashboard = "localhost:8080"
 // coordinatorFlags are what a coordinator is told.
 type coordinatorFlags struct {
 	listen, dashboard, state string
-	wantsPage                bool // or do without, where its address is taken
+	maxUpload                int64 // MiB
+	wantsPage                bool  // or do without, where its address is taken
 	trust                    trustFlags
 }
 
@@ -51,6 +52,7 @@ Off this machine, it wants the certificates that gespann certs makes, or
 	c.Flags().StringVar(&f.listen, "listen", ":7077", "address for workers and drivers, host:port or unix:/path")
 	c.Flags().StringVar(&f.dashboard, "dashboard", defaultDashboard, "address of the page: :8080 shows it to other machines, none to nobody")
 	c.Flags().StringVar(&f.state, "state", "gespann-state", "`folder` for submitted jobs, their runs and their history")
+	c.Flags().Int64Var(&f.maxUpload, "max-upload", 1024, "`MiB` of data that submit --upload may send with a job; 0 for none")
 	f.trust.add(c)
 	return c
 }
@@ -72,7 +74,7 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 		return errors.Join(err, port.Close())
 	}
 	s, err := server.New(server.Options{
-		State: f.state, Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
+		State: f.state, MaxUpload: uploadBytes(f.maxUpload), Version: moduleVersion(), Log: log, Check: new(checker).check, RunJob: runSubmitted,
 	})
 	if err != nil {
 		return errors.Join(err, port.Close())

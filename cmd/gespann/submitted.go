@@ -40,7 +40,8 @@ func originOf(s *spec.Spec) *wire.Origin {
 }
 
 // parseSubmitted reads the spec of a job. Messages about it name its owner's file.
-func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
+// DataDir has the data that came with it; "": none.
+func parseSubmitted(text []byte, origin *wire.Origin, dataDir string) (*spec.Spec, error) {
 	if origin == nil || origin.File == "" {
 		origin = &wire.Origin{File: "job"}
 	}
@@ -56,6 +57,12 @@ func parseSubmitted(text []byte, origin *wire.Origin) (*spec.Spec, error) {
 		return nil, err
 	}
 	s.Backend.Use = kindCluster
+	if dataDir != "" {
+		if err := onlyUploaded(s); err != nil {
+			return nil, err
+		}
+		s.Data.Root = dataDir
+	}
 	// Relative paths are in the coordinator's folder: for a job in the queue, the one that
 	// it was in then, which check has written down as data.root.
 	return s, s.LocateIn(".")
@@ -69,16 +76,19 @@ type checker struct{ mu sync.Mutex }
 func (c *checker) check(ctx context.Context, q server.Request) (server.Plan, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, err := parseSubmitted(q.Spec, q.Origin)
+	s, err := parseSubmitted(q.Spec, q.Origin, q.DataDir)
 	if err != nil {
 		return server.Plan{}, err
 	}
 	words, err := checkData(ctx, s)
+	if words = ownNames(q.DataDir, words); err != nil && q.DataDir != "" {
+		err = errors.New(ownNames(q.DataDir, err.Error()))
+	}
 	if err != nil {
 		return server.Plan{}, err
 	}
 	p := server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers, Data: words}
-	if s.Data.Root != "" { // wherever the coordinator is started then, the files are these
+	if s.Data.Root != "" && q.DataDir == "" { // wherever the coordinator is started then, the files are these
 		if p.Spec, err = s.Marshal(); err != nil {
 			return server.Plan{}, err
 		}
@@ -209,7 +219,7 @@ func dataError(s *spec.Spec, err error) error {
 
 // runSubmitted runs the training loop of a submitted job.
 func runSubmitted(ctx context.Context, j server.Submission) error {
-	s, err := parseSubmitted(j.Spec, j.Origin)
+	s, err := parseSubmitted(j.Spec, j.Origin, j.DataDir)
 	if err != nil {
 		return err
 	}
@@ -225,11 +235,15 @@ func runSubmitted(ctx context.Context, j server.Submission) error {
 		if err != nil {
 			return err
 		}
-		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
+		if j.DataDir == "" {
+			s.Data.Root = kept.Data.Root // wherever the coordinator is started now
+		}
 	}
 	set, err := loadData(ctx, s, prep, told)
 	if jobs.NoSpace(err) { // for a download: it goes on when there is room
 		return err
+	} else if err != nil && j.DataDir != "" {
+		return errors.New(ownNames(j.DataDir, dataError(s, err).Error()))
 	} else if err != nil {
 		return dataError(s, err)
 	}

@@ -125,7 +125,7 @@ func TestSubmittedDataStays(t *testing.T) {
 			t.Errorf("got %q, want %s: 40 rows", plan.Data, want)
 		}
 		t.Chdir(there)
-		s, err := parseSubmitted(plan.Spec, nil)
+		s, err := parseSubmitted(plan.Spec, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,6 +67,10 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	if err := os.MkdirAll(s.book.RunDir(r.ID), 0o777); err != nil {
 		return err
 	}
+	dataDir, err := absolute(s.book.DataDir(&r))
+	if err != nil {
+		return err
+	}
 	driver := s.connect(r.ID)
 	defer s.detach(r.ID, driver)
 	// A job that does not save in time, or waits for a machine that does not
@@ -87,7 +91,7 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	}()
 	return s.o.RunJob(ctx, Submission{
 		ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
-		Owner: r.By,
+		Owner: r.By, DataDir: dataDir,
 		Tell: func(line string) {
 			if line != "" {
 				s.book.Log(r.ID, line)
@@ -198,7 +202,7 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 		q.Spec = plan.Spec
 	}
 	r, err := s.book.Submit(jobs.Submission{
-		Name: q.Name, Spec: q.Spec, Origin: q.Origin, By: q.Owner,
+		Name: q.Name, Spec: q.Spec, Origin: q.Origin, By: q.Owner, Files: q.DataDir,
 		Epochs: plan.Epochs, Wants: plan.Workers, Data: plan.Data,
 	})
 	if err == nil {
