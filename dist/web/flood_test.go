@@ -52,12 +52,16 @@ func request(t *testing.T, address, path string) (code int, took time.Duration) 
 // get1 is a request of the kind that a browser sends.
 func get1(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n" }
 
-// wellWithin asks how a coordinator is, and wants an answer within a second.
+// soon is a second, on a machine that has other tests to run; who had to wait for a
+// place waited for five at least.
+const soon = 3 * time.Second
+
+// wellWithin asks how a coordinator is, and wants an answer soon.
 func wellWithin(t *testing.T, address string) {
 	t.Helper()
 	for _, path := range []string{"/healthz", "/", "/metrics"} {
-		if code, took := request(t, address, path); code != http.StatusOK || took > time.Second {
-			t.Errorf("GET %s: got %d after %v, want 200 within a second", path, code, took)
+		if code, took := request(t, address, path); code != http.StatusOK || took > soon {
+			t.Errorf("GET %s: got %d after %v, want 200 within %v", path, code, took, soon)
 		}
 	}
 }
