@@ -3,9 +3,14 @@
 #   docker build -t gespann --build-arg VERSION=$(git describe --always --tags) .
 #   docker run --rm -u $(id -u):$(id -g) -v "$PWD:/data" gespann train configs/digits-mlp.yaml
 #
+# It needs no rights, and writes to /data and /tmp only. Where that is to be enforced:
+#
+#   docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -u $(id -u):$(id -g) -v "$PWD:/data" gespann train configs/digits-mlp.yaml
+#
 # Paths are below /data, where the container starts; what is downloaded stays in
 # /data/.cache. For NVIDIA cards see Dockerfile.cuda.
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26.10-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

@@ -14,9 +14,19 @@
 #               needs CUDA 12 headers and g++
 # make kernels  compile changed CUDA kernels to kernels/ptx; needs nvcc
 # make kernels-check  ptxas accepts every kernel for every card, without spills
+# make vuln     known faults in what the program calls; VULNDB is the database: the version of a
+#               module, latest, or an address. Skipped where it cannot be had
+# make sbom     a bill of materials for bin/gespann (CycloneDX): modules, licences, digests
+# make reproducible  the commit built twice, in two folders with two caches: the same bytes, or
+#               it fails; minutes
 # make loc      lines of Go per package
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+VULNDB ?= v0.0.0-20261105234957-e22db6528018
+# What go.mod names is what a release is built with.
+RELEASE_GO = $(shell sed -n 's/^toolchain //p' go.mod)
 FUZZTIME ?= 20s
 PYTHON ?= python3
 BASE ?= HEAD~1
@@ -24,7 +34,8 @@ WORKS ?=
 DATA ?= ../shared/data/mnist
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
-  gpu gpu-test cuda-vet gpu-check gpu-emulate gpu-pack kernels kernels-check
+  gpu gpu-test cuda-vet gpu-check gpu-emulate gpu-pack kernels kernels-check \
+  vuln sbom reproducible
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gespann
@@ -32,7 +43,7 @@ build:
 test:
 	go test ./...
 
-check: format vet static fresh race cross cuda-vet kernels-check
+check: format vet static fresh race cross cuda-vet kernels-check vuln sbom
 
 format:
 	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
@@ -124,6 +135,28 @@ kernels:
 kernels-check:
 	@if command -v ptxas >/dev/null; then cd kernels && go run ./generate -check; \
 	else echo "kernels-check: skipped: there is no ptxas"; fi
+
+# The database is a module: its folder data/osv has a file for each fault. The
+# programs are checked as the compiler of RELEASE_GO makes them.
+vuln:
+	@case "$(VULNDB)" in \
+	*:*) db="$(VULNDB)";; \
+	*) dir="$$(cd / && go mod download -json "golang.org/x/vulndb@$(VULNDB)" | sed -n 's/^\t"Dir": "\(.*\)",*$$/\1/p')"; \
+	  db="$${dir:+file://$$dir/data/osv}";; esac; \
+	if [ -z "$$db" ]; then echo "vuln: skipped: the database golang.org/x/vulndb@$(VULNDB) cannot be had"; exit 0; fi; \
+	export GOTOOLCHAIN="$(RELEASE_GO)"; \
+	if ! go version; then echo "vuln: skipped: there is no $(RELEASE_GO)"; exit 0; fi; \
+	go run $(GOVULNCHECK) -db "$$db" ./...
+
+sbom: build
+	@dir="$$(mktemp -d)"; trap 'rm -rf "$$dir"' EXIT; \
+	CGO_ENABLED=0 go run $(CYCLONEDX) app -json -licenses -std -noserial -notimestamp -main cmd/gespann \
+	  -output "$$dir/bill" . 2>"$$dir/words" || { cat "$$dir/words"; exit 1; }; \
+	go run ./release/sbom -program bin/gespann -o bin/gespann.cdx.json <"$$dir/bill" && \
+	echo "bin/gespann.cdx.json: $$(grep -c '"purl"' bin/gespann.cdx.json) modules"
+
+reproducible:
+	sh release/reproducible.sh
 
 loc:
 	@for p in $$(go list -f '{{.Dir}}' ./...); do \

@@ -23,7 +23,8 @@ const defaultDashboard = "localhost:8080"
 type coordinatorFlags struct {
 	listen, dashboard, state string
 	roots                    []string
-	wantsPage                bool // or do without, where its address is taken
+	maxUpload                int64 // MiB
+	wantsPage                bool  // or do without, where its address is taken
 	trust                    trustFlags
 }
 
@@ -59,6 +60,7 @@ others, files below the folders of --data-root: without it, none.`,
 	c.Flags().StringVar(&f.dashboard, "dashboard", defaultDashboard, "address of the page: :8080 shows it to other machines, none to nobody")
 	c.Flags().StringVar(&f.state, "state", "gespann-state", "`folder` for submitted jobs, their runs and their history")
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
+	c.Flags().Int64Var(&f.maxUpload, "max-upload", 1024, "`MiB` of data that submit --upload may send with a job; 0 for none")
 	f.trust.add(c)
 	return c
 }
@@ -87,7 +89,8 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	}
 	jobs := newKeeper(roots, log)
 	s, err := server.New(server.Options{
-		State: f.state, Memory: memory, Version: moduleVersion(), Log: log, Check: jobs.check, RunJob: jobs.run,
+		State: f.state, Memory: memory, MaxUpload: uploadBytes(f.maxUpload), Version: moduleVersion(), Log: log,
+		Check: jobs.check, RunJob: jobs.run,
 	})
 	if err != nil {
 		return errors.Join(err, port.Close())
@@ -122,13 +125,16 @@ func (f *coordinatorFlags) page(join string, say func(format string, args ...any
 		return nil, nil
 	}
 	show, err := pageFor(f.dashboard, join, say)
-	if err != nil || f.wantsPage {
-		return show, err
+	if err != nil {
+		return nil, err
 	}
+	const none = "--dashboard none for no page"
 	return func(ctx context.Context, s *server.Server) error {
-		if err := show(ctx, s); err != nil {
-			say("%v; going on without a page", err)
+		err := show(ctx, s)
+		if err == nil || f.wantsPage {
+			return hintOtherPage(err, none)
 		}
+		say("%v", hintOtherPage(fmt.Errorf("%w; going on without a page", err), none))
 		return nil
 	}, nil
 }

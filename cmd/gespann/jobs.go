@@ -17,6 +17,7 @@ import (
 )
 
 func newSubmit(t terminal) *cobra.Command {
+	var upload bool
 	c := &cobra.Command{
 		Use:   "submit CONFIG.yaml",
 		Short: "Give a training to a coordinator",
@@ -27,10 +28,14 @@ cancel and fetch ask for it later, from anywhere.
 The coordinator reads the data: paths in the file and in flags are paths there, relative
 ones in the folder that it was started in. Submit says which files and how many rows
 they have; the job reads those also when the coordinator is started again elsewhere.
+With --upload, the files of the data go along: then paths are those of this machine,
+relative ones in the file's folder, as for train.
+
 The coordinator looks at file, data and model before it takes the job. One that wants more workers (--workers) than
 are connected waits for them, and lets others pass.`,
 		Example: `  gespann submit configs/mnist-cnn.yaml --coordinator trainer:7077
-  gespann submit configs/mnist-mlp.yaml --strategy adag --epochs 4`,
+  gespann submit configs/mnist-mlp.yaml --strategy adag --epochs 4
+  gespann submit table.yaml --upload            # with its CSV files`,
 		Args: args(1, 1, "one configuration file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if b := c.Flags().Lookup("backend"); !b.Changed {
@@ -46,19 +51,27 @@ are connected waits for them, and lets others pass.`,
 			if s.Backend.Kind != kindCluster {
 				return usagef("--backend: got %s, but a coordinator trains on its cluster", s.Backend.Kind)
 			}
-			return submit(c.Context(), t, s)
+			return submit(c.Context(), t, s, upload)
 		},
 	}
+	c.Flags().BoolVar(&upload, "upload", false, "send the files of the data along")
 	spec.AddFlags(c.Flags(), "backend", "epochs", "batch-size", "seed", "data-dir", "workers", "strategy",
 		"coordinator", "certs", "insecure", "set")
 	return c
 }
 
-// submit queues the job of a spec.
-func submit(ctx context.Context, t terminal, s *spec.Spec) error {
+// submit queues the job of a spec, with the files of its data or without.
+func submit(ctx context.Context, t terminal, s *spec.Spec, upload bool) error {
 	f := clientFlags{
 		coordinator: cmp.Or(s.Cluster.Coordinator, defaultCoordinator),
 		trust:       trustFlags{certs: s.Cluster.Certs, insecure: s.Cluster.Insecure},
+	}
+	var files []client.File
+	if upload {
+		var err error
+		if files, err = takeAlong(s); err != nil {
+			return err
+		}
 	}
 	text, err := s.Marshal()
 	if err != nil {
@@ -66,7 +79,7 @@ func submit(ctx context.Context, t terminal, s *spec.Spec) error {
 	}
 	name := cmp.Or(s.Train.Name, s.RunName())
 	return f.visit(ctx, t, func(c *client.Client) error {
-		m, err := c.Submit(name, text, originOf(s))
+		m, err := c.SubmitWith(name, text, originOf(s), files, sentWords(t, files))
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,8 @@ func originOf(s *spec.Spec) *wire.Origin {
 }
 
 // parseSubmitted reads the spec of a job. Messages about it name its owner's file.
-func parseSubmitted(text []byte, origin *wire.Origin, files infile.Files) (*spec.Spec, error) {
+// DataDir has the data that came with it; "": none.
+func parseSubmitted(text []byte, origin *wire.Origin, files infile.Files, dataDir string) (*spec.Spec, error) {
 	if origin == nil || origin.File == "" {
 		origin = &wire.Origin{File: "job"}
 	}
@@ -59,6 +60,12 @@ func parseSubmitted(text []byte, origin *wire.Origin, files infile.Files) (*spec
 		return nil, err
 	}
 	s.Backend.Use = kindCluster
+	if dataDir != "" {
+		if err := onlyUploaded(s); err != nil {
+			return nil, err
+		}
+		s.Data.Root = dataDir
+	}
 	// Relative paths are in the first data root, or in the coordinator's folder: for a job
 	// in the queue, the one that it was in then, which check has written down as data.root.
 	if !files.Confined {
@@ -98,10 +105,14 @@ func newKeeper(roots []string, log *slog.Logger) *keeper {
 
 // files returns which files a job may read. One of the account that the coordinator runs
 // under can read them without it; one of whom nobody knows, as of a version that did not
-// note it, is confined.
-func (k *keeper) files(owner dist.Principal, tell func(line string)) infile.Files {
+// note it, is confined. One whose data came with it, into a folder, reads that alone.
+func (k *keeper) files(owner dist.Principal, dataDir string, tell func(line string)) infile.Files {
+	confined, roots := !owner.Account, k.roots
+	if dataDir != "" {
+		confined, roots = true, []string{dataDir}
+	}
 	return infile.Files{
-		Confined: !owner.Account, Roots: k.roots, Patience: k.patience,
+		Confined: confined, Roots: roots, Patience: k.patience,
 		Log: func(format string, args ...any) {
 			k.log.Warn(fmt.Sprintf(format, args...))
 			tell(fmt.Sprintf(format, args...))
@@ -112,17 +123,20 @@ func (k *keeper) files(owner dist.Principal, tell func(line string)) infile.File
 // check reads the spec of a job, and as far as that takes a moment the data, and builds
 // the model: what is wrong is for whoever submits it, not for the turn of the job.
 func (k *keeper) check(ctx context.Context, q server.Request) (server.Plan, error) {
-	files := k.files(q.Owner, func(string) {})
-	s, err := parseSubmitted(q.Spec, q.Origin, files)
+	files := k.files(q.Owner, q.DataDir, func(string) {})
+	s, err := parseSubmitted(q.Spec, q.Origin, files, q.DataDir)
 	if err != nil {
 		return server.Plan{}, err
 	}
-	words, err := k.checkData(ctx, s, files)
+	words, err := k.checkData(ctx, s, files, q.DataDir == "" && files.Confined)
+	if words = ownNames(q.DataDir, words); err != nil && q.DataDir != "" {
+		err = errors.New(ownNames(q.DataDir, err.Error()))
+	}
 	if err != nil {
 		return server.Plan{}, err
 	}
 	p := server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers, Data: words}
-	if s.Data.Root != "" { // wherever the coordinator is started then, the files are these
+	if s.Data.Root != "" && q.DataDir == "" { // wherever the coordinator is started then, the files are these
 		if p.Spec, err = s.Marshal(); err != nil {
 			return server.Plan{}, err
 		}
@@ -131,8 +145,9 @@ func (k *keeper) check(ctx context.Context, q server.Request) (server.Plan, erro
 }
 
 // checkData reads the data of a job, nothing of which is downloaded, and builds its
-// model for it. It returns which files it has read and how many rows they have.
-func (k *keeper) checkData(ctx context.Context, s *spec.Spec, from infile.Files) (words string, err error) {
+// model for it. It returns which files it has read and how many rows they have. Private:
+// what stands in them is not for who submits.
+func (k *keeper) checkData(ctx context.Context, s *spec.Spec, from infile.Files, private bool) (words string, err error) {
 	files, err := filesOf(s.Data, from)
 	if err != nil {
 		return "", err
@@ -150,7 +165,7 @@ func (k *keeper) checkData(ctx context.Context, s *spec.Spec, from infile.Files)
 	}
 	defer k.end()
 	set, err := source.Load(ctx, s.Data, source.Options{
-		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true, Files: from, Private: from.Confined,
+		Loss: s.Loss.Kind, IntFeatures: model.WantsIntegers(s), Offline: true, Files: from, Private: private,
 	})
 	if known := toDownload(s.Data); known != nil && errors.Is(err, fs.ErrNotExist) {
 		_, err := model.Build(s, *known)
@@ -280,8 +295,8 @@ func dataError(s *spec.Spec, err error) error {
 
 // run runs the training loop of a submitted job.
 func (k *keeper) run(ctx context.Context, j server.Submission) error {
-	files := k.files(j.Owner, j.Tell)
-	s, err := parseSubmitted(j.Spec, j.Origin, files)
+	files := k.files(j.Owner, j.DataDir, j.Tell)
+	s, err := parseSubmitted(j.Spec, j.Origin, files, j.DataDir)
 	if err != nil {
 		return err
 	}
@@ -297,13 +312,17 @@ func (k *keeper) run(ctx context.Context, j server.Submission) error {
 		if err != nil {
 			return err
 		}
-		s.Data.Root = kept.Data.Root // wherever the coordinator is started now
+		if j.DataDir == "" {
+			s.Data.Root = kept.Data.Root // wherever the coordinator is started now
+		}
 	}
 	how := dataOptions(s, prep, told)
-	how.Files, how.Private = files, files.Confined
+	how.Files, how.Private = files, files.Confined && j.DataDir == ""
 	set, err := source.Load(ctx, s.Data, how)
 	if lacks, _ := jobs.Passing(err); lacks != "" { // as in a download: it goes on when that is over
 		return err
+	} else if err != nil && j.DataDir != "" {
+		return errors.New(ownNames(j.DataDir, dataError(s, err).Error()))
 	} else if err != nil {
 		return dataError(s, err)
 	}

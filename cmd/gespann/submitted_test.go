@@ -129,7 +129,7 @@ func TestSubmittedDataStays(t *testing.T) {
 			t.Errorf("got %q, want %s: 40 rows", plan.Data, want)
 		}
 		t.Chdir(there)
-		s, err := parseSubmitted(plan.Spec, nil, infile.Files{})
+		s, err := parseSubmitted(plan.Spec, nil, infile.Files{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,6 +76,10 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	if err := os.MkdirAll(s.book.RunDir(r.ID), 0o777); err != nil {
 		return err
 	}
+	dataDir, err := absolute(s.book.DataDir(&r))
+	if err != nil {
+		return err
+	}
 	driver := s.connect(r.By, r.ID)
 	defer s.detach(r.ID, driver)
 	var left atomic.Bool
@@ -83,7 +87,7 @@ func (s *Server) attempt(ctx context.Context, r jobs.Record) (err error) {
 	go func() {
 		ended <- s.loop(ctx, Submission{
 			ID: r.ID, Name: r.Name, Dir: s.book.RunDir(r.ID), Spec: spec, Origin: s.book.Origin(r.ID), Driver: driver,
-			Owner: r.By,
+			Owner: r.By, DataDir: dataDir,
 			Tell: func(line string) {
 				if line != "" && !left.Load() {
 					s.book.Log(r.ID, line)
@@ -244,7 +248,7 @@ func (s *Server) Submit(ctx context.Context, q Request) (wire.JobStatus, error) 
 		q.Spec = plan.Spec
 	}
 	r, err := s.book.Submit(jobs.Submission{
-		Name: q.Name, Spec: q.Spec, Origin: q.Origin, By: q.Owner,
+		Name: q.Name, Spec: q.Spec, Origin: q.Origin, By: q.Owner, Files: q.DataDir,
 		Epochs: plan.Epochs, Wants: plan.Workers, Data: plan.Data,
 	})
 	if err == nil {

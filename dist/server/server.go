@@ -54,6 +54,8 @@ type Options struct {
 	// and a quarter of Memory; without State, MaxRows is MaxJob.
 	MaxRows, MemoryRows int64
 	MaxPeers            int // connections at a time; 0: 5000
+	// MaxUpload bounds the bytes of data that come with a job. 0: 1 GiB; negative: none.
+	MaxUpload int64
 
 	clock.Clock                  // nil: clock.System
 	Ticks       <-chan time.Time // nil: four times a second
@@ -76,6 +78,9 @@ type Request struct {
 	Spec   []byte
 	Origin *wire.Origin // of the spec; nil: not known
 	Owner  dist.Principal
+	// DataDir is the absolute path of a folder with the data that came with it, where
+	// the spec's paths are; "": none came.
+	DataDir string
 }
 
 // A Plan is what a spec says about its job.
@@ -97,6 +102,8 @@ type Submission struct {
 	Origin *wire.Origin // of the spec; nil: not known
 	// Owner submitted it, maybe when the coordinator ran before.
 	Owner dist.Principal
+	// DataDir is as in Request; the folder may be at another place than it was then.
+	DataDir string
 	// Driver is a connection to the coordinator, to be used as that of any driver.
 	// Its ID for the job takes the place of the one in Attach.
 	Driver *Local
@@ -140,6 +147,8 @@ type Server struct {
 	watchers map[chan struct{}]bool
 	running  map[string]context.CancelCauseFunc // submitted jobs under way
 	lacking  map[string]bool                    // those of them that let others go first
+
+	uploading int64 // bytes that clients have announced, and that are not all on disk
 
 	crew    atomic.Int32  // workers that are connected
 	crewing chan struct{} // gets something when crew changes
@@ -186,6 +195,7 @@ func (o *Options) complete() {
 		o.MaxRows = o.MaxJob
 	}
 	o.MaxRows = cmp.Or(o.MaxRows, 64<<30)
+	o.MaxUpload = cmp.Or(o.MaxUpload, 1<<30)
 	o.MaxPeers = cmp.Or(o.MaxPeers, 5000)
 	o.RetryDisk = cmp.Or(o.RetryDisk, 15*time.Second)
 	o.Grace = cmp.Or(o.Grace, 20*time.Second)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/gespann/gespann/dist"
@@ -36,7 +37,7 @@ func (s *Server) Client(ctx context.Context, conn dist.Conn, who dist.Principal)
 		if err != nil {
 			return p.refuse(&wire.Refused{Err: err.Error()}, err)
 		}
-		v := &visit{s, p, who}
+		v := &visit{Server: s, p: p, who: who}
 		if err := v.say(&wire.Visited{Version: s.o.Version}, nil); err != nil {
 			return err
 		}
@@ -49,12 +50,15 @@ type visit struct {
 	*Server
 	p   *peer
 	who dist.Principal
+
+	asked <-chan wire.Frame // what the client has said
 }
 
 // talk answers what the client asks. Reading goes on meanwhile, so that a client
 // that leaves is noticed.
 func (v *visit) talk() error {
 	asked := make(chan wire.Frame)
+	v.asked = asked
 	read := make(chan error, 1)
 	go func() {
 		defer v.p.cancel()
@@ -126,7 +130,14 @@ func (v *visit) tell(m wire.Message, bytes []byte) error {
 func (v *visit) do(f wire.Frame) error {
 	switch m := f.Message.(type) {
 	case *wire.Submit:
-		job, err := v.Submit(v.p.ctx, Request{m.Name, f.Bytes, m.Origin, v.who})
+		folder, err := v.upload(m.Files)
+		if err != nil {
+			return err
+		}
+		if folder != "" {
+			defer os.RemoveAll(folder) // which is not there any more once it is the job's
+		}
+		job, err := v.Submit(v.p.ctx, Request{m.Name, f.Bytes, m.Origin, v.who, folder})
 		if err != nil {
 			return err
 		}

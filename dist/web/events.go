@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -15,6 +17,45 @@ const (
 	patience = 10 * time.Second       // for a reader that does not read
 	again    = 2 * time.Second        // until a reader whose stream broke comes back
 )
+
+// Bounds of the pages that are kept up to date at a time; others ask again by
+// themselves.
+const (
+	maxStreams     = 100
+	maxStreamsFrom = 25 // of one address that is not this machine
+)
+
+// streams counts the streams of events by who reads them.
+type streams struct {
+	mu   sync.Mutex
+	all  int
+	from map[netip.Prefix]int
+}
+
+// take takes a place; false: there is none.
+func (s *streams) take(peer netip.Prefix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= maxStreams || peer != thisMachine && s.from[peer] >= maxStreamsFrom {
+		return false
+	}
+	if s.from == nil {
+		s.from = map[netip.Prefix]int{}
+	}
+	s.all++
+	s.from[peer]++
+	return true
+}
+
+// give gives a place back.
+func (s *streams) give(peer netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.from[peer]--; s.from[peer] == 0 {
+		delete(s.from, peer)
+	}
+}
 
 func (s *site) followOverview(w http.ResponseWriter, r *http.Request) {
 	s.follow(w, r, func() (page, bool, error) {
@@ -36,14 +77,14 @@ func (s *site) followJob(w http.ResponseWriter, r *http.Request) {
 // that change, until the reader leaves, the coordinator ends, or show returns
 // false.
 func (s *site) follow(w http.ResponseWriter, r *http.Request, show func() (page, bool, error)) {
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
+	peer := peerOf(r.RemoteAddr)
+	if !s.streams.take(peer) {
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
 		return
 	}
+	defer s.streams.give(peer)
+	lasts(r.Context())
 	changes, stop := s.src.Watch()
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")

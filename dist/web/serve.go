@@ -6,13 +6,12 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Bounds of what strangers may take of a coordinator.
 const (
 	maxConns      = 256
+	maxConnsFrom  = 64       // of one address that is not this machine
 	maxHeader     = 16 << 10 // bytes
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
@@ -35,6 +34,10 @@ func Serve(ctx context.Context, addr string, handler http.Handler) error {
 
 // ServeOn is Serve on a listener, which it closes.
 func ServeOn(ctx context.Context, l net.Listener, handler http.Handler) error {
+	return serveAt(ctx, newGate(l, maxConns, maxConnsFrom), handler)
+}
+
+func serveAt(ctx context.Context, g *gate, handler http.Handler) error {
 	streams, end := context.WithCancel(ctx)
 	defer end()
 	srv := &http.Server{
@@ -45,9 +48,13 @@ func ServeOn(ctx context.Context, l net.Listener, handler http.Handler) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		BaseContext:       func(net.Listener) context.Context { return streams },
+		ConnState:         g.move,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, visitorKey{}, c)
+		},
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(netutil.LimitListener(l, maxConns)) }()
+	go func() { failed <- srv.Serve(g) }()
 	select {
 	case err := <-failed:
 		return errors.Join(err, srv.Close())

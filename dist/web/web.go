@@ -51,12 +51,8 @@ type site struct {
 	Options
 	src     Source
 	files   *assets
-	streams chan struct{} // a place for each stream of events
+	streams streams
 }
-
-// maxStreams bounds the pages that are kept up to date at a time; others ask again
-// by themselves.
-const maxStreams = 100
 
 // Handler returns the page of a coordinator, with /metrics, /healthz and /api.
 func Handler(src Source, o Options) http.Handler {
@@ -66,7 +62,7 @@ func Handler(src Source, o Options) http.Handler {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
-	s := &site{Options: o, src: src, files: newAssets(), streams: make(chan struct{}, maxStreams)}
+	s := &site{Options: o, src: src, files: newAssets()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.showOverview)
 	mux.HandleFunc("GET /events", s.followOverview)

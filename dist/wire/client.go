@@ -12,6 +12,9 @@ const (
 	MaxSpec  = 512 << 10 // bytes of a submitted spec: as base64 in a message of 1 MiB
 	MaxQueue = 1000      // jobs that wait
 	MaxPiece = 1 << 19   // bytes of a file or log in one frame
+
+	MaxUploads   = 64            // files of data that come with a job
+	UploadWindow = 16 * MaxPiece // bytes of a file that a client sends before it hears again
 )
 
 // States of a job.
@@ -111,6 +114,9 @@ type (
 	Submit struct {
 		Name   string  `json:"name"` // for people; the job's ID begins with it
 		Origin *Origin `json:"origin,omitempty"`
+		// Files are the data that comes with the job: Ready messages ask for it, before
+		// Submitted. Paths in the spec are theirs.
+		Files []Upload `json:"files,omitempty"`
 	}
 	// List asks for all jobs. Listed answers it.
 	List struct{}
@@ -142,11 +148,24 @@ type (
 	}
 )
 
+// An Upload is a file of data that comes with a job. Path is relative, with slashes.
+type Upload struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"` // in hexadecimal digits
+}
+
 // Messages of a coordinator to a client.
 type (
 	// Visited answers Visit.
 	Visited struct {
 		Version string `json:"version"`
+	}
+	// Ready asks for the bytes of a file of Submit from an offset: File messages, for
+	// at most UploadWindow bytes.
+	Ready struct {
+		File   int   `json:"file"`
+		Offset int64 `json:"offset"`
 	}
 	// Submitted answers Submit.
 	Submitted struct {

@@ -82,11 +82,12 @@ var kinds = []struct {
 	{FromCoordinator, func() Message { return new(Shown) }},
 	{FromCoordinator, func() Message { return new(Log) }},
 	{FromCoordinator, func() Message { return new(Cancelled) }},
-	{FromCoordinator, func() Message { return new(File) }},
+	{FromCoordinator | FromClient, func() Message { return new(File) }},
 	{FromCoordinator, func() Message { return new(FilesEnd) }},
 	{FromCoordinator, func() Message { return new(Pruned) }},
 	{FromCoordinator, func() Message { return new(Refused) }},
 	{FromCoordinator, func() Message { return new(Warned) }},
+	{FromCoordinator, func() Message { return new(Ready) }},
 }
 
 // numbers are the indices in kinds, by kind.
@@ -316,3 +317,6 @@ func (*Pruned) Kind() string { return "pruned" }
 
 // Kind returns "refused".
 func (*Refused) Kind() string { return "refused" }
+
+// Kind returns "ready".
+func (*Ready) Kind() string { return "ready" }

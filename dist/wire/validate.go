@@ -1,11 +1,15 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gespann/gespann/internal/data"
 )
@@ -320,11 +324,59 @@ func (m *Train) validate() error {
 }
 
 func (m *Submit) validate() error {
+	if err := uploads(m.Files); err != nil {
+		return err
+	}
 	if m.Origin == nil {
 		return name("name", m.Name, true)
 	}
 	return first(name("name", m.Name, true), name("file", m.Origin.File, true),
 		between("places", len(m.Origin.Places), 0, MaxPlaces))
+}
+
+// uploads checks that files can be kept side by side in a folder of their own.
+func uploads(files []Upload) error {
+	if err := between("files", len(files), 0, MaxUploads); err != nil {
+		return err
+	}
+	total := int64(0)
+	seen := map[string]bool{}
+	for i, f := range files {
+		if !IsUploadPath(f.Path) {
+			return fmt.Errorf("files[%d]: got path %.200q, want a relative one of printable characters", i, f.Path)
+		}
+		if digest, err := hex.DecodeString(f.SHA256); err != nil || len(digest) != sha256.Size {
+			return fmt.Errorf("files[%d]: got SHA-256 %.80q, want 64 hexadecimal digits", i, f.SHA256)
+		}
+		if err := between("size", f.Size, 0, math.MaxInt64-total); err != nil {
+			return fmt.Errorf("files[%d]: %w", i, err)
+		}
+		total += f.Size
+		for other := range seen {
+			if other == f.Path || strings.HasPrefix(other, f.Path+"/") || strings.HasPrefix(f.Path, other+"/") {
+				return fmt.Errorf("files[%d]: got %q beside %q", i, f.Path, other)
+			}
+		}
+		seen[f.Path] = true
+	}
+	return nil
+}
+
+// IsUploadPath reports whether a file that comes with a job may have that path.
+func IsUploadPath(path string) bool {
+	if path == "." || len(path) > MaxName || !fs.ValidPath(path) {
+		return false
+	}
+	for _, part := range strings.Split(path, "/") {
+		if strings.HasPrefix(part, ".") { // hidden, or temporary
+			return false
+		}
+	}
+	return !strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(`\:`, r) })
+}
+
+func (m *Ready) validate() error {
+	return first(between("file", m.File, 0, MaxUploads-1), between("offset", m.Offset, 0, math.MaxInt64))
 }
 
 func (m *Show) validate() error       { return name("job", m.Job, true) }

@@ -18,6 +18,7 @@ var clocks = []struct{ folder, why string }{
 	{"dist/rpc/lane", "as dist/worker"},
 	{"dist/rpc/listener.go", "as dist/worker: how long a connection has been there"},
 	{"dist/rpc/line.go", "package net takes deadlines by their monotonic readings"},
+	{"dist/web/gate.go", "as dist/worker: how long a connection has been silent"},
 	{"dist/web/events.go", "as dist/rpc/line.go"},
 	{"dist/rpc/host.go", "it is compared with times of files, and asks sockets besides"},
 	{"dist/rpc/account", "a claim is of this minute, by the wall clock, which both sides share"},

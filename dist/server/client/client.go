@@ -85,14 +85,7 @@ func (c *Client) lost(err error) error {
 // Submit queues a job; it is on the coordinator's disk then.
 // Origin is where the spec comes from; nil: nowhere.
 func (c *Client) Submit(name string, spec []byte, origin *wire.Origin) (*wire.Submitted, error) {
-	if len(spec) > wire.MaxSpec {
-		return nil, fmt.Errorf("spec: has %d bytes, want at most %d", len(spec), wire.MaxSpec)
-	}
-	m, _, err := ask[*wire.Submitted](c, &wire.Submit{Name: name, Origin: origin}, spec)
-	if err == nil {
-		m.Job, m.Note, m.Data = plain.Line(m.Job), plain.Line(m.Note), plain.Line(m.Data)
-	}
-	return m, err
+	return c.SubmitWith(name, spec, origin, nil, nil)
 }
 
 // List returns all jobs: those that run, the queue, and those that have ended,

@@ -331,6 +331,14 @@ func (b *Book) path(id string, names ...string) string {
 // RunDir returns the run directory of a submitted job.
 func (b *Book) RunDir(id string) string { return b.path(id, runFolder) }
 
+// DataDir returns the folder with the data that came with a job; "": none came.
+func (b *Book) DataDir(r *Record) string {
+	if !r.Uploaded {
+		return ""
+	}
+	return b.path(r.ID, dataFolder)
+}
+
 // Dir returns the folder of a job.
 func (b *Book) Dir(id string) string { return b.path(id) }
 

@@ -28,6 +28,7 @@ const (
 	specFile   = "spec.yaml"
 	originFile = "origin.json"
 	runFolder  = "run"
+	dataFolder = "data"
 	logFile    = "log.txt"
 	curveFile  = "events.jsonl"
 )
@@ -159,6 +160,18 @@ type Submission struct {
 	Epochs int
 	Wants  int    // workers
 	Data   string // files and rows, in words
+	// Files is the folder with the data that came with it, which Stage has made and which
+	// becomes the job's; "": none came.
+	Files string
+}
+
+// Stage makes a folder for the data of a job that is to come. What is in it when the
+// book is opened again is removed.
+func (b *Book) Stage() (string, error) {
+	if b.folder == "" {
+		return "", ErrNoFolder
+	}
+	return os.MkdirTemp(filepath.Join(b.folder, jobsFolder), outfile.TempPrefix+"data-")
 }
 
 // Submit queues a job. When it returns, the job is on disk.
@@ -175,8 +188,10 @@ func (b *Book) Submit(s Submission) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r.Epochs, r.Wants, r.Data, r.By, r.Owner = s.Epochs, s.Wants, s.Data, s.By, s.By.Name
-	if err := b.create(r, s.Spec, s.Origin); err != nil {
+	r.Uploaded = s.Files != ""
+	r.Epochs, r.Wants, r.Data, r.By = s.Epochs, s.Wants, s.Data, s.By
+	r.Owner = s.By.Name
+	if err := b.create(r, s); err != nil {
 		return Record{}, full(err)
 	}
 	b.mu.Lock()
@@ -212,7 +227,7 @@ func (b *Book) reserve(name string) (Record, error) {
 
 // create makes the folder of a job: all of it or nothing. It is called with disk
 // held.
-func (b *Book) create(r Record, spec []byte, origin *wire.Origin) (err error) {
+func (b *Book) create(r Record, s Submission) (err error) {
 	temp := b.path(outfile.TempPrefix + r.ID)
 	defer func() {
 		if err != nil {
@@ -227,17 +242,25 @@ func (b *Book) create(r Record, spec []byte, origin *wire.Origin) (err error) {
 		return err
 	}
 	if r.Submitted {
-		if err := outfile.Bytes(filepath.Join(temp, specFile), spec); err != nil {
+		if err := outfile.Bytes(filepath.Join(temp, specFile), s.Spec); err != nil {
 			return err
 		}
 	}
-	if origin != nil {
-		if err := writeJSON(filepath.Join(temp, originFile), origin); err != nil {
+	if s.Origin != nil {
+		if err := writeJSON(filepath.Join(temp, originFile), s.Origin); err != nil {
 			return err
 		}
 	}
 	if err := writeJSON(filepath.Join(temp, recordFile), r); err != nil {
 		return err
+	}
+	if s.Files != "" {
+		if err := disk.Rename(s.Files, filepath.Join(temp, dataFolder)); err != nil {
+			return err
+		}
+		if err := disk.SyncFolder(temp); err != nil {
+			return err
+		}
 	}
 	if err := disk.Rename(temp, b.path(r.ID)); err != nil {
 		return err

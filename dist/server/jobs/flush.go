@@ -119,7 +119,7 @@ func (b *Book) write(id string) (record, rest error) {
 
 func (b *Book) writeRecord(e *entry) error {
 	if !e.created {
-		return b.create(e.Record, nil, nil)
+		return b.create(e.Record, Submission{})
 	}
 	return writeJSON(b.path(e.ID, recordFile), e.Record)
 }

@@ -26,6 +26,8 @@ type Record struct {
 	// Cancel: someone wants it to end. It is not run again.
 	Cancel  bool             `json:"cancel,omitempty"`
 	Account *backend.Account `json:"account,omitempty"`
+	// Uploaded: its data came with it, and is in its folder.
+	Uploaded bool `json:"uploaded,omitempty"`
 	// By is who submitted it. Of a version that did not ask, it is nobody.
 	By dist.Principal `json:"by,omitzero"`
 }

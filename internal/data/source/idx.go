@@ -241,3 +241,12 @@ func sameShape(r *raw) error {
 	}
 	return nil
 }
+
+// FolderFiles returns the names that the files in a data.dir may have.
+func FolderFiles() []string {
+	var names []string
+	for _, name := range idxFiles {
+		names = append(names, name, name+".gz")
+	}
+	return names
+}
