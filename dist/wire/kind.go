@@ -86,6 +86,7 @@ var kinds = []struct {
 	{FromCoordinator, func() Message { return new(FilesEnd) }},
 	{FromCoordinator, func() Message { return new(Pruned) }},
 	{FromCoordinator, func() Message { return new(Refused) }},
+	{FromWorker, func() Message { return new(Leave) }},
 }
 
 // numbers are the indices in kinds, by kind.
@@ -198,6 +199,9 @@ func (*Ping) Kind() string { return "ping" }
 
 // Kind returns "dismiss".
 func (*Dismiss) Kind() string { return "dismiss" }
+
+// Kind returns "leave".
+func (*Leave) Kind() string { return "leave" }
 
 // Kind returns "attach".
 func (*Attach) Kind() string { return "attach" }
