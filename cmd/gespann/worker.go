@@ -36,7 +36,8 @@ type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
 	threads, device                             int
 	trust                                       trustFlags
-	child, once, withParent                     bool
+	child, invited, once, withParent            bool
+	invitation                                  *rpc.Trust    // nil: nobody has invited it
 	place                                       *launch.Place // nil: no engine has started it
 }
 
@@ -65,6 +66,11 @@ same ones.`,
   srun gespann worker --once                    # the coordinator is on the first node`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if f.invited {
+				if err := f.accept(&t); err != nil {
+					return err
+				}
+			}
 			if f.child {
 				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context) error { return work(ctx, t, *f, nil) })
 			}
@@ -87,8 +93,11 @@ same ones.`,
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
 	f.trust.add(c)
 	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
-	if err := c.Flags().MarkHidden("child"); err != nil {
-		panic(err)
+	c.Flags().BoolVar(&f.invited, "invited", false, "read where and whose the coordinator is from standard input")
+	for _, name := range []string{"child", "invited"} {
+		if err := c.Flags().MarkHidden(name); err != nil {
+			panic(err)
+		}
 	}
 	return c
 }
@@ -127,7 +136,7 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 	if err != nil {
 		return err
 	}
-	trust, err := f.trust.load(f.coordinator)
+	trust, err := f.trusts()
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,3 @@
-// Package launch brings workers to where machines are: it finds out where an engine
-// has put this process.
 package launch
 
 import (

@@ -150,7 +150,7 @@ type yard struct {
 	once bool
 	one  bool          // job only
 	quit chan struct{} // closed: workers leave
-	max  int64 // bytes of data
+	max  int64         // bytes of data
 	all  sync.WaitGroup
 }
 

@@ -30,6 +30,7 @@ func shortcuts() []shortcut {
 		{"certs", "cluster.certs"},
 		{"insecure", "cluster.insecure"},
 		{"dashboard", "cluster.dashboard"},
+		{"launch", "cluster.launch"},
 	}
 }
 
