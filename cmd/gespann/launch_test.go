@@ -168,3 +168,84 @@ func TestLaunchSlurm(t *testing.T) {
 		return err == nil && !strings.Contains(string(out), "gespann-killed")
 	})
 }
+
+// TestManifestSlurm has a real Slurm train with a batch script, and takes the nodes back
+// in mid-run: the run saves in mid-epoch, goes on when Slurm starts the job again, and
+// ends with the bits of one on the CPU.
+func TestManifestSlurm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	if err := exec.Command("sinfo").Run(); err != nil {
+		t.Skip("there is no Slurm")
+	}
+	t.Setenv(asProgram, "1")
+	dir := writeTiny(t)
+	config := filepath.Join(dir, "tiny.yaml")
+	flags := []string{"--set", "train.deterministic=true", "--epochs", longEpochs, "--runs", dir}
+	must(t, append([]string{"train", config, "--name", "cpu", "--log", "plain"}, flags...)...)
+	want, wantMetrics := tensors(t, filepath.Join(dir, "cpu"))
+
+	script := filepath.Join(dir, "job.sh")
+	must(t, append([]string{"manifest", config, "--to", "slurm", "--workers", "2", "-o", script}, flags...)...)
+	slurm := func(name string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	job := slurm("sbatch", "--parsable", script)
+	run := filepath.Join(dir, "tiny-"+job)
+	defer exec.Command("scancel", job).Run()
+	waitFor(t, "a checkpoint", func() bool {
+		saved, _ := filepath.Glob(filepath.Join(run, "checkpoints", "step-*"))
+		return len(saved) > 1
+	})
+	slurm("scontrol", "requeue", job)
+	waitFor(t, "the job to wait again", func() bool { return slurm("squeue", "-h", "-j", job, "-o", "%t") == "PD" })
+	log, _ := os.ReadFile(filepath.Join(dir, "gespann-tiny-"+job+".log"))
+	contains(t, "the job's log", string(log), "interrupted in epoch", "saved as")
+	slurm("scontrol", "update", "JobId="+job, "StartTime=now")
+	waitFor(t, "the trained model", func() bool {
+		_, err := os.Stat(filepath.Join(run, "model.safetensors"))
+		return err == nil
+	})
+	got, gotMetrics := tensors(t, run)
+	if !reflect.DeepEqual(got, want) || gotMetrics != wantMetrics {
+		t.Errorf("other bits than on the CPU; metrics\n%s\nwant\n%s", gotMetrics, wantMetrics)
+	}
+}
+
+// TestManifest compares a batch script with the one in testdata, and checks what is
+// refused.
+func TestManifest(t *testing.T) {
+	dir := writeTiny(t)
+	config := filepath.Join(dir, "tiny.yaml")
+	script := must(t, "manifest", config, "--to", "slurm", "--workers", "8", "--epochs", "3", "--runs", filepath.Join(dir, "it's"),
+		"--name", "my run", "--launch", "slurm:gold", "--set", "cluster.resources.gpus=1", "--set", "cluster.resources.cpus=3",
+		"--set", "cluster.resources.memory_mib=1000", "--set", "cluster.resources.minutes=90", "--set", "train.seed=3")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "manifest.slurm", strings.NewReplacer(dir, "/DIR", self, "/bin/gespann").Replace(script))
+	if out, err := exec.Command("sh", "-n", "-c", script).CombinedOutput(); err != nil {
+		t.Errorf("sh: %v: %s", err, out)
+	}
+	for want, args := range map[string][]string{
+		`--to: got "", want slurm`:       {},
+		`--to: got "pbs", want slurm`:    {"--to", "pbs"},
+		"the batch script is for Slurm":  {"--to", "slurm", "--launch", "ssh://a"},
+		"has a line break":               {"--to", "slurm", "--runs", "a\nb"},
+		"has no effect: the workers are": {"--to", "slurm", "--coordinator", "c:1"},
+		"train.epochs: got 0, want ≥ 1":  {"--to", "slurm", "--epochs", "0"},
+	} {
+		if code, _, words := gespann(t, "", append([]string{"manifest", config}, args...)...); code == exitOK || !strings.Contains(words, want) {
+			t.Errorf("%v: exit code %d\n%swant %s", args, code, words, want)
+		}
+	}
+}

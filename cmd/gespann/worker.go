@@ -72,7 +72,9 @@ same ones.`,
 				}
 			}
 			if f.child {
-				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context) error { return work(ctx, t, *f, nil) })
+				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context, leave <-chan struct{}) error {
+					return work(ctx, t, *f, leave)
+				})
 			}
 			if err := f.placed(c.Flags()); err != nil {
 				return err

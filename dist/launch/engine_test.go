@@ -107,7 +107,7 @@ func TestSlurmArgs(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	crew.Close()
-	for _, want := range []string{"--nodes=1 --ntasks=1 --job-name=gespann-a-run-", "--cpus-per-task=4 --partition=gold --gpus-per-task=1 --mem=8000M --time=90 /bin/true worker"} {
+	for _, want := range []string{"--nodes=1 --ntasks=1 --job-name=gespann-a-run-", "--cpus-per-task=4 --gpus-per-task=1 --partition=gold --mem=8000M --time=90 /bin/true worker"} {
 		if strings.Count(content("srun"), want) != 2 {
 			t.Errorf("srun was asked for\n%swant twice %s", content("srun"), want)
 		}

@@ -65,13 +65,14 @@ func (l *slurmLauncher) args(team Team, name string) []string {
 	r := team.Resources
 	args := []string{"--nodes=1", "--ntasks=1", "--job-name=" + name, "--unbuffered",
 		"--cpus-per-task=" + strconv.Itoa(max(r.CPUs, 1))}
-	if os.Getenv("SLURM_JOB_ID") != "" {
-		args = append(args, "--exact") // beside the other steps
-	} else if l.partition != "" {
-		args = append(args, "--partition="+l.partition)
-	}
 	if r.GPUs > 0 {
 		args = append(args, "--gpus-per-task="+strconv.Itoa(r.GPUs))
+	}
+	if os.Getenv("SLURM_JOB_ID") != "" {
+		return append(args, "--exact") // beside the other steps, with memory and time of the job
+	}
+	if l.partition != "" {
+		args = append(args, "--partition="+l.partition)
 	}
 	if r.MemoryMiB > 0 {
 		args = append(args, "--mem="+strconv.Itoa(r.MemoryMiB)+"M")

@@ -139,3 +139,19 @@ func (o Options) overrides() []override {
 	}
 	return out
 }
+
+// Arguments returns the flags of a set that AddFlags has made, as a command line would
+// have them, but for those named.
+func Arguments(fs *pflag.FlagSet, except ...string) (args []string) {
+	for _, o := range (Options{Flags: fs}).overrides() {
+		flag, isSet := o.flag, strings.HasPrefix(o.flag, "--set ")
+		switch {
+		case slices.Contains(except, strings.TrimPrefix(flag, "--")):
+		case isSet:
+			args = append(args, "--set", o.Key+"="+o.Value)
+		default:
+			args = append(args, flag+"="+o.Value)
+		}
+	}
+	return args
+}
