@@ -60,7 +60,10 @@ type Job struct {
 // A Cluster says who trains a job, and how they work together.
 type Cluster struct {
 	Name        string // of the run, for people
-	Coordinator string // host:port or unix:path; "": start workers on this machine
+	Coordinator string // host:port or unix:path; "": start workers
+	Launch      string // where, as package dist/launch reads it; "": on this machine
+	Listen      string // where workers elsewhere reach this process, host:port; "": found out
+	Resources   Resources
 	// Workers is how many to start, or with a coordinator to wait for.
 	Workers  int
 	Strategy string             // "sync", "adag", ...: package dist/strategy has them
@@ -77,6 +80,10 @@ type Cluster struct {
 	Insecure  bool     // without TLS
 	Dashboard string   // address of the page of a cluster on this machine; "": none
 }
+
+// Resources are what each worker of a cluster is to get where they are placed by an
+// engine; 0 leaves it to that.
+type Resources struct{ CPUs, GPUs, MemoryMiB, Minutes int }
 
 // Programs builds the programs of a model. Sessions cache what they get.
 type Programs interface {

@@ -283,8 +283,8 @@ func (c *crew) close() {
 // localCluster is the cluster backend with workers of that program.
 func localCluster(program string) *cluster.Backend {
 	return cluster.New(cluster.Options{
-		Start: func(_ context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
-			return cluster.StartLocal(cluster.LocalOptions{Workers: c.Workers, Threads: threads,
+		Start: func(ctx context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
+			return cluster.StartLocal(ctx, cluster.LocalOptions{Workers: c.Workers, Threads: threads,
 				Command: func(i int, address string, threads int) *exec.Cmd {
 					cmd := exec.Command(program, "worker", "--child", "--coordinator", address, "--backend", "cpu",
 						"--threads", strconv.Itoa(threads), "--name", fmt.Sprintf("worker-%d", i+1))

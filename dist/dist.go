@@ -3,6 +3,7 @@
 //
 //	coord       decides: a state machine without clock or socket
 //	server      a coordinator: coord with connections, tensors and a disk
+//	launch      brings workers to machines
 //	worker      trains what it is told
 //	strategy    how results of several workers become one model
 //	collective  sums of vectors over workers

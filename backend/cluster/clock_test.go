@@ -47,7 +47,7 @@ func TestClock(t *testing.T) {
 		name := fmt.Sprint("worker ", i+1)
 		all.Go(func() {
 			worker.Run(ctx, worker.Options{
-				Dial: func(ctx context.Context) (dist.Conn, error) {
+				Dial: func(context.Context) (dist.Conn, error) { // whose context ends with it
 					a, b := disttest.Pipe(name, "coordinator")
 					all.Go(func() { coordinator.Worker(ctx, b, dist.Principal{Roles: dist.AllRoles}) })
 					return a, nil

@@ -31,8 +31,8 @@ func answerTo(m wire.Message) string {
 }
 
 // exchange sends a request over the present connection and returns the answer.
-// When ctx ends, training is asked to stop, and the answer awaited; the answer to
-// anything else is left for later, when it is dropped.
+// When ctx ends, training is asked to stop, and the answer awaited; a test, too, but its
+// answer, as that to anything else, is left for later, when it is dropped.
 func (s *session) exchange(
 	ctx context.Context, f wire.Frame, progress func(wire.Position),
 ) (wire.Frame, error) {
@@ -81,6 +81,11 @@ func (s *session) await(
 		case <-s.localFailed():
 			return wire.Frame{}, fmt.Errorf("cluster: %w", s.local.Err())
 		case <-ended:
+			if kind == new(wire.Tested).Kind() { // whose answer may need workers that are leaving, too
+				if err := s.line.conn.Send(wire.Frame{Message: new(wire.Stop)}); err != nil {
+					return wire.Frame{}, &goneError{err}
+				}
+			}
 			if !training {
 				return wire.Frame{}, ctx.Err()
 			}

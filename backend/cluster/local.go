@@ -15,19 +15,27 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/dist"
+	"github.com/gespann/gespann/dist/launch"
 	"github.com/gespann/gespann/dist/rpc"
+	"github.com/gespann/gespann/dist/rpc/certs"
 	"github.com/gespann/gespann/dist/server"
 )
 
-// LocalOptions say what a cluster on this machine is made of.
+// LocalOptions say what a cluster is made of whose coordinator is in this process.
 type LocalOptions struct {
 	Workers int
-	Threads int // of all workers together; 0: one per processor
-	// Command returns the command of worker i, with so many threads, for the
+	Threads int // of all workers together, where they are on this machine; 0: one per processor
+	// Command returns the command of worker i on this machine, with so many threads, for the
 	// coordinator at an address, "unix:/path". It ends when its standard input does;
 	// when that had no bytes, this process was killed, and the child removes the
 	// folder of the address.
 	Command func(i int, address string, threads int) *exec.Cmd
+	// Launcher, if not nil, has the workers elsewhere, as Team says but for the invitation.
+	Launcher launch.Launcher
+	Team     launch.Team
+	// Listen is where workers elsewhere reach the coordinator, host:port; "": at any port of
+	// the address with which this machine reaches theirs.
+	Listen string
 	// Page, if not nil, shows the coordinator until ctx ends.
 	Page    func(ctx context.Context, s *server.Server) error
 	Version string
@@ -35,11 +43,12 @@ type LocalOptions struct {
 	Say     func(format string, args ...any) // lines for people; nil: none
 }
 
-// A LocalCluster is a coordinator in this process, with workers as its children.
+// A LocalCluster is a coordinator in this process, with workers that were started for it.
 type LocalCluster struct {
 	server *server.Server
 	dir    string
-	crew   []*child
+	crew   launch.Crew
+	ctx    context.Context // of the port and the page; it lives as long as they
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -50,7 +59,7 @@ type LocalCluster struct {
 
 // StartLocal starts a coordinator and workers. It returns before they are ready:
 // Open waits for them.
-func StartLocal(o LocalOptions) (_ *LocalCluster, err error) {
+func StartLocal(ctx context.Context, o LocalOptions) (_ *LocalCluster, err error) {
 	if o.Say == nil {
 		o.Say = func(string, ...any) {}
 	}
@@ -61,8 +70,8 @@ func StartLocal(o LocalOptions) (_ *LocalCluster, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &LocalCluster{dir: dir, cancel: cancel, failed: make(chan struct{})}
+	l := &LocalCluster{dir: dir, failed: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("cluster: %w", err), l.Close())
@@ -71,28 +80,87 @@ func StartLocal(o LocalOptions) (_ *LocalCluster, err error) {
 	if l.server, err = server.New(server.Options{Version: o.Version, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	port, err := rpc.Listen(rpc.Options{Listen: "unix:" + filepath.Join(dir, socketName), Log: o.Log})
+	if o.Launcher != nil {
+		err = l.startElsewhere(ctx, o)
+	} else {
+		err = l.startHere(o)
+	}
 	if err != nil {
 		return nil, err
 	}
 	l.wg.Go(func() {
-		l.fail(port.Serve(ctx, rpc.Handler{Worker: l.server.Worker}))
+		select {
+		case <-l.crew.Failed():
+			l.fail(l.crew.Err())
+		case <-l.ctx.Done():
+		}
 	})
 	if o.Page != nil {
-		l.wg.Go(func() { l.fail(o.Page(ctx, l.server)) })
-	}
-	for i := range o.Workers {
-		threads := share(o.Threads, o.Workers, i)
-		c := newChild(func() *exec.Cmd {
-			cmd := o.Command(i, port.Addr(), threads)
-			cmd.Env = append(cmd.Environ(), "TMPDIR="+dir) // for what a killed child leaves behind
-			return cmd
-		})
-		c.name, c.say = fmt.Sprintf("worker %d", i+1), o.Say
-		l.crew = append(l.crew, c)
-		l.wg.Go(func() { l.fail(c.keep()) })
+		l.wg.Go(func() { l.fail(o.Page(l.ctx, l.server)) })
 	}
 	return l, nil
+}
+
+// listen lets workers in, and returns where.
+func (l *LocalCluster) listen(o rpc.Options) (string, error) {
+	port, err := rpc.Listen(o)
+	if err != nil {
+		return "", err
+	}
+	l.wg.Go(func() { l.fail(port.Serve(l.ctx, rpc.Handler{Worker: l.server.Worker})) })
+	return port.Addr(), nil
+}
+
+// startHere starts workers that are children of this process.
+func (l *LocalCluster) startHere(o LocalOptions) error {
+	at, err := l.listen(rpc.Options{Listen: "unix:" + filepath.Join(l.dir, socketName), Log: o.Log})
+	if err != nil {
+		return err
+	}
+	members := make([]launch.Member, o.Workers)
+	for i := range members {
+		threads := share(o.Threads, o.Workers, i)
+		members[i] = launch.Member{Name: fmt.Sprintf("worker %d", i+1), Command: func() *exec.Cmd {
+			cmd := o.Command(i, at, threads)
+			cmd.Env = append(cmd.Environ(), "TMPDIR="+l.dir) // for what a killed child leaves behind
+			return cmd
+		}}
+	}
+	l.crew = launch.Keep(members, o.Say)
+	return nil
+}
+
+// startElsewhere has a launcher start workers, which get certificates that are made for
+// this run alone.
+func (l *LocalCluster) startElsewhere(ctx context.Context, o LocalOptions) (err error) {
+	team := o.Team
+	team.Workers, team.Say = o.Workers, o.Say
+	team.Invite = func(from string) (*launch.Invitation, error) {
+		folder := filepath.Join(l.dir, "certs")
+		if err := certs.Make(folder, nil); err != nil {
+			return nil, err
+		}
+		own, err := certs.Load(folder)
+		if err != nil {
+			return nil, err
+		}
+		listen := o.Listen
+		if listen == "" {
+			host, err := rpc.Outbound(from)
+			if err != nil {
+				return nil, err
+			}
+			listen = net.JoinHostPort(host, "0")
+		}
+		at, err := l.listen(rpc.Options{Listen: listen, Trust: rpc.Trust{Certs: own}, Log: o.Log})
+		if err != nil {
+			return nil, err
+		}
+		files, err := certs.Shared(folder)
+		return &launch.Invitation{Coordinator: at, Files: files}, err
+	}
+	l.crew, err = o.Launcher.Launch(ctx, team)
+	return err
 }
 
 // share returns the threads of worker i of n: as equal as can be, and at least one.
@@ -183,22 +251,14 @@ func (l *LocalCluster) Err() error {
 
 // Close ends the workers and the coordinator.
 func (l *LocalCluster) Close() error {
-	for _, c := range l.crew {
-		c.stop()
-	}
 	var err error
+	if l.crew != nil {
+		err = l.crew.Close()
+	}
 	if l.server != nil {
-		err = l.server.Close()
+		err = errors.Join(err, l.server.Close())
 	}
 	l.cancel()
 	l.wg.Wait()
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
-
-// How long a child may take to end, and how often it may end without being asked.
-const (
-	endTime     = 3 * time.Second
-	maxRestarts = 5
-	restartTime = time.Minute
-	restartWait = 200 * time.Millisecond // before a child is started again
-)

@@ -21,7 +21,7 @@ func startLocal(t *testing.T, workers int, script string) (l *LocalCluster, sock
 	}
 	t.Cleanup(func() { os.RemoveAll(sockets) })
 	t.Setenv("TMPDIR", sockets)
-	l, err = StartLocal(LocalOptions{
+	l, err = StartLocal(t.Context(), LocalOptions{
 		Workers: workers, Threads: 3,
 		Command: func(_ int, address string, _ int) *exec.Cmd {
 			cmd := exec.Command("sh", "-c", script)

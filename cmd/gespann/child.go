@@ -14,32 +14,48 @@ import (
 // orphanTime is how long a worker may take to end after its parent.
 const orphanTime = 5 * time.Second
 
-// asChild runs a worker until standard input ends, which the parent keeps open, or
-// a SIGTERM comes. A parent that only wants the worker to end says something first;
-// one that says nothing was killed, and the folder of its coordinator's socket is
-// removed for it.
-func asChild(ctx context.Context, t terminal, coordinator string, run func(context.Context) error) error {
+// asChild runs a worker until standard input ends, which the parent keeps open. A parent
+// that only wants the worker to end says something first. One that says nothing was killed,
+// or what brought the worker here was: the coordinator may still be there, and the worker
+// leaves, as it does at a SIGTERM, with which an engine wants its machine back. The folder
+// of a coordinator's socket is removed for one that was killed.
+func asChild(ctx context.Context, t terminal, coordinator string, run func(ctx context.Context, leave <-chan struct{}) error) error {
 	signal.Ignore(syscall.SIGPIPE) // nobody may read what it says
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	term, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM)
 	defer stop() // not before: the signal may come after the end of standard input
+	leave, goAway := context.WithCancel(term)
+	defer goAway()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	said := make(chan int64, 1)
 	go func() { // until the end of the process
 		n, _ := io.Copy(io.Discard, t.in)
 		said <- n
-		cancel()
+		if n > 0 {
+			cancel()
+			return
+		}
+		goAway()
+		time.AfterFunc(orphanTime, cancel)
 	}()
 	context.AfterFunc(ctx, func() {
 		time.Sleep(orphanTime)
 		os.Exit(exitRun)
 	})
-	err := run(ctx)
-	if ctx.Err() == nil {
+	err := run(ctx, leave.Done())
+	if ctx.Err() == nil && leave.Err() == nil {
 		return err
 	}
-	if path, ok := strings.CutPrefix(coordinator, "unix:"); ok && <-said == 0 {
-		os.RemoveAll(filepath.Dir(path))
+	path, ok := strings.CutPrefix(coordinator, "unix:")
+	if !ok {
+		return nil
+	}
+	select {
+	case n := <-said:
+		if n == 0 {
+			os.RemoveAll(filepath.Dir(path))
+		}
+	case <-time.After(time.Second): // the parent is there
 	}
 	return nil
 }

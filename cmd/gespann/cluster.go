@@ -32,15 +32,21 @@ func newCluster(t terminal) *cluster.Backend {
 	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
 	return cluster.New(cluster.Options{
 		Dial: dialDriver,
-		Start: func(_ context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
+		Start: func(ctx context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
 			page, err := pageOf(c.Dashboard, say)
 			if err != nil {
 				return nil, err
 			}
-			return cluster.StartLocal(cluster.LocalOptions{
+			o := cluster.LocalOptions{
 				Workers: c.Workers, Threads: threads, Command: childCommand,
 				Page: page, Version: moduleVersion(), Say: say,
-			})
+			}
+			if c.Launch != "" {
+				if err := elsewhere(c, &o); err != nil {
+					return nil, err
+				}
+			}
+			return cluster.StartLocal(ctx, o)
 		},
 		Log: say,
 	})
@@ -80,8 +86,12 @@ func gather(ctx context.Context, t terminal, s *spec.Spec) (_ backend.Backend, s
 		return nil, func() {}, nil
 	}
 	b := newCluster(t)
+	if err := countWorkers(s); err != nil {
+		return nil, nil, err
+	}
 	c := &backend.Cluster{
-		Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
+		Name: s.Train.Name, Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
+		Launch: s.Cluster.Launch, Listen: s.Cluster.Listen, Resources: backend.Resources(s.Cluster.Resources),
 	}
 	if err := b.Start(ctx, c, s.Backend.Threads); err != nil {
 		return nil, nil, err

@@ -107,7 +107,7 @@ func hire(t *testing.T, honest int, lies ...func(f wire.Frame) wire.Frame) staff
 	}
 	waitFor(t, "the first workers", func() bool { return len(s.server.View().Workers) == len(lies) })
 	for i := range honest {
-		all.Go(func() { _ = work(ctx, terminal{err: s.log}, flags(fmt.Sprintf("honest-%d", i+1))) })
+		all.Go(func() { _ = work(ctx, terminal{err: s.log}, flags(fmt.Sprintf("honest-%d", i+1)), nil) })
 	}
 	waitFor(t, "all workers", func() bool { return len(s.server.View().Workers) == honest+len(lies) })
 	t.Cleanup(func() {

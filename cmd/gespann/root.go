@@ -169,7 +169,7 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
 		newLayers(t), newDevices(t), newVersion(t),
 		newCoordinator(t), newWorker(t), newCerts(t),
-		newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
+		newManifest(t), newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()
 	addCompletion(root)

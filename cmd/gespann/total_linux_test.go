@@ -79,7 +79,7 @@ func TestMemoryHasATotal(t *testing.T) {
 	})
 	for i := range 2 {
 		all.Go(func() {
-			_ = work(ctx, terminal{err: new(safeBuffer)}, workerFlags{coordinator: socket, backend: kindCPU, threads: 1, name: fmt.Sprint(i)})
+			_ = work(ctx, terminal{err: new(safeBuffer)}, workerFlags{coordinator: socket, backend: kindCPU, threads: 1, name: fmt.Sprint(i)}, nil)
 		})
 	}
 	tensors := make([]float32, elements)

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cpu"
@@ -16,6 +19,7 @@ import (
 	"github.com/gespann/gespann/backend/cuda"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/collective"
+	"github.com/gespann/gespann/dist/launch"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/dist/worker"
@@ -31,12 +35,15 @@ type workerFlags struct {
 	threads, device                             int
 	roots                                       []string
 	trust                                       trustFlags
-	child                                       bool
-	proven                                      bool // the coordinator is of this account
+	child, invited, once, withParent            bool
+	invitation                                  *rpc.Trust    // nil: nobody has invited it
+	place                                       *launch.Place // nil: no engine has started it
+	proven                                      bool          // the coordinator is of this account
 }
 
-func newWorker(t terminal) *cobra.Command {
-	var f workerFlags
+func newWorker(t terminal) *cobra.Command { return newWorkerWith(t, new(workerFlags)) }
+
+func newWorkerWith(t terminal, f *workerFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "worker",
 		Short: "Train what a coordinator says",
@@ -44,39 +51,92 @@ func newWorker(t terminal) *cobra.Command {
 this machine, until it is interrupted. When the coordinator is away, it waits for
 it and connects again.
 
+Interrupted, or told to end by SIGTERM, it leaves after the step at hand, so that
+nobody has to repeat one: within 20 s.
+
+Slurm, Kubernetes, MPI and torchrun tell what they start where it is: name, card
+and, where they know it, the coordinator's machine are theirs then, unless flags
+say otherwise, and the worker ends with the process that has started it.
+
 A job's rows come from the coordinator, or from this machine where it has the
 same ones. Files are read below the folders of --data-root and --data-dir only:
 without them, none. For a coordinator of its own account on this machine, and
 jobs of that account, a worker reads any file.`,
 		Example: `  gespann worker --coordinator trainer:7077
   gespann worker --coordinator trainer:7077 --backend gpu --device 1
-  gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist`,
+  gespann worker --coordinator trainer:7077 --threads 4 --data-dir /shared/mnist
+  srun gespann worker --once                    # the coordinator is on the first node`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if f.child {
-				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context) error { return work(ctx, t, f) })
+			if f.invited {
+				if err := f.accept(&t); err != nil {
+					return err
+				}
 			}
-			return withSignals(c.Context(), t.err, func(ctx context.Context) error { return work(ctx, t, f) })
+			if f.child {
+				return asChild(c.Context(), t, f.coordinator, func(ctx context.Context, leave <-chan struct{}) error {
+					return work(ctx, t, *f, leave)
+				})
+			}
+			if err := f.placed(c.Flags()); err != nil {
+				return err
+			}
+			return untilTold(c.Context(), t.err, f.withParent, func(ctx context.Context, leave <-chan struct{}) error {
+				return work(ctx, t, *f, leave)
+			})
 		},
 	}
 	c.Flags().StringVar(&f.coordinator, "coordinator", coordinatorFromEnv(), "address of the coordinator, host:port or unix:path")
 	c.Flags().StringVar(&f.backend, "backend", kindAuto, "what to train on: cpu, gpu, or auto, the card if there is one to use")
 	c.Flags().IntVar(&f.threads, "threads", 0, "CPU threads; 0 takes all")
 	c.Flags().IntVar(&f.device, "device", 0, "which card, as gespann devices numbers them")
-	c.Flags().StringVar(&f.name, "name", "", "name for people (default the machine's)")
+	c.Flags().StringVar(&f.name, "name", "", "name for people (default the machine's, and its rank or process ID)")
+	c.Flags().BoolVar(&f.once, "once", false, "end with the first job, with exit code 0")
+	c.Flags().BoolVar(&f.withParent, "with-parent", false, "leave when the process that has started it is gone")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` with the files of jobs: in place of data.dir, and for relative paths; also a --data-root")
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
 	f.trust.add(c)
 	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
-	if err := c.Flags().MarkHidden("child"); err != nil {
-		panic(err)
+	c.Flags().BoolVar(&f.invited, "invited", false, "read where and whose the coordinator is from standard input")
+	for _, name := range []string{"child", "invited"} {
+		if err := c.Flags().MarkHidden(name); err != nil {
+			panic(err)
+		}
 	}
 	return c
 }
 
-// work serves the coordinator until ctx ends.
-func work(ctx context.Context, t terminal, f workerFlags) error {
+// placed finds out where an engine has put this worker, for what flags do not say.
+func (f *workerFlags) placed(flags *pflag.FlagSet) (err error) {
+	if f.place, err = launch.Find(os.LookupEnv); err != nil || f.place == nil {
+		return err
+	}
+	if !flags.Changed("with-parent") {
+		f.withParent = true
+	}
+	if !flags.Changed("device") {
+		f.device = f.place.Device(os.LookupEnv("CUDA_VISIBLE_DEVICES"))
+	}
+	_, told := os.LookupEnv("GESPANN_CLUSTER_COORDINATOR")
+	if f.place.First != "" && !told && !flags.Changed("coordinator") {
+		_, port, _ := net.SplitHostPort(defaultCoordinator)
+		f.coordinator = net.JoinHostPort(f.place.First, port)
+	}
+	return nil
+}
+
+// call returns the worker's name: with what tells those of one machine apart.
+func (f *workerFlags) call() (string, error) {
+	host, err := os.Hostname()
+	if f.place == nil {
+		return fmt.Sprintf("%s-%d", host, os.Getpid()), err
+	}
+	return fmt.Sprintf("%s-%d", cmp.Or(f.place.Host, host), f.place.Rank), err
+}
+
+// work serves the coordinator until ctx ends, or it has left.
+func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{}) error {
 	log := newLog(t.err)
 	reader, err := f.reader(ctx, log)
 	if err != nil {
@@ -87,7 +147,7 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 		return err
 	}
 	reader.name = f.name
-	trust, err := f.trust.load(f.coordinator)
+	trust, err := f.trustOf()
 	if err != nil {
 		return err
 	}
@@ -103,7 +163,7 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 		},
 		Peers: peers, Host: peers.Host(),
 		Name: f.name, Version: moduleVersion(), Backend: f.backend, Device: device, Threads: f.threads,
-		Load: reader.load, Open: f.open,
+		Load: reader.load, Open: f.open, OneJob: f.once, Leave: leave,
 		Loops: collective.Loops{
 			Add:    func(sum, x []float32) { vec.Add(sum, sum, x) },
 			ToBF16: vec.ToBF16, FromBF16: vec.FromBF16, AddBF16: vec.AddBF16,
@@ -116,7 +176,7 @@ func work(ctx context.Context, t terminal, f workerFlags) error {
 // this program has no CUDA, the one that has takes over.
 func (f *workerFlags) settle(ctx context.Context) (device string, err error) {
 	if f.name == "" {
-		if f.name, err = os.Hostname(); err != nil {
+		if f.name, err = f.call(); err != nil {
 			return "", err
 		}
 	}

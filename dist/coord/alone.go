@@ -82,7 +82,7 @@ func (j *job) prepare() {
 		return
 	}
 	for _, w := range j.opened() {
-		if w.loads == 0 && !w.sure && w.lease == 0 {
+		if w.loads == 0 && !w.sure && w.lease == 0 && !w.leaving {
 			j.load(w)
 		}
 	}
@@ -92,7 +92,7 @@ func (j *job) prepare() {
 // for a while, if there are others.
 func (j *job) ready() []*worker {
 	free := slices.DeleteFunc(j.opened(), func(w *worker) bool {
-		return !w.free() || !w.sure && j.pattern != strategy.Members || j.doubted(w)
+		return w.leaving || !w.free() || !w.sure && j.pattern != strategy.Members || j.doubted(w)
 	})
 	rested := slices.DeleteFunc(slices.Clone(free), func(w *worker) bool { return w.rest > j.m.now })
 	if len(rested) == 0 && len(j.leases.given) == 0 {

@@ -110,8 +110,14 @@ func same(a, b wire.Span) bool {
 func spanEnd(s wire.Span) int64 { return s.Done + int64(s.Last-s.First) }
 
 // askToStop ends Train early: a group stops after its current step; leases that
-// were given are finished, so that what is done is a prefix of the span.
+// were given are finished, so that what is done is a prefix of the span. A Test ends at
+// once, with an answer that nobody reads.
 func (j *job) askToStop() {
+	if _, ok := j.request.(*wire.Test); ok {
+		j.eval = nil
+		j.finish(&wire.Tested{}, Nothing)
+		return
+	}
 	if _, ok := j.request.(*wire.Train); !ok || j.stop {
 		return // it crossed Trained
 	}

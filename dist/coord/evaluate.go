@@ -64,7 +64,7 @@ func (j *job) tested(t *wire.Test) {
 	}
 	e.reclaim(j, able)
 	for _, w := range able {
-		if w.free() {
+		if w.free() && !w.leaving {
 			j.assign(t, w)
 		}
 	}

@@ -31,6 +31,9 @@ func (j *job) trainTogether(t *wire.Train) {
 	end := spanEnd(t.Span)
 	at, ready := j.gather(t.Span.Done, end)
 	if !ready {
+		if at != nil && j.stop && len(j.crew()) == 0 && j.base != nil && j.base.Done == at.Done { // all have left, and the base is where they were
+			j.trained(t, *at)
+		}
 		return
 	}
 	if at.Done == end || j.stop || j.bad != nil {

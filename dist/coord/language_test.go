@@ -53,6 +53,8 @@ func message(t *testing.T, kind string, a map[string]string) wire.Message {
 			e.Stats = append(e.Stats, wire.Stats{Rows: 10, Loss: wire.Number(v)})
 		}
 		return e
+	case "leave":
+		return &wire.Leave{}
 	case "beat":
 		return &wire.Beat{Done: int64(number(a, "done", 0)), Phase: a["phase"], Cost: cost}
 	}

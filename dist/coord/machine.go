@@ -128,6 +128,7 @@ func (m *Machine) tick() {
 // one when it has ended.
 func (m *Machine) advance() {
 	for {
+		m.release()
 		if m.active == nil && !m.begin() {
 			return
 		}

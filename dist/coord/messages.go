@@ -19,6 +19,10 @@ func (m *Machine) fromWorker(e FromWorker) {
 		m.beat(w, b)
 		return
 	}
+	if _, ok := msg.(*wire.Leave); ok {
+		m.leaves(w)
+		return
+	}
 	if j == nil || w.stage == idle || w.stage == out {
 		if !fromWorkers(msg) {
 			m.drop(w, fmt.Sprintf("sent %s, which is not for a coordinator", kind(msg)), false)

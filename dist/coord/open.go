@@ -138,7 +138,7 @@ func (j *job) muster(now bool) {
 		return
 	}
 	for _, w := range j.opened() {
-		if w.crew || len(crew) >= j.limit() || !j.reaches(w, crew) {
+		if w.crew || w.leaving || len(crew) >= j.limit() || !j.reaches(w, crew) {
 			continue
 		}
 		w.crew = true

@@ -57,7 +57,7 @@ func (j *job) prober(p *wire.Probe) *worker {
 	}
 	for _, w := range j.crew() {
 		switch {
-		case !w.free():
+		case !w.free() || w.leaving:
 		case w.sure && w.at.Done == at.Done:
 			return w
 		default:

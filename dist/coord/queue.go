@@ -187,7 +187,7 @@ func (j *job) end(reason string) {
 	m := j.m
 	m.note(j, nil, "job %s has ended: %s", j, reason)
 	if m.active == j {
-		j.vacate()
+		j.vacate(true)
 	}
 	j.state = ended
 	m.jobs = slices.DeleteFunc(m.jobs, func(o *job) bool { return o == j })

@@ -43,6 +43,31 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// TestLeaving simulates jobs whose workers leave and are replaced, and nothing else
+// goes wrong. It checks that nobody is told to drop a step, and nothing is lost.
+func TestLeaving(t *testing.T) {
+	n := *seeds / 2
+	if testing.Short() {
+		n = min(n, 50)
+	}
+	left := 0
+	for seed := range n {
+		for _, strategy := range []string{"sync", "adag", "averaging", "ensemble"} {
+			s := newSim(t, uint64(seed), strategy)
+			s.mild = true
+			s.play()
+			left += s.left
+			s.check(s.lost == 0, "all was lost %d times", s.lost)
+			if t.Failed() {
+				t.Fatalf("seed %d, %s", seed, strategy)
+			}
+		}
+	}
+	if left < n {
+		t.Errorf("%d workers left in %d runs: too few", left, 4*n)
+	}
+}
+
 // A sim is a machine with all that is around it.
 type sim struct {
 	t        *testing.T
@@ -56,6 +81,8 @@ type sim struct {
 	driver   *simDriver
 	together bool
 	calm     bool // no more faults
+	mild     bool // workers leave, and nothing else goes wrong
+	left     int  // workers that were let go
 	base     *vars
 	trained  map[string]block // of a commit, by worker and lease
 	merged   map[block]int    // single steps of the run that the center has
@@ -175,7 +202,7 @@ func (s *sim) join() {
 		if s.calm {
 			w.frozen = false
 		}
-		if !w.connected && !w.frozen {
+		if !w.connected && !w.frozen && !w.leaving {
 			w.connected, w.in, w.out, w.run, w.lease, w.task, w.gen = true, nil, nil, nil, nil, nil, 0
 			s.step(WorkerJoined{Hello: wire.Hello{Protocol: wire.Protocol, ID: id, Job: w.job, At: w.at}}, vars{})
 			return
@@ -195,7 +222,11 @@ func (s *sim) fault(w *simWorker) {
 	if s.calm {
 		return
 	}
-	switch n := s.rng.IntN(12); {
+	if s.mild {
+		s.leave(w)
+		return
+	}
+	switch n := s.rng.IntN(13); {
 	case n < 4 && w != nil: // killed
 		s.cut(w)
 		s.order = slices.DeleteFunc(s.order, func(id string) bool { return id == w.id })
@@ -210,6 +241,16 @@ func (s *sim) fault(w *simWorker) {
 		w.slow = s.now + 20*time.Second
 	case n == 11 && s.rng.IntN(3) == 0:
 		s.replace()
+	case n == 12:
+		s.leave(w)
+	}
+}
+
+// leave has a worker say that it has to go.
+func (s *sim) leave(w *simWorker) {
+	if w != nil && w.connected && !w.leaving {
+		w.leaving = true
+		w.say(&wire.Leave{})
 	}
 }
 

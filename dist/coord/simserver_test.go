@@ -58,6 +58,9 @@ func (s *sim) checkMachine() {
 }
 
 func (s *sim) do(a Action, e Event, with vars) {
+	if tell, ok := a.(Tell); ok && s.mild {
+		s.check(tell.Msg.Kind() != "abort", "%s is told to drop a step", tell.ID)
+	}
 	switch a := a.(type) {
 	case Tell:
 		s.told(a)
@@ -69,8 +72,13 @@ func (s *sim) do(a Action, e Event, with vars) {
 	case Drop:
 		w := s.workers[a.ID]
 		s.check(w != nil && w.connected, "%s dropped, and is not there", a.ID)
-		s.check(a.Retry, "%s dropped for good: %s", a.ID, a.Reason)
+		s.check(a.Retry || w.leaving, "%s dropped for good: %s", a.ID, a.Reason)
 		w.connected = false
+		if w.leaving {
+			s.left++
+			s.check(!s.mild || w.run == nil && w.lease == nil && w.task == nil, "%s may go, and works", w.id)
+			s.order = slices.DeleteFunc(s.order, func(id string) bool { return id == w.id })
+		}
 	case Keep:
 		s.base = &with
 		s.check(a.At.Done == with.done, "keeps variables of step %d as of %d", with.done, a.At.Done)

@@ -40,6 +40,7 @@ type simWorker struct {
 	id        string
 	connected bool
 	frozen    bool
+	leaving   bool          // has said so
 	slow      time.Duration // it computes nothing before that
 	in        []parcel
 	out       []parcel
@@ -145,6 +146,9 @@ func (w *simWorker) together() {
 	}
 	if len(g.gave[done]) < len(g.members) {
 		for _, id := range g.members {
+			if w.s.mild {
+				break
+			}
 			if o := w.s.workers[id]; (o == nil || o.gen != w.gen || !o.connected) && w.s.rng.IntN(3) == 0 {
 				w.run = nil
 				w.say(&wire.Broken{Gen: w.gen, At: *w.at, Peer: id, Err: "gone"})

@@ -94,16 +94,17 @@ func (m *Machine) pass() bool {
 		return false
 	}
 	m.note(j, nil, "%s lets %s pass", j, next)
-	j.vacate()
+	j.vacate(false)
 	j.state, j.told, j.bill = queued, "", newBill()
 	return true
 }
 
-// vacate closes the job on all workers. Nobody has the turn then.
-func (j *job) vacate() {
+// vacate closes the job on all workers, as it has ended or lets another pass. Nobody has
+// the turn then.
+func (j *job) vacate(ended bool) {
 	for _, w := range j.m.workers {
 		if w.stage == opening || w.stage == open {
-			j.m.tell(w, &wire.Close{Job: j.spec.ID}, Nothing)
+			j.m.tell(w, &wire.Close{Job: j.spec.ID, Ended: ended}, Nothing)
 		}
 		w.seat = seat{}
 	}

@@ -17,8 +17,9 @@ type worker struct {
 	beat   wire.Beat     // the latest
 	// since is when it began the phase of the step that it is in, as far as beats
 	// tell.
-	since time.Duration
-	seat  // what it is in the active job
+	since   time.Duration
+	leaving bool // it has to go
+	seat         // what it is in the active job
 }
 
 // A seat is what a worker is in a job. The zero seat is that of a worker without

@@ -36,9 +36,9 @@ func Host() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// outbound returns the IP address with which this machine reaches an address: where
+// Outbound returns the IP address with which this machine reaches an address: where
 // others that reach it find this machine. Nothing is sent.
-func outbound(address string) (string, error) {
+func Outbound(address string) (string, error) {
 	c, err := net.Dial("udp", address)
 	if err != nil {
 		return "", fmt.Errorf("address %q: %w", address, cause(err))

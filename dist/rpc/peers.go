@@ -137,7 +137,7 @@ func (o PeerOptions) tcp(ctx context.Context) (string, error) {
 		if o.Coordinator == "" || strings.HasPrefix(o.Coordinator, "unix:") {
 			return "", nil
 		}
-		ip, err := outbound(o.Coordinator)
+		ip, err := Outbound(o.Coordinator)
 		if err != nil {
 			return "", err
 		}
@@ -152,7 +152,7 @@ func (o PeerOptions) tcp(ctx context.Context) (string, error) {
 		if o.Coordinator == "" || strings.HasPrefix(o.Coordinator, "unix:") {
 			return "", fmt.Errorf("address %q: want the host that other workers know", address)
 		}
-		if host, err = outbound(o.Coordinator); err != nil {
+		if host, err = Outbound(o.Coordinator); err != nil {
 			return "", err
 		}
 		address = net.JoinHostPort(host, port)

@@ -88,6 +88,7 @@ var kinds = []struct {
 	{FromCoordinator, func() Message { return new(Refused) }},
 	{FromCoordinator, func() Message { return new(Warned) }},
 	{FromCoordinator, func() Message { return new(Ready) }},
+	{FromWorker, func() Message { return new(Leave) }},
 }
 
 // numbers are the indices in kinds, by kind.
@@ -200,6 +201,9 @@ func (*Ping) Kind() string { return "ping" }
 
 // Kind returns "dismiss".
 func (*Dismiss) Kind() string { return "dismiss" }
+
+// Kind returns "leave".
+func (*Leave) Kind() string { return "leave" }
 
 // Kind returns "attach".
 func (*Attach) Kind() string { return "attach" }

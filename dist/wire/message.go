@@ -294,7 +294,8 @@ type (
 	}
 	// Close ends a job.
 	Close struct {
-		Job string `json:"job"`
+		Job   string `json:"job"`
+		Ended bool   `json:"ended"` // for all; else it goes on later, or with others
 	}
 	// Ping is sent once a second, so that a worker knows that its coordinator is
 	// there.
@@ -304,6 +305,9 @@ type (
 		Reason string `json:"reason"`
 		Retry  bool   `json:"retry"` // it may come again
 	}
+	// Leave says that a worker has to end. It finishes what it has begun, and waits for
+	// Dismiss.
+	Leave struct{}
 )
 
 // Messages between a driver and its coordinator. A driver asks one thing at a

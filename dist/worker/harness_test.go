@@ -148,7 +148,9 @@ type yard struct {
 	load func(context.Context, *wire.Job) (*data.Set, error) // of new workers
 	open func(context.Context, wire.Job, *data.Set) (backend.Session, error)
 	once bool
-	max  int64 // bytes of data
+	one  bool          // job only
+	quit chan struct{} // closed: workers leave
+	max  int64         // bytes of data
 	all  sync.WaitGroup
 }
 
@@ -188,7 +190,7 @@ func (y *yard) hire() *hand {
 			h.conns <- b
 			return a, nil
 		},
-		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once, MaxData: y.max,
+		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once, OneJob: y.one, Leave: y.quit, MaxData: y.max,
 		Load: y.load, Open: y.open,
 	}
 	y.all.Go(func() {

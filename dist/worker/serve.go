@@ -33,7 +33,7 @@ type serving struct {
 // coordinator welcomed the worker, and why the connection ended. None of its
 // goroutines outlives it.
 func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
-	conn, err := w.Dial(ctx)
+	conn, err := w.dial(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -55,6 +55,7 @@ func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
 	w.Log.Info("connected", "coordinator", conn.Remote())
 	all.Go(func() { s.read(ctx, watchdog) })
 	all.Go(func() { s.beat(ctx) })
+	all.Go(func() { s.leave(ctx) })
 	for {
 		f, err := s.next(ctx)
 		if err == nil {
@@ -63,6 +64,44 @@ func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
 		if err != nil {
 			return true, s.because(ctx, err)
 		}
+	}
+}
+
+// dial connects, unless the worker is told to leave meanwhile.
+func (w *worker) dial(ctx context.Context) (dist.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-w.Leave:
+			cancel(errLeft)
+		case <-done:
+		}
+	}()
+	return w.Dial(ctx)
+}
+
+// leave waits until the worker is told to, tells the coordinator, and ends the
+// connection when that does not dismiss it in time.
+func (s *serving) leave(ctx context.Context) {
+	select {
+	case <-s.Leave:
+	case <-ctx.Done():
+		return
+	}
+	s.Log.Info("leaving when what has begun is done", "at most", s.LeaveTime)
+	if err := s.send(&wire.Leave{}, nil); err != nil {
+		s.cancel(fmt.Errorf("lost the coordinator: %w", err))
+		return
+	}
+	late := time.NewTimer(s.LeaveTime)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		s.cancel(errLeft)
+	case <-ctx.Done():
 	}
 }
 
@@ -206,6 +245,9 @@ func (s *serving) handle(t *task, f wire.Frame) error {
 	case *wire.Close:
 		if s.held != nil && s.held.ID == m.Job {
 			s.drop()
+		}
+		if m.Ended && s.OneJob {
+			s.cancel(errDone)
 		}
 		return nil
 	case *wire.Rows, *wire.Stop:

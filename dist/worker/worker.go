@@ -15,6 +15,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -53,7 +54,24 @@ type Options struct {
 	Log *slog.Logger // nil: silent
 	// Once ends Run when the first connection ends, or cannot be made.
 	Once bool
+	// OneJob ends Run, without an error, when the first job that the worker was told to open
+	// has ended.
+	OneJob bool
+	// Leave, once it is closed, has the worker finish what it has begun, tell the
+	// coordinator, and end Run without an error: at the latest after LeaveTime. Nil:
+	// never.
+	Leave     <-chan struct{}
+	LeaveTime time.Duration // 0: DefaultLeaveTime
 }
+
+// DefaultLeaveTime is within what Slurm (KillWait) and Kubernetes
+// (terminationGracePeriodSeconds) wait between SIGTERM and SIGKILL, 30 s each.
+const DefaultLeaveTime = 20 * time.Second
+
+var (
+	errLeft = errors.New("asked to leave")
+	errDone = errors.New("its job has ended")
+)
 
 // DefaultMaxData is 64 GiB.
 const DefaultMaxData = 64 << 30
@@ -71,18 +89,23 @@ func (e *DismissedError) Error() string { return "dismissed by the coordinator: 
 // another, for ever, and keeps its open job for it. It returns the cause of ctx's
 // end; a *DismissedError of a coordinator to which the worker need not come again; or
 // dist.ErrRefused, from Dial: whoever started the worker has to change something, if only
-// its version.
+// its version. It returns nil after Leave or OneJob.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.LeaveTime = cmp.Or(o.LeaveTime, DefaultLeaveTime)
 	secret := rand.Text()
 	w := &worker{Options: o, id: wire.WorkerID(secret), secret: secret}
 	defer w.drop()
 	for delay := firstDelay; ; {
 		welcome, err := w.serve(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case w.leaving() || errors.Is(err, errDone):
+			o.Log.Info("leaving", "because", err)
+			return nil
 		}
 		var dismissed *DismissedError
 		if o.Once || errors.Is(err, dist.ErrRefused) || errors.As(err, &dismissed) && !dismissed.Retry {
@@ -93,7 +116,10 @@ func Run(ctx context.Context, o Options) error {
 		}
 		d := jitter(delay)
 		o.Log.Info("connecting again", "in", d.Round(time.Millisecond), "because", err)
-		if !sleep(ctx, d) {
+		if !w.sleep(ctx, d) {
+			if ctx.Err() == nil {
+				return nil
+			}
 			return context.Cause(ctx)
 		}
 		delay = min(2*delay, maxDelay)
@@ -109,14 +135,26 @@ const (
 
 func jitter(d time.Duration) time.Duration { return d/2 + mrand.N(d/2) }
 
-// sleep reports whether ctx has not ended meanwhile.
-func sleep(ctx context.Context, d time.Duration) bool {
+// leaving reports whether the worker was told to leave.
+func (w *worker) leaving() bool {
+	select {
+	case <-w.Leave:
+		return true
+	default:
+		return false
+	}
+}
+
+// sleep reports whether nothing has ended the worker meanwhile.
+func (w *worker) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
+		return false
+	case <-w.Leave:
 		return false
 	}
 }

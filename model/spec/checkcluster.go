@@ -17,6 +17,7 @@ func (d *decoder) cluster() {
 	if c.Dashboard != "" && !isAddress(c.Dashboard) {
 		d.report("cluster.dashboard", "such as :8080", "got %q, want host:port", clip(c.Dashboard))
 	}
+	d.launch()
 	if d.failed("cluster.strategy") {
 		return
 	}
@@ -25,6 +26,35 @@ func (d *decoder) cluster() {
 	}
 	if d.spec.Train.Deterministic {
 		d.sameBits()
+	}
+}
+
+// launch checks the settings of workers that are started elsewhere.
+func (d *decoder) launch() {
+	c := &d.spec.Cluster
+	const way = "ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION"
+	kind, rest, _ := strings.Cut(c.Launch, ":")
+	switch {
+	case c.Launch == "":
+		if c.Listen != "" {
+			d.report("cluster.listen", "set cluster.launch", "has no effect: no workers are launched elsewhere")
+		}
+		if c.Resources != (Each{}) {
+			d.report("cluster.resources", "set cluster.launch", "has no effect: no workers are launched elsewhere")
+		}
+		return
+	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm":
+	default:
+		d.report("cluster.launch", "", "got %q, want "+way, clip(c.Launch))
+	}
+	if c.Coordinator != "" && d.layers.origin["cluster.coordinator"] == d.layers.origin["cluster.launch"] { // else the later one counts
+		d.report("cluster.launch", "leave one of them out", "has no effect: the workers are those of cluster.coordinator")
+	}
+	if c.Listen != "" && (strings.HasPrefix(c.Listen, "unix:") || !isAddress(c.Listen)) {
+		d.report("cluster.listen", "such as 10.0.0.1:7077", "got %q, want host:port", clip(c.Listen))
+	}
+	if kind == "ssh" && (c.Resources.GPUs > 0 || c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
+		d.report("cluster.resources", "", "gpus, memory_mib and minutes have no effect: ssh places nothing, a worker has what its host has")
 	}
 }
 
@@ -75,8 +105,12 @@ func (d *decoder) uselessFlags() {
 				"has no effect: kind is auto, and no coordinator is set"
 		case kind != "cluster" && kind != "auto":
 			hint, msg = "add --backend=cluster", "has no effect: backend is "+clip(kind)
+		case local && c.Launch != "" && (name == "certs" || name == "insecure"):
+			msg = "has no effect: workers that are launched get certificates made for the run"
 		case local && (name == "certs" || name == "insecure"):
 			msg = "has no effect: without a coordinator everything stays on this machine"
+		case !local && (name == "launch" || name == "listen" || strings.HasPrefix(name, "resources.")):
+			msg = "has no effect: the workers are those of cluster.coordinator"
 		case !local && name == "dashboard":
 			msg = "has no effect: the coordinator has a page of its own"
 		default:

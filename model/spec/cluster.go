@@ -4,7 +4,10 @@ package spec
 // is cluster; a file may have it for others too, so that one file trains anywhere.
 type Cluster struct {
 	Coordinator string `yaml:"coordinator" doc:"Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine."`
-	Workers     int    `yaml:"workers" doc:"Workers to start on this machine, or with a coordinator to wait for. More may join later." default:"2" min:"1" max:"1024"`
+	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine."`
+	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them."`
+	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is in." default:"2" min:"1" max:"1024"`
+	Resources   Each   `yaml:"resources" doc:"What the engine of launch is to give each worker."`
 	Strategy    Choice `yaml:"strategy" doc:"How the workers make one model." default:"sync"`
 	Wire        string `yaml:"wire" doc:"How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the bytes with 7 bits of mantissa." default:"fp32" enum:"fp32,bf16"`
 	Data        string `yaml:"data" doc:"Where workers get the rows: local, each from its own disk; stream, from the process that trains; auto, local where the same rows are there, else stream." default:"auto" enum:"auto,local,stream"`
@@ -12,6 +15,14 @@ type Cluster struct {
 	Certs       string `yaml:"certs" doc:"Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs in the user's configuration directory."`
 	Insecure    bool   `yaml:"insecure" doc:"Talk to a coordinator that was started with --insecure: without TLS, and without proofs that both sides are of one account." default:"false"`
 	Dashboard   string `yaml:"dashboard" doc:"Address of a page that shows the workers and the run, such as :8080. Only without a coordinator, which has its own. Default: none."`
+}
+
+// Each is what an engine gives a worker.
+type Each struct {
+	CPUs      int `yaml:"cpus" doc:"Processors, and threads. Default: 0; those of the host, or one of Slurm." default:"0" min:"0" max:"4096"`
+	GPUs      int `yaml:"gpus" doc:"Cards." default:"0" min:"0" max:"64"`
+	MemoryMiB int `yaml:"memory_mib" doc:"Memory in MiB. Default: 0; what the engine gives." default:"0" min:"0" max:"1073741824"`
+	Minutes   int `yaml:"minutes" doc:"Time until the engine may take it all away. Default: 0; what the engine gives." default:"0" min:"0" max:"525600"`
 }
 
 // Strategies lists how workers make one model. In their descriptions w are a

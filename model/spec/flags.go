@@ -30,6 +30,7 @@ func shortcuts() []shortcut {
 		{"certs", "cluster.certs"},
 		{"insecure", "cluster.insecure"},
 		{"dashboard", "cluster.dashboard"},
+		{"launch", "cluster.launch"},
 	}
 }
 
@@ -137,4 +138,20 @@ func (o Options) overrides() []override {
 		out = append(out, override{x, "--set " + clip(x.Key)})
 	}
 	return out
+}
+
+// Arguments returns the flags of a set that AddFlags has made, as a command line would
+// have them, but for those named.
+func Arguments(fs *pflag.FlagSet, except ...string) (args []string) {
+	for _, o := range (Options{Flags: fs}).overrides() {
+		flag, isSet := o.flag, strings.HasPrefix(o.flag, "--set ")
+		switch {
+		case slices.Contains(except, strings.TrimPrefix(flag, "--")):
+		case isSet:
+			args = append(args, "--set", o.Key+"="+o.Value)
+		default:
+			args = append(args, flag+"="+o.Value)
+		}
+	}
+	return args
 }
