@@ -30,7 +30,11 @@ func coordinatorAt(t *testing.T, dir, at string, flags ...string) (pid int) {
 	t.Helper()
 	pid = startProgram(t, dir, append([]string{"coordinator", "--listen", at, "--state", filepath.Join(dir, "state"), "--dashboard", "none"}, flags...)...)
 	waitFor(t, "the coordinator", func() bool {
-		code, _, _ := gespann(t, "", "jobs", "--coordinator", at)
+		ask := []string{"jobs", "--coordinator", at}
+		if slices.Contains(flags, "--insecure") {
+			ask = append(ask, "--insecure")
+		}
+		code, _, _ := gespann(t, "", ask...)
 		return code == exitOK
 	})
 	return pid

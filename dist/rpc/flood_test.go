@@ -246,7 +246,7 @@ func TestFullOfSilence(t *testing.T) {
 func TestConnectionMemory(t *testing.T) {
 	noLeak(t)
 	memory := memlimit.NewBudget(4 * connMemory)
-	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Memory: memory}, coordinatorLimits)
+	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Trust: Trust{Insecure: true}, Memory: memory}, coordinatorLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestStalledFrame(t *testing.T) {
 	}
 	noLeak(t)
 	memory := memlimit.NewBudget(64 << 20)
-	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Memory: memory}, coordinatorLimits)
+	s, err := listenWithin(Options{Listen: "127.0.0.1:0", Trust: Trust{Insecure: true}, Memory: memory}, coordinatorLimits)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ var clocks = []struct{ folder, why string }{
 	{"dist/worker", "how long something took: the difference has monotonic readings"},
 	{"dist/collective", "as dist/worker"},
 	{"dist/rpc/lane", "as dist/worker"},
+	{"dist/launch/crew.go", "as dist/worker: how long a process has stayed"},
 	{"dist/rpc/listener.go", "as dist/worker: how long a connection has been there"},
 	{"dist/rpc/line.go", "package net takes deadlines by their monotonic readings"},
 	{"dist/web/gate.go", "as dist/worker: how long a connection has been silent"},
