@@ -66,15 +66,18 @@ func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx
 	return err
 }
 
+// bornOf is the process that has started this one, if it still was there then.
+var bornOf = os.Getppid()
+
 // parentTime is how often it is looked whether the parent is still there.
 const parentTime = 500 * time.Millisecond
 
-// parentGone returns a channel that is closed when this process has got another parent
-// than it has now, as it does when that one ends, or when ctx ends. Looking is surer than
+// parentGone returns a channel that is closed when this process has another parent
+// than at first, as it does when that one ends, or when ctx ends. Looking is surer than
 // asking the kernel for a signal (PR_SET_PDEATHSIG), which comes when the thread ends that
 // has started this process, and those of a Java machine do.
 func parentGone(ctx context.Context) <-chan struct{} {
-	gone, parent := make(chan struct{}), os.Getppid()
+	gone, parent := make(chan struct{}), bornOf
 	go func() {
 		defer close(gone)
 		tick := time.NewTicker(parentTime)

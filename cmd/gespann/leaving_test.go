@@ -102,14 +102,13 @@ func TestWorkerWithParent(t *testing.T) {
 			shell := exec.Command("/bin/sh", append([]string{"-c", script}, worker.Args...)...)
 			shell.Env = append(worker.Env, env)
 			shell.Dir = dir
-			var out strings.Builder
-			shell.Stdout = &out
+			words := new(safeBuffer)
+			shell.Stderr = words
 			if err := shell.Start(); err != nil {
 				t.Fatal(err)
 			}
-			crew := []int(nil)
-			waitFor(t, "the worker", func() bool { crew = children(t, shell.Process.Pid); return len(crew) > 0 })
-			time.Sleep(300 * time.Millisecond) // it has to know its parent
+			waitFor(t, "the worker", func() bool { return strings.Contains(words.String(), "connecting again") })
+			crew := children(t, shell.Process.Pid)
 			if err := shell.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
