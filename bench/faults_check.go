@@ -48,7 +48,7 @@ func (t *trial) finishJob(s *standing, id string) error {
 		return fmt.Errorf("job is %s: %s (%w)", state, reason, err)
 	}
 	fetched := filepath.Join(t.dir, "fetched")
-	if _, err := t.output("fetch", id, "-o", fetched, "--coordinator", s.address); err != nil {
+	if _, err := t.output(append([]string{"fetch", id, "-o", fetched, "--coordinator", s.address}, t.trust()...)...); err != nil {
 		return err
 	}
 	return t.check(fetched, "")

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,12 +120,15 @@ func freePort() (int, error) {
 	return 0, err
 }
 
-// trust are the flags that name the certificates, if there are any.
+// trust are the flags that say whom to trust, where that is not the account.
 func (t *trial) trust() []string {
-	if t.certs == "" {
-		return nil
+	switch {
+	case t.open:
+		return []string{"--insecure"}
+	case t.certs != "":
+		return []string{"--certs", t.certs}
 	}
-	return []string{"--certs", t.certs}
+	return nil
 }
 
 // work starts another worker.
@@ -159,7 +163,7 @@ func (l *lab) output(args ...string) (string, error) {
 
 // submit queues a training, and watches it.
 func (t *trial) submit(s *standing) (id string, err error) {
-	id, err = t.output(append([]string{"submit", faultConfig, "--coordinator", s.address}, t.flags()...)...)
+	id, err = t.output(slices.Concat([]string{"submit", faultConfig, "--coordinator", s.address}, t.trust(), t.flags())...)
 	if err == nil {
 		t.watched = newWatch(filepath.Join(t.state(), "jobs", id, "run", "metrics.csv"))
 	}

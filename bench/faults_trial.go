@@ -35,6 +35,7 @@ type trial struct {
 	clean   []func() error
 	net     *network // nil: all processes are on this machine
 	certs   string   // folder, or ""
+	open    bool     // without proofs that both sides are of one account
 	page    string   // address of the dashboard, or "": none
 	cage    string   // cgroup.procs of the coordinator's control group, or ""
 	watched *watch

@@ -58,12 +58,36 @@ func (g *gate) Accept() (net.Conn, error) {
 	if g.from[p.peer] >= g.each && p.peer != thisMachine {
 		g.evict(p.peer)
 	}
+	for range breaths {
+		if !g.crowded() {
+			break
+		}
+		g.mu.Unlock()
+		time.Sleep(breath)
+		g.mu.Lock()
+	}
 	if len(g.visitors) >= g.most {
 		g.evict(g.busiest())
 	}
 	g.visitors[p] = true
 	g.from[p.peer]++
 	return p, nil
+}
+
+// How long the next one waits at most where all places are of those who have just come:
+// each of them has a second so, in which it is heard, whoever else comes.
+const (
+	breaths = 10
+	breath  = time.Millisecond
+)
+
+// crowded reports whether all places are taken, and none by someone who needs it little.
+func (g *gate) crowded() bool {
+	if len(g.visitors) < g.most {
+		return false
+	}
+	p := g.least(g.busiest())
+	return p != nil && p.need(time.Now()) > needsLittle
 }
 
 // busiest returns the address with the most connections.
@@ -79,6 +103,14 @@ func (g *gate) busiest() netip.Prefix {
 
 // evict closes the connection of an address that needs its place least.
 func (g *gate) evict(peer netip.Prefix) {
+	if least := g.least(peer); least != nil {
+		least.Conn.Close() // an error is that of who gave no sign of life
+		g.remove(least)
+	}
+}
+
+// least returns the connection of an address that needs its place least, or nil.
+func (g *gate) least(peer netip.Prefix) *visitor {
 	var least *visitor
 	now := time.Now()
 	for p := range g.visitors {
@@ -89,10 +121,7 @@ func (g *gate) evict(peer netip.Prefix) {
 			least = p
 		}
 	}
-	if least != nil {
-		least.Conn.Close() // an error is that of who gave no sign of life
-		g.remove(least)
-	}
+	return least
 }
 
 func (g *gate) remove(p *visitor) {
@@ -108,6 +137,9 @@ func (g *gate) remove(p *visitor) {
 // promptly is how soon a header comes, and an answer is taken, where nobody is slow.
 const promptly = time.Second
 
+// needsLittle is the need of who asks nothing, or has its answer.
+const needsLittle = 1
+
 // need orders places: the least goes first, and of equal ones the oldest.
 func (p *visitor) need(now time.Time) int {
 	late := now.Sub(p.since) > promptly
@@ -115,7 +147,7 @@ func (p *visitor) need(now time.Time) int {
 	case p.state == http.StateNew && late:
 		return 0 // connected, and asks nothing
 	case p.state == http.StateIdle:
-		return 1 // has its answer
+		return needsLittle // has its answer
 	case p.state == http.StateNew:
 		return 2
 	case !p.stream && late:

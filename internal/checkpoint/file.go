@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,9 @@ func ReadSum(path string) (*State, [sha256.Size]byte, error) {
 }
 
 func read(path string) (*State, []byte, error) {
+	if err := tooLong(path); err != nil {
+		return nil, nil, &FileError{Path: path, Err: err, Damaged: true}
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		var p *os.PathError
@@ -68,4 +72,42 @@ func read(path string) (*State, []byte, error) {
 		return nil, nil, &FileError{Path: path, Err: err, Damaged: true}
 	}
 	return s, b, nil
+}
+
+// tooLong returns what is wrong with a file whose end is not where its header says, before
+// all of it is read. Other faults are found, and told, by who reads it.
+func tooLong(path string) error {
+	stat, err := os.Stat(path)
+	if err != nil || !stat.Mode().IsRegular() || stat.Size() <= 1<<20 {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var length [8]byte
+	if _, err := io.ReadFull(f, length[:]); err != nil {
+		return nil
+	}
+	n := binary.LittleEndian.Uint64(length[:])
+	if n > maxHeader {
+		return fmt.Errorf("header length %d, want at most %d: %w", n, maxHeader, ErrForeign)
+	}
+	header := make([]byte, min(n, uint64(stat.Size())))
+	if _, err := io.ReadFull(f, header); err != nil {
+		return nil
+	}
+	entries, _, err := parseHeader(header)
+	if err != nil {
+		return err
+	}
+	size, err := layout(entries)
+	if err != nil {
+		return err
+	}
+	if whole := 8 + int64(n) + size; whole < stat.Size() {
+		return fmt.Errorf("header says %d bytes, file has %d", whole, stat.Size())
+	}
+	return nil
 }
