@@ -36,9 +36,12 @@ type WorkerAccount struct {
 	Sent     int64   `json:"sent"` // bytes of tensors
 	Received int64   `json:"received"`
 	Lost     bool    `json:"lost"`             // was a member, and is no more
-	Why      string  `json:"why,omitempty"`    // it was lost
+	Why      string  `json:"why,omitempty"`    // it was lost, or TookLeave
 	Probed   bool    `json:"probed,omitempty"` // OneWorker is its speed
 }
+
+// TookLeave is why a worker is no more that had to end, and did so between steps.
+const TookLeave = "it was told to end, and left between steps"
 
 // RowsPerSecond returns the speed of all workers together.
 func (a Account) RowsPerSecond() float64 {

@@ -148,7 +148,8 @@ func (l *LocalCluster) startElsewhere(ctx context.Context, o LocalOptions) (err 
 		if listen == "" {
 			host, err := rpc.Outbound(from)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("finding out where workers reach this machine: %w\n"+
+					"hint: cluster.listen says it, as host:port", err)
 			}
 			listen = net.JoinHostPort(host, "0")
 		}

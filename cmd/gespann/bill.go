@@ -29,7 +29,10 @@ func bill(a backend.Account) string {
 	fmt.Fprintln(w, "worker\tbackend\trows\tcompute\twait\tcommunication\tsent\treceived")
 	for _, x := range a.Workers {
 		name := plain.Line(x.Name)
-		if x.Lost {
+		switch {
+		case x.Why == backend.TookLeave:
+			name += " (left)"
+		case x.Lost:
 			name += " (lost)"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, plain.Line(x.Backend), grouped(int(x.Rows)),
@@ -37,7 +40,7 @@ func bill(a backend.Account) string {
 	}
 	w.Flush()
 	for _, x := range a.Workers {
-		if x.Lost && x.Why != "" {
+		if x.Lost && x.Why != "" && x.Why != backend.TookLeave {
 			fmt.Fprintf(&b, "%s was lost: %s\n", plain.Line(x.Name), plain.Line(firstWords(x.Why)))
 		}
 	}

@@ -41,7 +41,8 @@ The authority is in the folder of --ca, with ca.key; what was made is good for a
 
 Without DIR and --for the folder is gespann/certs in the user's configuration directory.`,
 		Example: `  gespann certs
-  scp -r ~/.config/gespann/certs other:.config/gespann/
+  cd ~/.config/gespann/certs && ssh other mkdir -p .config/gespann/certs
+  scp ca.pem node.pem node.key token other:.config/gespann/certs/
   gespann certs --for alice --role submit alice-certs
   gespann certs --for rack-7 --role work rack-7-certs`,
 		Args: args(0, 1, "one folder, or none for the default one"),
@@ -69,7 +70,7 @@ Without DIR and --for the folder is gespann/certs in the user's configuration di
 			if err := certs.Make(dir, f.hosts); err != nil {
 				return err
 			}
-			fmt.Fprintf(t.out, "made   %s\nnext   copy it to every machine of the cluster; ca.key may stay here\n", cmp.Or(dir, "."))
+			fmt.Fprintf(t.out, "made   %s\nnext   copy ca.pem, node.pem, node.key and token to every machine of the cluster; ca.key stays here\n", cmp.Or(dir, "."))
 			return nil
 		},
 	}

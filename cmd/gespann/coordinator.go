@@ -74,6 +74,9 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 		return err
 	}
 	trust, err := f.trust.load(f.listen)
+	if err == nil {
+		err = trust.Coordinates()
+	}
 	if err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func coordinate(ctx context.Context, t terminal, f coordinatorFlags) (err error)
 	if err != nil {
 		return errors.Join(err, port.Close())
 	}
-	jobs := newKeeper(roots, log)
+	jobs := newKeeper(roots, memory, log)
 	s, err := server.New(server.Options{
 		State: f.state, Memory: memory, MaxUpload: uploadBytes(f.maxUpload), Version: moduleVersion(), Log: log,
 		Check: jobs.check, RunJob: jobs.run,

@@ -2,7 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +13,9 @@ import (
 
 	"github.com/gespann/gespann/dist/server/client"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/outfile"
+	"github.com/gespann/gespann/internal/plain"
+	"github.com/gespann/gespann/internal/train"
 )
 
 func newFetch(t terminal) *cobra.Command {
@@ -21,6 +27,8 @@ func newFetch(t terminal) *cobra.Command {
 		Long: `Fetch copies the run directory of a submitted job from its coordinator: spec,
 metrics, checkpoints, and once the job is done the trained model. JOB is its ID, or
 how that begins.
+
+The folder must be new, empty, or one to which the same job was fetched before.
 
 Of a job that is not done, it copies what there is, and says so; where that has no
 weights yet, it fails.`,
@@ -49,6 +57,9 @@ weights yet, it fails.`,
 // fetch copies the files of a job to a folder. Without weights, unless the job is
 // done, that is an error.
 func fetch(t terminal, c *client.Client, id, dir string) error {
+	if err := ofJob(dir, id); err != nil {
+		return err
+	}
 	weights := false
 	end, err := c.Fetch(id, dir, func(path string, _ int64) {
 		weights = weights || strings.HasSuffix(path, ".safetensors")
@@ -69,6 +80,37 @@ func fetch(t terminal, c *client.Client, id, dir string) error {
 	}
 	fmt.Fprintf(t.out, "saved  %s\nnext   %s evaluate %s\n", saved, self(), shellWord(dir))
 	return nil
+}
+
+// jobFile has the ID of the job that was fetched to a folder.
+const jobFile = "job"
+
+// ofJob makes a folder that of a job, unless it has something else: files of two runs in one
+// folder would be neither.
+func ofJob(dir, id string) error {
+	path := filepath.Join(dir, jobFile)
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0:
+	case err != nil:
+		return err
+	default:
+		had, err := os.ReadFile(path)
+		if err == nil && strings.TrimSpace(string(had)) == id {
+			return nil
+		}
+		what := "other files"
+		if err == nil {
+			what = fmt.Sprintf("the job %.80q", plain.Line(strings.TrimSpace(string(had))))
+		} else if _, err := train.View(dir); err == nil {
+			what = "another run"
+		}
+		return fmt.Errorf("%s: has %s already\nhint: -o names another folder", dir, what)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return outfile.Bytes(path, []byte(id+"\n"))
 }
 
 // stateWords is the state of a job, how far it is, and why: "failed in epoch 3 of 10:

@@ -34,6 +34,7 @@ func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx
 		by    *signalError
 	)
 	go func() {
+		var began time.Time
 		for first := true; ; first = false {
 			select {
 			case <-ctx.Done():
@@ -43,6 +44,9 @@ func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx
 				fmt.Fprintln(log, "\nthe process that has started this worker is gone; leaving")
 			case s := <-signals:
 				e := &signalError{s.(syscall.Signal)}
+				if !began.IsZero() && time.Since(began) < echoTime {
+					continue
+				}
 				mu.Lock()
 				already := by != nil
 				by = e
@@ -50,6 +54,7 @@ func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx
 				if already {
 					os.Exit(e.code())
 				}
+				began = time.Now()
 				fmt.Fprintln(log, "\nleaving after this step; once more to quit at once")
 			}
 			if first {

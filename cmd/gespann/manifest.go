@@ -27,7 +27,8 @@ Slurm requeues the job, as after preemption or the loss of a node, it goes on wh
 latest checkpoint is. Program, configuration and run directory must be where nodes share
 them.
 
-The flags are those of train; CONFIG is checked with them now.`,
+CONFIG is checked with the flags now. --launch slurm:PARTITION chooses a partition;
+cluster.resources.cpus, gpus, memory_mib and minutes are what each worker gets.`,
 		Example: `  gespann manifest configs/mnist-cnn.yaml --to slurm --workers 8 -o job.sh
   sbatch job.sh
   gespann manifest x.yaml --to slurm --set cluster.resources.gpus=1 | sbatch`,
@@ -73,7 +74,8 @@ The flags are those of train; CONFIG is checked with them now.`,
 	}
 	c.Flags().StringVar(&to, "to", "", "the `engine`: slurm")
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write, in place of the standard output")
-	spec.AddFlags(c.Flags())
+	spec.AddFlags(c.Flags(), "backend", "epochs", "batch-size", "seed", "name", "runs", "data-dir", "workers", "strategy",
+		"launch", "dashboard", "set")
 	return c
 }
 

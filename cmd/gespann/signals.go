@@ -8,7 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// echoTime is how long a signal may come again without being another.
+const echoTime = 300 * time.Millisecond
 
 // A signalError ends a command that a signal interrupted, after it has said so.
 type signalError struct{ signal syscall.Signal }
@@ -19,7 +23,8 @@ func (e *signalError) Error() string { return e.signal.String() }
 func (e *signalError) code() int { return 128 + int(e.signal) }
 
 // withSignals runs f with a context that the first SIGINT, SIGTERM or, unless
-// nohup has it ignored, SIGHUP ends. The second one ends the process. If f ends
+// nohup has it ignored, SIGHUP ends. The second one ends the process, unless it comes at
+// once: those who end a group of processes, as timeout does, may signal twice. If f ends
 // because its context did, the error is a *signalError.
 func withSignals(parent context.Context, log io.Writer, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(parent)
@@ -33,15 +38,20 @@ func withSignals(parent context.Context, log io.Writer, f func(context.Context) 
 	}
 	defer signal.Stop(signals)
 	go func() {
+		var began time.Time
 		for first := true; ; first = false {
 			select {
 			case <-done:
 				return
 			case s := <-signals:
 				e := &signalError{s.(syscall.Signal)}
+				if !first && time.Since(began) < echoTime {
+					continue
+				}
 				if !first {
 					os.Exit(e.code())
 				}
+				began = time.Now()
 				fmt.Fprintln(log, "\nstopping; once more to quit at once")
 				cancel(e)
 			}

@@ -36,7 +36,7 @@ func TestPatience(t *testing.T) {
 	text := []byte("data: {source: csv, csv: {path: " + pipe + "}}\nmodel: [dense: 3]\nloss: sparse_categorical_crossentropy\n")
 	const want = "t.csv: could not be opened for 100ms"
 	var log strings.Builder
-	k := newKeeper(nil, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newKeeper(nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	k.patience = 100 * time.Millisecond
 	own := dist.Principal{Account: true}
 	_, err := k.check(t.Context(), server.Request{Spec: text, Owner: own})
@@ -77,7 +77,7 @@ func TestOfEarlierVersions(t *testing.T) {
 	if err := os.WriteFile(file, []byte(rows3), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	k := newKeeper([]string{t.TempDir()}, slog.New(slog.DiscardHandler))
+	k := newKeeper([]string{t.TempDir()}, nil, slog.New(slog.DiscardHandler))
 	text := []byte("data: {source: csv, csv: {path: " + file + "}}\nmodel: [dense: 3]\nloss: sparse_categorical_crossentropy\n")
 	err := k.run(t.Context(), server.Submission{Spec: text, Dir: t.TempDir(), Tell: func(string) {}})
 	if err == nil || !strings.Contains(err.Error(), file+": may not be read") {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gespann/gespann/backend"
@@ -22,6 +23,7 @@ import (
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/data/source"
 	"github.com/gespann/gespann/internal/infile"
+	"github.com/gespann/gespann/internal/memlimit"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
 	"github.com/gespann/gespann/model/spec"
@@ -84,6 +86,7 @@ const dataPatience = 30 * time.Second
 type keeper struct {
 	roots    []string // folders that jobs of other accounts may read files in
 	patience time.Duration
+	memory   *memlimit.Budget // rows of other accounts' jobs are taken from it
 	log      *slog.Logger
 	checks   chan struct{} // has one for each check that reads data
 }
@@ -99,8 +102,8 @@ const (
 	checkWait = 5 * time.Second
 )
 
-func newKeeper(roots []string, log *slog.Logger) *keeper {
-	return &keeper{roots: roots, patience: dataPatience, log: log, checks: make(chan struct{}, maxChecks)}
+func newKeeper(roots []string, memory *memlimit.Budget, log *slog.Logger) *keeper {
+	return &keeper{roots: roots, memory: memory, patience: dataPatience, log: log, checks: make(chan struct{}, maxChecks)}
 }
 
 // files returns which files a job may read. One of the account that the coordinator runs
@@ -120,10 +123,28 @@ func (k *keeper) files(owner dist.Principal, dataDir string, tell func(line stri
 	}
 }
 
+// lend has the rows of a job that is confined taken from the memory of the coordinator,
+// until give is called. The account itself may fill its own memory.
+func (k *keeper) lend(files *infile.Files) (give func()) {
+	if !files.Confined {
+		return func() {}
+	}
+	var taken atomic.Int64
+	files.Room = func(bytes int64) error {
+		err := k.memory.Try(bytes, "its data")
+		if err == nil {
+			taken.Add(bytes)
+		}
+		return err
+	}
+	return func() { k.memory.Give(taken.Swap(0)) }
+}
+
 // check reads the spec of a job, and as far as that takes a moment the data, and builds
 // the model: what is wrong is for whoever submits it, not for the turn of the job.
 func (k *keeper) check(ctx context.Context, q server.Request) (server.Plan, error) {
 	files := k.files(q.Owner, q.DataDir, func(string) {})
+	defer k.lend(&files)()
 	s, err := parseSubmitted(q.Spec, q.Origin, files, q.DataDir)
 	if err != nil {
 		return server.Plan{}, err
@@ -274,7 +295,7 @@ func dataError(s *spec.Spec, err error) error {
 	var outside *infile.OutsideError
 	if errors.As(err, &outside) {
 		path = cmp.Or(s.Data.KeyOf(outside.Path), path)
-		hint = "a coordinator reads files for other accounts below its data roots only: gespann coordinator --data-root DIR"
+		hint = "a coordinator reads files for other accounts below its data roots only (gespann coordinator --data-root DIR); or submit --upload sends the files along"
 		if len(outside.Roots) > 0 {
 			hint += "; relative paths are in " + outside.Roots[0]
 		}
@@ -288,7 +309,7 @@ func dataError(s *spec.Spec, err error) error {
 		if s.Data.Root != "" {
 			e.Hint += ", in " + s.Data.Root
 		}
-		e.Hint += ": paths in the file are paths there"
+		e.Hint += ": paths in the file are paths there; or submit --upload sends the files along"
 	}
 	return e
 }
@@ -296,6 +317,7 @@ func dataError(s *spec.Spec, err error) error {
 // run runs the training loop of a submitted job.
 func (k *keeper) run(ctx context.Context, j server.Submission) error {
 	files := k.files(j.Owner, j.DataDir, j.Tell)
+	defer k.lend(&files)()
 	s, err := parseSubmitted(j.Spec, j.Origin, files, j.DataDir)
 	if err != nil {
 		return err

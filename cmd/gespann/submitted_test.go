@@ -121,7 +121,7 @@ func TestSubmittedDataStays(t *testing.T) {
 		}
 		want = filepath.Join(want, "t.csv")
 		own := dist.Principal{Account: true}
-		plan, err := newKeeper(nil, slog.New(slog.DiscardHandler)).check(t.Context(), server.Request{Spec: text, Owner: own})
+		plan, err := newKeeper(nil, nil, slog.New(slog.DiscardHandler)).check(t.Context(), server.Request{Spec: text, Owner: own})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -196,8 +196,12 @@ func (j *job) dropDebtors() {
 }
 
 // losePatience fails the job when its workers show no sign of progress.
-// Opening takes its time: data may have to be copied.
+// Opening takes its time: data may have to be copied. A job that has none any more waits
+// for others, however long.
 func (j *job) losePatience() {
+	if j.state == attached && j.request != nil && j.deserted() {
+		return
+	}
 	patience := max(j.m.opt.Patience, 60*j.medianStep())
 	switch {
 	case j.state == starting:
@@ -222,6 +226,27 @@ func (j *job) losePatience() {
 	}
 	j.fail(fmt.Sprintf("no worker has reported an update for %.0f s (%s; %d of %d workers have the job open)",
 		quiet.Seconds(), what, len(j.opened()), len(j.m.workers)))
+}
+
+// allGone is what a driver is told whose workers have all gone.
+const allGone = "all workers are gone; it goes on when one connects"
+
+// deserted reports whether no worker is connected, and says so after a while.
+func (j *job) deserted() bool {
+	if len(j.m.workers) > 0 {
+		if j.told == allGone {
+			j.told = ""
+		}
+		return false
+	}
+	if j.told != allGone && j.m.now-j.updated > j.m.opt.Grace {
+		j.told = allGone
+		j.answer(&wire.Queued{Reason: allGone}, Nothing)
+	}
+	if j.told == allGone {
+		j.updated = j.m.now
+	}
+	return true
 }
 
 // seconds converts for people and for medians.

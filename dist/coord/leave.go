@@ -1,6 +1,9 @@
 package coord
 
-import "github.com/gespann/gespann/dist/wire"
+import (
+	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/dist/wire"
+)
 
 // A worker that has to end, because whoever runs the machines takes its place away, says so. It gets
 // nothing more to do, finishes what it has begun, and goes when others hold what it
@@ -26,8 +29,8 @@ func (m *Machine) release() {
 			continue
 		}
 		m.note(m.active, w, "%s has left%s", w, m.rest(w))
-		m.do(Drop{ID: w.hello.ID, Reason: "it may go"})
-		m.gone(w, "it has left")
+		m.do(Drop{ID: w.hello.ID, Reason: backend.TookLeave})
+		m.gone(w, backend.TookLeave)
 	}
 }
 

@@ -156,7 +156,10 @@ func (l *sshLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 		h, dir := used[i%len(used)], "gespann-"+rand.Text()
 		members[i] = Member{
 			Name: fmt.Sprintf("worker %d on %s", i+1, h.name), Remote: true, Input: line,
-			Before:  func(ctx context.Context) error { return h.put(ctx, dir, program) },
+			Before: func(ctx context.Context) error {
+				team.Say("cluster: copying the program to %s, for worker %d", h.name, i+1)
+				return h.put(ctx, dir, program)
+			},
 			Command: func() *exec.Cmd { return exec.Command(ssh[0], h.args(script(dir, team.Args(i)))...) },
 		}
 	}

@@ -236,7 +236,7 @@ func (ch *channel) openError(ctx context.Context, err error) error {
 	return sentence(ch.who, err)
 }
 
-const hintEnds = "\nhint: does it use certificates, and this side does not? Is it another program? Or are there so many strangers at its port that it is best to try again?"
+const hintEnds = "\nhint: if it has certificates, give --certs FOLDER. Else it may be another program, or have many strangers at its port: try again"
 
 // secure starts TLS on a connection. It waits for the first byte from the other
 // side: only with that, or an alert, does it say what it thinks of our certificate.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"os"
 	"strings"
 
@@ -116,4 +117,18 @@ func (d duty) met(has dist.Roles) bool {
 		}
 	}
 	return false
+}
+
+// Coordinates returns an error when nobody who dials would believe that a coordinator with
+// that trust is one.
+func (t Trust) Coordinates() error {
+	if t.Certs == nil {
+		return nil
+	}
+	who, _, err := certs.PrincipalOf(t.Certs.Node.Leaf)
+	if err == nil && !who.Roles.Has(dist.Coordinate) {
+		err = fmt.Errorf("%w: the certificate is %s's, with the role %s, want coordinate\n"+
+			"hint: gespann certs --for NAME --role coordinate makes one", ErrRefused, who, who.Roles)
+	}
+	return err
 }

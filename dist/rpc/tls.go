@@ -32,7 +32,8 @@ func tlsError(who string, err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s: %w: its certificate is of another CA\nhint: use the same folder of certificates everywhere", who, ErrRefused)
 	case errors.As(err, &name):
-		return fmt.Errorf("%s: %w: its certificate was not made by `gespann certs`: %v", who, ErrRefused, name)
+		return fmt.Errorf("%s: %w: its certificate is not for what listens: %v\n"+
+			"hint: gespann certs --for NAME --role coordinate makes one for a coordinator, --role work for a worker", who, ErrRefused, name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("%s: %w: its certificate has expired, or is not valid yet", who, ErrRefused)
 	case errors.As(err, &alert) && alert.Op == "remote error": // what package tls says of alerts

@@ -251,6 +251,12 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 		a.forget()
 		return
 	}
+	if err := c.drives(a); err != nil && !known {
+		p.finish(&wire.Fault{Err: err.Error()})
+		a.rows.Close(errFreed)
+		a.forget()
+		return
+	}
 	if !known {
 		j = newJob(a, c.o.Memory)
 		c.jobs[id] = j
@@ -283,6 +289,24 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 		j.rows.Close(errDriverGone)
 		j.rows = a.rows
 	}
+}
+
+// drives returns an error when whoever attaches has as many jobs as one may have whose
+// drivers are elsewhere.
+func (c *core) drives(a *attachment) error {
+	if a.submitted || a.who.Account || a.who.Name == "" || a.who.Roles.Has(dist.Admin) {
+		return nil
+	}
+	n := 0
+	for _, j := range c.jobs {
+		if !j.submitted && j.by.Is(a.who) {
+			n++
+		}
+	}
+	if n >= maxOfOne {
+		return fmt.Errorf("%s has %d jobs with drivers elsewhere at this coordinator, which is as many as one may have", a.who.Name, n)
+	}
+	return nil
 }
 
 func newJob(a *attachment, memory *memlimit.Budget) *job {
@@ -360,8 +384,10 @@ func (c *core) follow(j *job, m wire.Message) {
 		c.lacks(j, false)
 		c.record(j, false)
 	case *wire.Progress:
+		c.resumes(j)
 		j.track.progress(c.now, m.At, false)
 	case *wire.Trained:
+		c.resumes(j)
 		c.totals.Rows += max(m.At.Sums.Rows-j.track.spanRows, 0)
 		c.charge(j)
 		j.track.progress(c.now, m.At, true)
@@ -375,6 +401,14 @@ func (c *core) follow(j *job, m wire.Message) {
 		}
 	}
 	c.changed = true
+}
+
+// resumes notes that a job goes on that was waiting for workers.
+func (c *core) resumes(j *job) {
+	if j.state == wire.JobWaiting && j.driver != nil {
+		j.set(wire.JobRunning, "")
+		c.record(j, false)
+	}
 }
 
 // lacks notes for the runner whether a submitted job lets others go first.
@@ -464,6 +498,9 @@ func (c *core) record(j *job, final bool) {
 		}
 		r.Wants = j.wants
 		t.write(&r.JobStatus)
+		if r.State == wire.JobWaiting { // at no speed
+			r.RowsPerSecond, r.Left = 0, 0
+		}
 	})
 	t.changed, j.written, j.workers = false, true, workers
 }

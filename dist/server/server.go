@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -287,7 +288,7 @@ const firstTime = 10 * time.Second
 
 // serve runs a connection: talk reads from it until its end.
 func (s *Server) serve(ctx context.Context, conn dist.Conn, who dist.Principal, talk func(p *peer) error) error {
-	p, err := s.admit(conn)
+	p, err := s.admit(conn, who)
 	if err != nil {
 		late := time.AfterFunc(flushTime, func() { conn.Close() })
 		defer late.Stop()
@@ -296,7 +297,6 @@ func (s *Server) serve(ctx context.Context, conn dist.Conn, who dist.Principal, 
 		return err
 	}
 	defer s.calls.Done()
-	p.who = who
 	stop := context.AfterFunc(ctx, func() { p.abort("") })
 	defer stop()
 	err = talk(p)
@@ -307,7 +307,7 @@ func (s *Server) serve(ctx context.Context, conn dist.Conn, who dist.Principal, 
 	return err
 }
 
-func (s *Server) admit(conn dist.Conn) (*peer, error) {
+func (s *Server) admit(conn dist.Conn, who dist.Principal) (*peer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -316,10 +316,36 @@ func (s *Server) admit(conn dist.Conn) (*peer, error) {
 	if len(s.peers) >= s.o.MaxPeers {
 		return nil, errTooMany
 	}
+	if err := s.crowds(who); err != nil {
+		return nil, err
+	}
 	s.calls.Add(1)
 	p := newPeer(s.ctx, conn, s.o.Now())
+	p.who = who
 	s.peers[p] = true
 	return p, nil
+}
+
+// maxOfOne is how many connections and unfinished jobs of its own drivers someone may have
+// who only submits: others are to find a place, too.
+const maxOfOne = 32
+
+// crowds returns an error when a principal has as many connections as one may have. The
+// account itself, admins and workers have as many as there are. s.mu is held.
+func (s *Server) crowds(who dist.Principal) error {
+	if who.Account || who.Name == "" || who.Roles.Has(dist.Admin) || who.Roles.Has(dist.Work) {
+		return nil
+	}
+	n := 0
+	for p := range s.peers {
+		if p.who.Name == who.Name {
+			n++
+		}
+	}
+	if n >= maxOfOne {
+		return fmt.Errorf("%s has %d connections to the coordinator, which is as many as one may have", who.Name, n)
+	}
+	return nil
 }
 
 // hand hands a frame to the loop, which is done with it then but for its tensor.

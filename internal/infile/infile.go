@@ -30,6 +30,9 @@ type Files struct {
 	Roots    []string // absolute paths of folders
 	// Patience is how long an open or a read may go without a result; 0: for ever.
 	Patience time.Duration
+	// Room is asked by readers before they keep so many bytes of what files hold; nil: there
+	// is as much as the system has.
+	Room func(bytes int64) error
 	// Log is told what was left behind; nil: silent.
 	Log func(format string, args ...any)
 }

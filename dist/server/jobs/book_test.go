@@ -366,3 +366,32 @@ func TestWorkersOfThePast(t *testing.T) {
 		t.Errorf("got %d workers, %v, want 3", r.Workers, err)
 	}
 }
+
+// TestKilledWhileStarting opens a book again and again whose coordinator was killed while a
+// job was starting, as by the memory that it takes: others go first in the end.
+func TestKilledWhileStarting(t *testing.T) {
+	folder := t.TempDir()
+	b := open(t, folder)
+	id := submit(t, b, "large")
+	for i := 1; ; i++ {
+		set(b, id, wire.JobStarting)
+		if err := b.Flush(false); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		b = open(t, folder)
+		r, err := b.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]string{true: wire.JobQueued, false: wire.JobFailed}[i < maxDied]; r.State != want {
+			t.Fatalf("killed %d times: got %s, want %s", i, r.State, want)
+		}
+		if i == maxDied {
+			if !strings.Contains(r.Reason, "was killed 3 times in a row while the job was starting") {
+				t.Errorf("got reason %s", r.Reason)
+			}
+			return
+		}
+	}
+}

@@ -28,9 +28,16 @@ type Record struct {
 	Account *backend.Account `json:"account,omitempty"`
 	// Uploaded: its data came with it, and is in its folder.
 	Uploaded bool `json:"uploaded,omitempty"`
+	// Died is how often the coordinator has ended without a word in a row while the job was
+	// starting.
+	Died int `json:"died,omitempty"`
 	// By is who submitted it. Of a version that did not ask, it is nobody.
 	By dist.Principal `json:"by,omitzero"`
 }
+
+// maxDied is how often a coordinator is killed by what may be the same job before others
+// go first.
+const maxDied = 3
 
 // maxName is the length of a job's name.
 const maxName = 80
@@ -88,7 +95,16 @@ func (r *Record) revive(now time.Time) {
 		r.Took = max(r.Ended.Sub(r.Started).Seconds(), 0)
 	}
 	switch {
+	case r.State == wire.JobStarting && r.Submitted:
+		r.Died++
+	case r.State != wire.JobQueued:
+		r.Died = 0
+	}
+	switch {
 	case wire.Ended(r.State):
+	case r.Died >= maxDied:
+		r.State, r.Ended = wire.JobFailed, now
+		r.Reason = fmt.Sprintf("the coordinator was killed %d times in a row while the job was starting: is its data too large?", r.Died)
 	case r.Cancel:
 		r.State, r.Reason, r.Ended = wire.JobCancelled, "", now
 	case r.Submitted && r.State != wire.JobQueued:

@@ -48,6 +48,7 @@ func readCSVFile(
 		return nil, err
 	}
 	defer in.Close()
+	in.asText()
 	return decodeCSV(ctx, in, format, lay)
 }
 

@@ -34,6 +34,7 @@ type input struct {
 	claim, most int64
 	head        bool // only the header is wanted
 	file        *infile.File
+	room        func(bytes int64) error // or nil
 }
 
 // open opens a file, plain or gzip, whichever its first bytes say.
@@ -47,7 +48,43 @@ func open(ctx context.Context, files infile.Files, name string) (*input, error) 
 		f.Close()
 		return nil, err
 	}
+	in.room = files.Room
 	return in, nil
+}
+
+// Bytes that are kept at a time for a byte of a file: of an array as it is, as numbers and
+// normalised; of text, of which two characters can be a float64.
+const (
+	arrayCost = 3
+	textCost  = 8
+)
+
+// asText has room asked for while text is read: nobody knows before how much of it there
+// is.
+func (in *input) asText() {
+	if in.room != nil {
+		in.Reader = bufio.NewReaderSize(&metered{in: in, r: in.Reader}, chunk)
+	}
+}
+
+// metered asks for room for what it reads, in larger steps.
+type metered struct {
+	in   *input
+	r    io.Reader
+	left int64 // of what was asked for
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	const step = 1 << 20
+	if m.left < int64(len(p)) {
+		if err := m.in.room(textCost * step); err != nil {
+			return 0, fmt.Errorf("%s: %w", m.in.name, err)
+		}
+		m.left += step
+	}
+	n, err := m.r.Read(p)
+	m.left -= int64(n)
+	return n, err
 }
 
 func newInput(f *infile.File, name string) (*input, error) {
@@ -157,6 +194,11 @@ func (in *input) elements(header, count int64, width int, convert func([]byte) e
 // it ends.
 func (in *input) affords(header, count int64, width int) error {
 	bytes := count * int64(width)
+	if in.room != nil && !in.head {
+		if err := in.room(arrayCost * bytes); err != nil {
+			return err
+		}
+	}
 	if total := header + bytes; in.size == total || total <= in.most && total%(1<<32) == in.claim {
 		return memlimit.Check(bytes)
 	}

@@ -317,7 +317,7 @@ func FuzzNPZ(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, name := range []string{"", "x"} {
 			withinMemory(t, b, 8*maxDeflate, func() {
-				if a, err := decodeNPZ(bytes.NewReader(b), int64(len(b)), name); err == nil {
+				if a, err := decodeNPZ(bytes.NewReader(b), int64(len(b)), name, nil); err == nil {
 					checkArray(t, a)
 				}
 			})

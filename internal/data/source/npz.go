@@ -19,19 +19,20 @@ func openNPZ(ctx context.Context, files infile.Files, path, name string) (*array
 		return nil, err
 	}
 	defer f.Close()
-	a, err := decodeNPZ(f, f.Info().Size(), name)
+	a, err := decodeNPZ(f, f.Info().Size(), name, files.Room)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", strings.TrimSuffix(path+":"+name, ":"), err)
 	}
 	return a, nil
 }
 
-func decodeNPZ(r io.ReaderAt, size int64, name string) (*array, error) {
+func decodeNPZ(r io.ReaderAt, size int64, name string, room func(int64) error) (*array, error) {
 	in, content, err := npzMember(r, size, name)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
+	in.room = room
 	return decodeNPY(in)
 }
 
