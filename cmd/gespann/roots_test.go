@@ -133,7 +133,7 @@ func TestJobRoots(t *testing.T) {
 			}
 			contains(t, "submit", words, c.want)
 			if strings.Contains(c.want, no) {
-				contains(t, "submit", words, "mine.yaml:", "\nhint: a coordinator reads files for other accounts below its data roots only: gespann coordinator --data-root")
+				contains(t, "submit", words, "mine.yaml:", "\nhint: a coordinator reads files for other accounts below its data roots only (gespann coordinator --data-root")
 			}
 			for _, secret := range []string{"SECR", "PRIV", "TOKEN", "no such file", "53 45 43"} {
 				if strings.Contains(words, secret) {

@@ -253,13 +253,13 @@ func TestConnectionMemory(t *testing.T) {
 	serveUntilEnd(t, s, Handler{Worker: echo})
 	for range 3 {
 		for range 2 {
-			c, err := Dial(t.Context(), s.Addr(), Worker, Trust{})
+			c, err := Dial(t.Context(), s.Addr(), Worker, Trust{Insecure: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 		}
-		_, err = Dial(t.Context(), s.Addr(), Worker, Trust{})
+		_, err = Dial(t.Context(), s.Addr(), Worker, Trust{Insecure: true})
 		const want = "there is memory for 2 connections, and they are taken; try again later"
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Fatalf("got %v, want %q in it", err, want)

@@ -291,24 +291,6 @@ func (c *core) driverJoined(p *peer, a *attachment) {
 	}
 }
 
-// drives returns an error when whoever attaches has as many jobs as one may have whose
-// drivers are elsewhere.
-func (c *core) drives(a *attachment) error {
-	if a.submitted || a.who.Account || a.who.Name == "" || a.who.Roles.Has(dist.Admin) {
-		return nil
-	}
-	n := 0
-	for _, j := range c.jobs {
-		if !j.submitted && j.by.Is(a.who) {
-			n++
-		}
-	}
-	if n >= maxOfOne {
-		return fmt.Errorf("%s has %d jobs with drivers elsewhere at this coordinator, which is as many as one may have", a.who.Name, n)
-	}
-	return nil
-}
-
 func newJob(a *attachment, memory *memlimit.Budget) *job {
 	j := &job{
 		tensors: newTensors(a.Job.Vars, a.pattern, a.center, a.members),

@@ -15,7 +15,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -324,28 +323,6 @@ func (s *Server) admit(conn dist.Conn, who dist.Principal) (*peer, error) {
 	p.who = who
 	s.peers[p] = true
 	return p, nil
-}
-
-// maxOfOne is how many connections and unfinished jobs of its own drivers someone may have
-// who only submits: others are to find a place, too.
-const maxOfOne = 32
-
-// crowds returns an error when a principal has as many connections as one may have. The
-// account itself, admins and workers have as many as there are. s.mu is held.
-func (s *Server) crowds(who dist.Principal) error {
-	if who.Account || who.Name == "" || who.Roles.Has(dist.Admin) || who.Roles.Has(dist.Work) {
-		return nil
-	}
-	n := 0
-	for p := range s.peers {
-		if p.who.Name == who.Name {
-			n++
-		}
-	}
-	if n >= maxOfOne {
-		return fmt.Errorf("%s has %d connections to the coordinator, which is as many as one may have", who.Name, n)
-	}
-	return nil
 }
 
 // hand hands a frame to the loop, which is done with it then but for its tensor.

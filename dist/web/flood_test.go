@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -145,18 +146,27 @@ func TestIdleMakesRoom(t *testing.T) {
 		}
 	}
 	flood(t, address, 1, question)
-	c := all[0]
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.Copy(io.Discard, c); err != nil {
-		t.Errorf("the oldest: got %v, want its end", err)
+	closed := make(chan int, len(all))
+	var reading sync.WaitGroup
+	for i, c := range all { // which of them was idle first, the server knows
+		reading.Go(func() {
+			c.SetReadDeadline(time.Now().Add(2 * time.Second))
+			if _, err := io.Copy(io.Discard, c); err == nil {
+				closed <- i
+			}
+		})
 	}
-	c = all[1]
+	reading.Wait()
+	if len(closed) != 1 {
+		t.Fatalf("%d of %d connections were closed for one more, want 1", len(closed), len(all))
+	}
+	c := all[(<-closed+1)%len(all)]
 	if _, err := fmt.Fprint(c, question); err != nil {
 		t.Fatal(err)
 	}
 	c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if text, err := io.ReadAll(io.LimitReader(c, 20)); err != nil || len(text) != 20 {
-		t.Errorf("the second: got %q, %v, want an answer", text, err)
+		t.Errorf("the next one: got %q, %v, want an answer", text, err)
 	}
 }
 
