@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,6 +66,7 @@ func enter(root string) error {
 	if err := errors.Join(unix.Chroot(root), os.Chdir(os.Getenv("GESPANN_TEST_DIR"))); err != nil {
 		return err
 	}
+	runtime.LockOSThread() // rights are a thread's; it is this one that becomes the program
 	for c := range uintptr(unix.CAP_LAST_CAP + 1) {
 		unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0) // of which an older kernel has fewer
 	}
@@ -72,7 +74,7 @@ func enter(root string) error {
 		unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); err != nil {
 		return err
 	}
-	status, err := os.ReadFile("/proc/self/status")
+	status, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {
 		return err
 	}
