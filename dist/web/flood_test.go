@@ -70,6 +70,9 @@ func wellWithin(t *testing.T, address string) {
 // TestFloods asks how a coordinator is while strangers hold more connections than
 // there are, of each kind that lasts.
 func TestFloods(t *testing.T) {
+	if testing.Short() { // and with the race detector
+		t.Skip("takes seconds, and bounds how long an answer takes")
+	}
 	before := runtime.NumGoroutine()
 	address, end := serving(t, running(0.25))
 	kinds := []struct{ name, text string }{
@@ -97,6 +100,9 @@ func TestFloods(t *testing.T) {
 // TestDeaf is TestFloods for those who do not read their answers, which no socket
 // has room for.
 func TestDeaf(t *testing.T) {
+	if testing.Short() { // and with the race detector
+		t.Skip("takes seconds, and bounds how long an answer takes")
+	}
 	src := newFake(runningView(0.25))
 	id := src.view.Jobs[0].ID
 	src.specs[id] = strings.Repeat("&", 2<<20)
