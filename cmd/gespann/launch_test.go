@@ -15,22 +15,34 @@ import (
 	"time"
 )
 
+// needEngines in the environment has tests fail that find no engine.
+const needEngines = "GESPANN_TEST_ENGINES"
+
+// lacks skips a test that needs an engine which is not there.
+func lacks(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(needEngines) != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 // sshHosts starts sshd on loopback, for this user, as hosts alpha and beta with a
 // temporary folder, and has ssh know them.
 func sshHosts(t *testing.T, temporary string) {
 	t.Helper()
 	sshd, err := exec.LookPath("/usr/sbin/sshd")
 	if err != nil {
-		t.Skip("there is no sshd")
+		lacks(t, "there is no sshd")
 	}
 	client, err := exec.LookPath("ssh")
 	if err != nil {
-		t.Skip("there is no ssh")
+		lacks(t, "there is no ssh")
 	}
 	dir := t.TempDir()
 	for _, name := range []string{"host", "user"} {
 		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name)).CombinedOutput(); err != nil {
-			t.Skipf("ssh-keygen: %v: %s", err, out)
+			lacks(t, "ssh-keygen: %v: %s", err, out)
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,7 +69,7 @@ func sshHosts(t *testing.T, temporary string) {
 	var words strings.Builder
 	server.Stderr = &words
 	if err := server.Start(); err != nil {
-		t.Skipf("sshd: %v", err)
+		lacks(t, "sshd: %v", err)
 	}
 	t.Cleanup(func() {
 		server.Process.Kill()
@@ -70,7 +82,7 @@ func sshHosts(t *testing.T, temporary string) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Skipf("sshd lets nobody in: %s", words.String())
+	lacks(t, "sshd lets nobody in: %s", words.String())
 }
 
 // launched trains with workers that a launcher starts, kills one of them on the way, and
@@ -158,7 +170,7 @@ func TestLaunchSSH(t *testing.T) {
 // TestLaunchSlurm launches workers through a real Slurm, where there is one.
 func TestLaunchSlurm(t *testing.T) {
 	if err := exec.Command("sinfo").Run(); err != nil {
-		t.Skip("there is no Slurm")
+		lacks(t, "there is no Slurm")
 	}
 	there := t.TempDir()
 	t.Setenv("TMPDIR", there)
@@ -177,7 +189,7 @@ func TestManifestSlurm(t *testing.T) {
 		t.Skip("trains for seconds")
 	}
 	if err := exec.Command("sinfo").Run(); err != nil {
-		t.Skip("there is no Slurm")
+		lacks(t, "there is no Slurm")
 	}
 	t.Setenv(asProgram, "1")
 	dir := writeTiny(t)

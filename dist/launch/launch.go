@@ -84,6 +84,15 @@ type Invitation struct {
 // maxInvitation bounds the line in bytes.
 const maxInvitation = 256 << 10
 
+// invitation returns the line for workers that reach the coordinator from a place.
+func (t *Team) invitation(from string) ([]byte, error) {
+	v, err := t.Invite(from)
+	if err != nil {
+		return nil, err
+	}
+	return v.line()
+}
+
 // line returns the invitation as a line.
 func (v *Invitation) line() ([]byte, error) {
 	text, err := json.Marshal(v)

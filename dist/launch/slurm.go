@@ -39,11 +39,7 @@ func (l *slurmLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 	if err := l.room(ctx, team); err != nil {
 		return nil, fmt.Errorf("launch: Slurm: %w", err)
 	}
-	v, err := team.Invite(control)
-	if err != nil {
-		return nil, err
-	}
-	line, err := v.line()
+	line, err := team.invitation(control)
 	if err != nil {
 		return nil, err
 	}

@@ -129,11 +129,7 @@ func (l *sshLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 	if err != nil {
 		return nil, fmt.Errorf("launch: %w", err)
 	}
-	v, err := team.Invite(first)
-	if err != nil {
-		return nil, err
-	}
-	line, err := v.line()
+	line, err := team.invitation(first)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func newImage(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"usr/local/bin", "etc/ssl/certs", "tmp", "data/.config/gespann/certs", "proc", "dev", "work"} {
+	for _, dir := range []string{"usr/local/bin", "etc/ssl/certs", "tmp", "data/.config/gespann/certs", "proc", "dev", "work", "source"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -231,8 +231,8 @@ func (c container) start(t *testing.T, pattern string, args ...string) string {
 // image itself cannot be written to.
 func trainConfined(t *testing.T, root string) {
 	data := volume(t)
-	c := container{root, "/data", []string{data + ":/data", repository(t) + ":/work:ro"}}
-	c.must(t, "train", "/work/configs/digits-mlp.yaml", "--epochs", "2")
+	c := container{root, "/data", []string{data + ":/data", repository(t) + ":/source:ro"}}
+	c.must(t, "train", "/source/configs/digits-mlp.yaml", "--epochs", "2")
 	info, err := os.Stat(filepath.Join(data, "runs", "digits-mlp", "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -240,8 +240,8 @@ func trainConfined(t *testing.T, root string) {
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != nobody {
 		t.Errorf("the model is of user %d, want %d", uid, nobody)
 	}
-	for _, dir := range []string{"/runs", "/usr/local/bin", "/work/runs"} {
-		out, err := c.command("train", "/work/configs/digits-mlp.yaml", "--epochs", "1", "--set", "train.dir="+dir).CombinedOutput()
+	for _, dir := range []string{"/runs", "/usr/local/bin", "/source/runs"} {
+		out, err := c.command("train", "/source/configs/digits-mlp.yaml", "--epochs", "1", "--set", "train.dir="+dir).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "read-only file system") {
 			t.Errorf("train.dir=%s: got %v, %s, want a file system that is read-only", dir, err, out)
 		}
