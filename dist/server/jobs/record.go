@@ -102,11 +102,11 @@ func (r *Record) revive(now time.Time) {
 	}
 	switch {
 	case wire.Ended(r.State):
+	case r.Cancel:
+		r.State, r.Reason, r.Ended = wire.JobCancelled, "", now
 	case r.Died >= maxDied:
 		r.State, r.Ended = wire.JobFailed, now
 		r.Reason = fmt.Sprintf("the coordinator was killed %d times in a row while the job was starting: is its data too large?", r.Died)
-	case r.Cancel:
-		r.State, r.Reason, r.Ended = wire.JobCancelled, "", now
 	case r.Submitted && r.State != wire.JobQueued:
 		r.State, r.Reason = wire.JobQueued, "the coordinator was restarted"
 	case r.State == wire.JobLost: // for the second time
