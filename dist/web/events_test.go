@@ -23,13 +23,18 @@ func serving(t *testing.T, src Source) (address string, end func()) {
 
 func servingHandler(t *testing.T, h http.Handler) (address string, end func()) {
 	t.Helper()
+	return servingWithin(t, usual, h)
+}
+
+func servingWithin(t *testing.T, within deadlines, h http.Handler) (address string, end func()) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- ServeOn(ctx, l, h) }()
+	go func() { done <- serveAt(ctx, newGate(l, maxConns, maxConnsFrom), within, h) }()
 	ended := false
 	end = func() {
 		if ended {
@@ -40,10 +45,10 @@ func servingHandler(t *testing.T, h http.Handler) (address string, end func()) {
 		select {
 		case err := <-done:
 			if err != nil {
-				t.Errorf("ServeOn: %v", err)
+				t.Errorf("the page: %v", err)
 			}
 		case <-time.After(10 * time.Second):
-			t.Error("ServeOn does not end with its context")
+			t.Error("the page does not end with its context")
 		}
 	}
 	t.Cleanup(end)

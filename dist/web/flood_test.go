@@ -32,37 +32,35 @@ func flood(t *testing.T, address string, n int, text string) []net.Conn {
 	return all
 }
 
-// request asks for a path on a connection of its own, and returns the status and how
-// long the answer took.
-func request(t *testing.T, address, path string) (code int, took time.Duration) {
+// request asks for a path on a connection of its own, and returns the status.
+func request(t *testing.T, address, path string) int {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	began := time.Now()
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get(address + path)
 	if err != nil {
-		t.Errorf("GET %s after %v: %v", path, time.Since(began), err)
-		return 0, 0
+		t.Errorf("GET %s: %v", path, err)
+		return 0
 	}
 	defer answer.Body.Close()
 	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
 		t.Errorf("GET %s: %v", path, err)
 	}
-	return answer.StatusCode, time.Since(began)
+	return answer.StatusCode
 }
 
 // get1 is a request of the kind that a browser sends.
 func get1(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n" }
 
-// soon is a second, on a machine that has other tests to run; who had to wait for a
-// place waited for five at least.
-const soon = 3 * time.Second
+// unhurried is a page that closes nothing by itself, so that who gets a place was given
+// it, and did not wait for others to be gone.
+var unhurried = deadlines{header: time.Hour, read: time.Hour, write: time.Hour, idle: time.Hour}
 
-// wellWithin asks how a coordinator is, and wants an answer soon.
-func wellWithin(t *testing.T, address string) {
+// heard asks how a coordinator is, and wants an answer.
+func heard(t *testing.T, address string) {
 	t.Helper()
 	for _, path := range []string{"/healthz", "/", "/metrics"} {
-		if code, took := request(t, address, path); code != http.StatusOK || took > soon {
-			t.Errorf("GET %s: got %d after %v, want 200 within %v", path, code, took, soon)
+		if code := request(t, address, path); code != http.StatusOK {
+			t.Errorf("GET %s: got %d, want 200", path, code)
 		}
 	}
 }
@@ -71,10 +69,10 @@ func wellWithin(t *testing.T, address string) {
 // there are, of each kind that lasts.
 func TestFloods(t *testing.T) {
 	if testing.Short() { // and with the race detector
-		t.Skip("takes seconds, and bounds how long an answer takes")
+		t.Skip("takes seconds")
 	}
 	before := runtime.NumGoroutine()
-	address, end := serving(t, running(0.25))
+	address, end := servingWithin(t, unhurried, handler(running(0.25)))
 	kinds := []struct{ name, text string }{
 		{"streams", get1("/events")},
 		{"idle", get1("/healthz")},
@@ -84,14 +82,14 @@ func TestFloods(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			flood(t, address, 300, k.text)
-			wellWithin(t, address)
+			heard(t, address)
 		})
 	}
 	t.Run("all", func(t *testing.T) {
 		for _, k := range kinds {
 			flood(t, address, 300, k.text)
 		}
-		wellWithin(t, address)
+		heard(t, address)
 	})
 	end()
 	settled(t, before)
@@ -101,7 +99,7 @@ func TestFloods(t *testing.T) {
 // has room for.
 func TestDeaf(t *testing.T) {
 	if testing.Short() { // and with the race detector
-		t.Skip("takes seconds, and bounds how long an answer takes")
+		t.Skip("takes seconds")
 	}
 	src := newFake(runningView(0.25))
 	id := src.view.Jobs[0].ID
@@ -112,10 +110,10 @@ func TestDeaf(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serveAt(ctx, newGate(l, 8, 8), handler(src)) }()
+	go func() { done <- serveAt(ctx, newGate(l, 8, 8), unhurried, handler(src)) }()
 	address := "http://" + l.Addr().String()
 	flood(t, address, 16, get1("/api/v1/jobs/"+id))
-	wellWithin(t, address)
+	heard(t, address)
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("got %v, want nil", err)
@@ -131,7 +129,7 @@ func TestStreamsStay(t *testing.T) {
 	s.next()
 	flood(t, address, 2*maxConns, "")
 	flood(t, address, 2*maxConns, get1("/healthz"))
-	if code, _ := request(t, address, "/healthz"); code != http.StatusOK {
+	if code := request(t, address, "/healthz"); code != http.StatusOK {
 		t.Errorf("got %d, want 200", code)
 	}
 	src.set(runningView(0.5))
@@ -206,7 +204,7 @@ func TestOneAddress(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	g := newGate(elsewhere{l}, maxConns, maxConnsFrom)
-	go func() { done <- serveAt(ctx, g, handler(running(0.25))) }()
+	go func() { done <- serveAt(ctx, g, usual, handler(running(0.25))) }()
 	from := func(last byte, path string) (net.Conn, string) {
 		t.Helper()
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}, Timeout: 5 * time.Second}

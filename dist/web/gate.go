@@ -75,9 +75,10 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 // How long the next one waits at most where all places are of those who have just come:
-// each of them has a second so, in which it is heard, whoever else comes.
+// each of them has a second so, in which it is heard, whoever else comes. On a machine
+// whose processors train, who has just come is not heard within a few milliseconds.
 const (
-	breaths = 10
+	breaths = 100
 	breath  = time.Millisecond
 )
 

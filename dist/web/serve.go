@@ -10,15 +10,21 @@ import (
 
 // Bounds of what strangers may take of a coordinator.
 const (
-	maxConns      = 256
-	maxConnsFrom  = 64       // of one address that is not this machine
-	maxHeader     = 16 << 10 // bytes
-	headerTimeout = 5 * time.Second
-	readTimeout   = 10 * time.Second
-	writeTimeout  = 20 * time.Second // streams extend theirs with each event
-	idleTimeout   = time.Minute
-	closeTimeout  = 2 * time.Second
+	maxConns     = 256
+	maxConnsFrom = 64       // of one address that is not this machine
+	maxHeader    = 16 << 10 // bytes
+	closeTimeout = 2 * time.Second
 )
+
+// deadlines say how long the parts of an exchange may take.
+type deadlines struct{ header, read, write, idle time.Duration }
+
+var usual = deadlines{
+	header: 5 * time.Second,
+	read:   10 * time.Second,
+	write:  20 * time.Second, // streams extend theirs with each event
+	idle:   time.Minute,
+}
 
 // Serve listens on an address such as "localhost:8080" and answers requests until
 // ctx ends, when it returns nil; nothing of it is left running then. An address
@@ -34,19 +40,19 @@ func Serve(ctx context.Context, addr string, handler http.Handler) error {
 
 // ServeOn is Serve on a listener, which it closes.
 func ServeOn(ctx context.Context, l net.Listener, handler http.Handler) error {
-	return serveAt(ctx, newGate(l, maxConns, maxConnsFrom), handler)
+	return serveAt(ctx, newGate(l, maxConns, maxConnsFrom), usual, handler)
 }
 
-func serveAt(ctx context.Context, g *gate, handler http.Handler) error {
+func serveAt(ctx context.Context, g *gate, within deadlines, handler http.Handler) error {
 	streams, end := context.WithCancel(ctx)
 	defer end()
 	srv := &http.Server{
 		Handler:           handler,
 		MaxHeaderBytes:    maxHeader,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: within.header,
+		ReadTimeout:       within.read,
+		WriteTimeout:      within.write,
+		IdleTimeout:       within.idle,
 		BaseContext:       func(net.Listener) context.Context { return streams },
 		ConnState:         g.move,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
