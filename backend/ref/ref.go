@@ -162,6 +162,14 @@ func (c call[T]) plain() {
 		c.concat()
 	case ir.Slice:
 		c.slice()
+	case ir.Map:
+		c.mapped()
+	case ir.Reduce:
+		c.reduce()
+	case ir.Permute:
+		c.permute()
+	case ir.BatchMatMul:
+		c.batchMatMul()
 	}
 }
 
