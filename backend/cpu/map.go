@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/gespann/gespann/backend/cpu/vec"
 	"github.com/gespann/gespann/backend/ir"
@@ -103,9 +102,8 @@ func newMapping(c *call, f *ir.Formula) *mapping {
 			inputs[i] = m.input(c.in(i), c.shape(i), shape)
 		}
 	}
-	last := lastUses(f)
+	of, n := f.Registers()
 	results := make([]mapOperand, len(f.Calls))
-	busy := slices.Repeat([]bool{true}, m.registers) // those of inputs, for good
 	find := func(o ir.Operand) mapOperand {
 		switch o.Kind {
 		case ir.OfInput:
@@ -116,50 +114,25 @@ func newMapping(c *call, f *ir.Formula) *mapping {
 		return m.constant(nil, float32(o.Value))
 	}
 	for i, call := range f.Calls {
-		to := mapCall{fn: call.Fn}
+		results[i] = mapOperand{register: m.registers + of[i]}
+		if f.Result.Kind == ir.OfCall && f.Result.Index == i {
+			results[i] = mapOperand{whole: m.y}
+		}
+		to := mapCall{fn: call.Fn, to: results[i]}
 		for k, a := range call.Args[:call.Fn.Arity()] {
 			to.args[k] = find(a)
 		}
-		for _, a := range call.Args[:call.Fn.Arity()] {
-			if a.Kind == ir.OfCall && last[a.Index] == i && results[a.Index].whole == nil {
-				busy[results[a.Index].register] = false
-			}
-		}
-		if f.Result.Kind == ir.OfCall && f.Result.Index == i {
-			results[i] = mapOperand{whole: m.y}
-		} else {
-			r := slices.Index(busy, false)
-			if r < 0 {
-				r, busy = len(busy), append(busy, false)
-			}
-			busy[r] = true
-			results[i] = mapOperand{register: r}
-		}
-		to.to = results[i]
 		m.calls = append(m.calls, to)
 	}
 	if f.Result.Kind != ir.OfCall {
 		m.calls = append(m.calls, mapCall{fn: copyFn, args: [3]mapOperand{find(f.Result)}, to: mapOperand{whole: m.y}})
 	}
-	m.registers = len(busy)
+	m.registers += n
 	return m
 }
 
 // copyFn is none of ir's: the result is an input or a number.
 const copyFn = ir.Fn(ir.NumFns)
-
-// lastUses returns for each call which one uses it last.
-func lastUses(f *ir.Formula) []int {
-	last := make([]int, len(f.Calls))
-	for i, call := range f.Calls {
-		for _, a := range call.Args[:call.Fn.Arity()] {
-			if a.Kind == ir.OfCall {
-				last[a.Index] = i
-			}
-		}
-	}
-	return last
-}
 
 // input returns the operand that an input is.
 func (m *mapping) input(x []float32, from, to []int) mapOperand {

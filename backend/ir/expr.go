@@ -368,6 +368,39 @@ func (p *exprParser) call(name string, depth int) Operand {
 	return p.f.Call(fn, args...)
 }
 
+// Registers returns a register for the result of each call, and how many there are, so
+// that no two results share one while both are still to be used. A call may write the
+// register of an argument.
+func (f *Formula) Registers() (of []int, n int) {
+	last := make([]int, len(f.Calls))
+	for i, c := range f.Calls {
+		for _, a := range c.Args[:c.Fn.Arity()] {
+			if a.Kind == OfCall {
+				last[a.Index] = i
+			}
+		}
+	}
+	if f.Result.Kind == OfCall {
+		last[f.Result.Index] = len(f.Calls)
+	}
+	of = make([]int, len(f.Calls))
+	var free []int
+	for i, c := range f.Calls {
+		for _, a := range c.Args[:c.Fn.Arity()] {
+			if a.Kind == OfCall && last[a.Index] == i && !slices.Contains(free, of[a.Index]) {
+				free = append(free, of[a.Index])
+			}
+		}
+		if k := len(free) - 1; k >= 0 {
+			of[i], free = free[k], free[:k]
+		} else {
+			of[i] = n
+			n++
+		}
+	}
+	return of, n
+}
+
 // Derivative returns the expression of dy·∂f/∂xᵢ, where dy is input n, the one behind
 // those of f; "" if f does not depend on xᵢ.
 func (f *Formula) Derivative(i, n int) Expr {
