@@ -168,7 +168,7 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
 		newLayers(t), newDevices(t), newVersion(t),
-		newCoordinator(t), newWorker(t), newCerts(t),
+		newCoordinator(t), newWorker(t), newHealth(t), newCerts(t),
 		newManifest(t), newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()

@@ -32,6 +32,7 @@ import (
 // workerFlags are what a worker is told.
 type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
+	metrics                                     string // address; "": none
 	threads, device                             int
 	roots                                       []string
 	trust                                       trustFlags
@@ -96,6 +97,7 @@ jobs of that account, a worker reads any file.`,
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` with the files of jobs: in place of data.dir, and for relative paths; also a --data-root")
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
+	c.Flags().StringVar(&f.metrics, "metrics", "", "`host:port` of /metrics, /healthz and /readyz; a port alone is for this machine (default none)")
 	f.trust.add(c)
 	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
 	c.Flags().BoolVar(&f.invited, "invited", false, "read where and whose the coordinator is from standard input")
@@ -157,7 +159,14 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 		return err
 	}
 	defer peers.Close()
+	watched := new(worker.Monitor)
+	shown, err := f.show(t, watched, log)
+	if err != nil {
+		return err
+	}
+	defer shown()
 	return worker.Run(ctx, worker.Options{
+		Monitor: watched,
 		Dial: func(ctx context.Context) (dist.Conn, error) {
 			return rpc.Dial(ctx, f.coordinator, rpc.Worker, trust)
 		},
