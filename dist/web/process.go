@@ -4,11 +4,12 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
-	"time"
+
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // began is when this process did, all but a few milliseconds.
-var began = time.Now()
+var began = clock.System{}.Now()
 
 // process tells about this process, under the names that Prometheus's own libraries use.
 // What a system does not tell is left out.
