@@ -95,7 +95,7 @@ func (e *exposition) jobs(all []server.JobView) {
 	each := func(name, kind, help string, value func(server.JobView) float64) {
 		e.begin(name, kind, help)
 		for _, j := range active {
-			e.add(value(j), "job", j.ID)
+			e.add(value(j), "job_id", j.ID)
 		}
 	}
 	each("gespann_job_progress_ratio", "gauge", "Share of a job that is done, 0 to 1.",
@@ -117,7 +117,7 @@ func (e *exposition) jobs(all []server.JobView) {
 				continue
 			}
 			if w := j.Account.Worth(); w.SpeedUp > 0 {
-				e.add(value(w), "job", j.ID)
+				e.add(value(w), "job_id", j.ID)
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (e *exposition) values(active []server.JobView) {
 			{"loss", "training"}, {"val_loss", "validation"}, {"test_loss", "test"},
 		} {
 			if v, ok := j.Latest[s.name]; ok {
-				e.add(float64(v), "job", j.ID, "split", s.split)
+				e.add(float64(v), "job_id", j.ID, "split", s.split)
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (e *exposition) values(active []server.JobView) {
 		m := jobModel{JobView: &j}
 		for _, v := range m.Values() {
 			if !slices.Contains([]string{"loss", "val_loss", "test_loss"}, v.Name) {
-				e.add(float64(v.Value), "job", j.ID, "metric", v.Name)
+				e.add(float64(v.Value), "job_id", j.ID, "metric", v.Name)
 			}
 		}
 	}
@@ -164,6 +164,7 @@ func (e *exposition) totals(t server.Totals) {
 		{"gespann_tensor_sent_bytes_total", "Tensors that the coordinator sent.", t.TensorBytesOut},
 		{"gespann_workers_joined_total", "Workers that connected.", t.WorkersJoined},
 		{"gespann_workers_lost_total", "Workers whose connection ended.", t.WorkersLost},
+		{"gespann_workers_left_total", "Workers that had been told to end, and ended between steps.", t.WorkersLeft},
 	} {
 		e.one(c.name, "counter", c.help, float64(c.v))
 	}

@@ -75,7 +75,7 @@ func (e *exposition) self(v worker.View, healthy, ready bool) {
 	}
 	e.begin("gespann_self_job_info", "gauge", "The job that this worker has open; absent if none.")
 	if v.Job != "" {
-		e.add(1, "job", v.Job)
+		e.add(1, "job_id", v.Job)
 	}
 	e.one("gespann_self_jobs_opened_total", "counter", "Jobs that this worker has opened, also again.", float64(v.Jobs))
 	e.one("gespann_self_failures_total", "counter", "What this worker could not do for its coordinator.", float64(v.Failures))
