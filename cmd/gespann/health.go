@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,8 +23,8 @@ const answerTime = 5 * time.Second
 
 func newHealth(t terminal) *cobra.Command {
 	var (
-		ready  bool
-		within time.Duration
+		ready, optional bool
+		within          time.Duration
 	)
 	c := &cobra.Command{
 		Use:   "health [ADDRESS]",
@@ -34,7 +35,10 @@ and the reason.
 
 Without --ready it asks whether the process moves: one that does not should be started
 again. With --ready, whether it does what it is there for: a coordinator takes jobs, a
-worker has been let in by one and is not leaving.`,
+worker has been let in by one and is not leaving.
+
+An image may also train, and has no page then: --optional takes it that nobody listens.
+A process that is stuck still does.`,
 		Example: `  gespann health
   gespann health --ready localhost:9108         # a worker with --metrics 9108`,
 		Args: args(0, 1, "one address, host:port"),
@@ -47,10 +51,15 @@ worker has been let in by one and is not leaving.`,
 			if ready {
 				path = "/readyz"
 			}
-			return askHealth(c.Context(), t, address, path, within)
+			err := askHealth(c.Context(), t, address, path, within)
+			if optional && errors.Is(err, syscall.ECONNREFUSED) {
+				return nil
+			}
+			return err
 		},
 	}
 	c.Flags().BoolVar(&ready, "ready", false, "ask whether it is ready, too")
+	c.Flags().BoolVar(&optional, "optional", false, "nobody who listens there is well, too")
 	c.Flags().DurationVar(&within, "timeout", answerTime, "how long to wait for the answer")
 	return c
 }

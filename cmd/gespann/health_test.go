@@ -38,6 +38,8 @@ func TestHealth(t *testing.T) {
 		{[]string{port}, exitOK, "ok\n", ""},
 		{[]string{"--ready", at}, exitRun, "", "gespann: " + at + ": the worker has no coordinator\n"},
 		{[]string{"127.0.0.1:1"}, exitRun, "", "gespann: 127.0.0.1:1: connect: connection refused\n"},
+		{[]string{"--optional", "127.0.0.1:1"}, exitOK, "", ""},
+		{[]string{"--optional", "--ready", at}, exitRun, "", "gespann: " + at + ": the worker has no coordinator\n"},
 		{[]string{"--timeout", "1ns", at}, exitRun, "", "gespann: " + at + ": no answer within 1ns\n"},
 		{[]string{"http://" + at}, exitUsage, "", "gespann: got \"http://" + at + "\", want host:port, such as localhost:9108, or a port\n"},
 		{[]string{"localhost"}, exitUsage, "", "gespann: got \"localhost\", want host:port, such as localhost:9108, or a port\n"},
