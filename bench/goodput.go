@@ -66,8 +66,8 @@ type leg struct {
 	run   string
 }
 
-// measureGoodput trains in pairs, one of each with kills, in turns: peace first, then
-// kills first. So that a machine which gets busier does not favour either.
+// measureGoodput trains in pairs, one of each with kills, peace first in the first pair, kills
+// first in the next: a machine which gets busier favours neither.
 func measureGoodput(o *options) error {
 	dir, err := os.MkdirTemp("", "goodput")
 	if err != nil {
@@ -106,17 +106,9 @@ func measureGoodput(o *options) error {
 
 // goodput measures pairs, and writes a line of the table.
 func (l *lab) goodput(table *strings.Builder, w *goodputWork, workers, pairs int, lasts time.Duration) error {
-	epochs := 4
-	for { // until it is long enough to tell how long others will be
-		first, err := l.leg(w, workers, epochs, false, fmt.Sprintf("%d-epochs", epochs))
-		if err != nil {
-			return err
-		}
-		if longer := float64(lasts) / float64(first.took); longer < 15 {
-			epochs = 1 + int(longer*float64(epochs-1))
-			break
-		}
-		epochs *= 4
+	epochs, err := l.longEnough(w, workers, lasts)
+	if err != nil {
+		return err
 	}
 	var peace, war []*leg
 	for i := range pairs {
@@ -126,8 +118,6 @@ func (l *lab) goodput(table *strings.Builder, w *goodputWork, workers, pairs int
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stderr, "%s, %d workers, pair %d: %d epochs in %.1f s, %.1f s of processors, %d kills, at most %.1f s without an epoch; %v\n",
-				w.name, workers, i, epochs, one.took.Seconds(), one.cpu.Seconds(), one.kills, one.away.Seconds(), measureLoad(2))
 			if kills {
 				war = append(war, one)
 			} else {
@@ -140,6 +130,19 @@ func (l *lab) goodput(table *strings.Builder, w *goodputWork, workers, pairs int
 	}
 	writeGoodput(table, fmt.Sprintf("%s, %d workers, %d epochs", w.name, workers, epochs), w.rows*(epochs-1), peace, war)
 	return nil
+}
+
+// longEnough trains in peace, for more and more epochs, until that lasts. That training is
+// in no pair: it was chosen for being slow.
+func (l *lab) longEnough(w *goodputWork, workers int, lasts time.Duration) (epochs int, err error) {
+	for epochs = 4; ; {
+		one, err := l.leg(w, workers, epochs, false, fmt.Sprintf("%d-epochs", epochs))
+		if err != nil || one.took >= lasts {
+			return epochs, err
+		}
+		more := min(1.2*float64(lasts)/float64(one.took), 8)
+		epochs = 2 + int(more*float64(epochs-1))
+	}
 }
 
 // writeGoodput writes a line of the table; each leg has trained so many rows.
@@ -200,6 +203,8 @@ func (l *lab) leg(w *goodputWork, workers, epochs int, kills bool, name string) 
 	}
 	one.took = watched.grown[len(watched.grown)-1].Sub(watched.begun())
 	one.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	fmt.Fprintf(os.Stderr, "%s, %d workers: %d epochs in %.1f s, %.1f s of processors, %d kills, at most %.1f s without an epoch; %v\n",
+		w.name, workers, epochs, one.took.Seconds(), one.cpu.Seconds(), one.kills, one.away.Seconds(), measureLoad(2))
 	return one, nil
 }
 

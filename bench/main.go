@@ -51,7 +51,7 @@ func main() {
 	flag.BoolVar(&o.clusters, "clusters", false, "time clusters of processes on this machine against one worker")
 	flag.BoolVar(&o.faults, "faults", false, "break clusters of processes on this machine, and see how they end; some faults need root")
 	flag.BoolVar(&o.goodput, "goodput", false, "time trainings of which a worker is killed every 10 s against the same in peace")
-	flag.DurationVar(&o.lasts, "lasts", 70*time.Second, "how long a training of -goodput is to last in peace")
+	flag.DurationVar(&o.lasts, "lasts", 65*time.Second, "how long the first training of -goodput is to last at least")
 	flag.IntVar(&o.repeat, "repeat", 0, "how often each fault is tried, 0: 20; or pairs of -goodput, 0: 3")
 	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
