@@ -52,4 +52,4 @@ func (a Account) RowsPerSecond() float64 {
 }
 
 // Left reports whether the worker was not lost, but told to end.
-func (w WorkerAccount) Left() bool { return w.Why == TookLeave }
+func (x WorkerAccount) Left() bool { return x.Why == TookLeave }
