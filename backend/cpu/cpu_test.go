@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/numtest"
@@ -31,12 +32,14 @@ func TestThreads(t *testing.T) {
 			t.Errorf("the program has no %s", op)
 		}
 	}
-	want := b.memory(1)
-	b.compile(want, 1).Run()
-	for _, threads := range []int{2, 3, 5} {
-		got := b.memory(1)
-		b.compile(got, threads).Run()
-		b.same(got, want, threads)
+	for _, bf16 := range []bool{false, true} {
+		want := b.memory(1)
+		b.compileOn(want, newExecutor(1, gemm.Kit{}, bf16)).Run()
+		for _, threads := range []int{2, 3, 5} {
+			got := b.memory(1)
+			b.compileOn(got, newExecutor(threads, gemm.Kit{}, bf16)).Run()
+			b.same(got, want, threads)
+		}
 	}
 }
 
@@ -60,8 +63,9 @@ func (b *builder) same(got, want host.Slots, threads int) {
 func TestAllocs(t *testing.T) {
 	b := everything(t)
 	s := b.memory(1)
-	for _, threads := range []int{1, 2} {
-		r := b.compile(s, threads)
+	for _, ex := range []host.Executor{New(1), New(2), newExecutor(2, gemm.Kit{}, true)} {
+		threads := ex.(*executor).pool.Threads()
+		r := b.compileOn(s, ex)
 		for i, ins := range b.p.Instrs {
 			r.Exec(i)
 			if got := testing.AllocsPerRun(2, func() { r.Exec(i) }); got != 0 {
@@ -109,13 +113,15 @@ func TestNaNProducts(t *testing.T) {
 		y = append(y, b.one(ir.Conv2D, a, image, b.float(3, 3, 7, 33), b.float(33)))
 		s := b.memory(1)
 		s.F[x][57] = float32(math.NaN()) // row 2 of the matrix; pixel (1,3) of the image
-		b.compile(s, 1).Run()
-		for j := range 33 {
-			if v := s.F[y[0]][2*33+j]; v == v {
-				t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)
-			}
-			if v := s.F[y[1]][2*33+j]; v == v {
-				t.Errorf("conv2d with %v of a NaN = %v, want NaN", act, v)
+		for _, bf16 := range []bool{false, true} {
+			b.compileOn(s, newExecutor(1, gemm.Kit{}, bf16)).Run()
+			for j := range 33 {
+				if v := s.F[y[0]][2*33+j]; v == v {
+					t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)
+				}
+				if v := s.F[y[1]][2*33+j]; v == v {
+					t.Errorf("conv2d with %v of a NaN = %v, want NaN", act, v)
+				}
 			}
 		}
 	}

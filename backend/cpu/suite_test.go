@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend/backendtest"
+	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/host"
 )
 
@@ -17,6 +18,18 @@ func TestOps(t *testing.T) {
 		}
 		t.Run(fmt.Sprint("threads", threads), func(t *testing.T) {
 			backendtest.Ops(t, func(*testing.T) host.Executor { return New(threads) })
+		})
+	}
+}
+
+// TestOpsBF16 runs the suite in precision bf16, on the fastest kernels and on those in Go.
+func TestOpsBF16(t *testing.T) {
+	for _, kit := range []gemm.Kit{{}, gemm.Portable()} {
+		if kit != (gemm.Kit{}) && testing.Short() {
+			continue
+		}
+		t.Run(kit.Name(), func(t *testing.T) {
+			backendtest.OpsBF16(t, func(*testing.T) host.Executor { return newExecutor(3, kit, true) })
 		})
 	}
 }

@@ -119,6 +119,6 @@ type Backend struct {
 	Kind      string `yaml:"kind" doc:"Backend to use. cpu; gpu, an NVIDIA card; cluster, several workers; auto, the card if there is one to use, else the cluster if cluster.coordinator is set, else the CPU; or ref, slow and plain." default:"cpu"`
 	Threads   int    `yaml:"threads" doc:"CPU threads; 0 takes all. Results do not depend on it. The workers that cluster starts share them. Not for gpu." default:"0" min:"0" max:"1024"`
 	Device    int    `yaml:"device" doc:"Which card, as gespann devices numbers them. Only for gpu and auto." default:"0" min:"0" max:"1023"`
-	Precision string `yaml:"precision" doc:"What matrix products and convolutions multiply in: fp32; or, on cards of compute capability 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all three. Only for gpu, auto, and workers with a card; the CPU computes in fp32." default:"fp32" enum:"fp32,tf32,bf16"`
+	Precision string `yaml:"precision" doc:"What the factors of matrix products and convolutions are rounded to: fp32; bf16 (7 bits of mantissa); or tf32 (10 bits). Sums and weights are fp32 in all three. Cards need compute capability 8.0 for bf16 and tf32, and are faster in them. A CPU has bf16, for the results and not for speed; it has no tf32. Convolutions in groups of fewer than 8 channels stay in fp32." default:"fp32" enum:"fp32,tf32,bf16"`
 	Use       string `yaml:"-"` // the backend that auto has come to mean on this machine; "": Kind
 }

@@ -24,6 +24,13 @@ func TestBF16(t *testing.T) {
 					t.Fatalf("assembly %v: %08x becomes %04x, want %04x", asm, math.Float32bits(x[i]), got[i], want[i])
 				}
 			}
+			rounded := make([]float32, 1<<16)
+			RoundBF16(rounded, x)
+			for i, v := range rounded {
+				if bits := math.Float32bits(v); bits != uint32(want[i])<<16 {
+					t.Fatalf("assembly %v: %08x becomes %08x, want %04x0000", asm, math.Float32bits(x[i]), bits, want[i])
+				}
+			}
 			back, sum := make([]float32, 1<<16), slices.Clone(x)
 			FromBF16(back, want)
 			AddBF16(sum, want)
@@ -67,6 +74,12 @@ func TestBF16Lengths(t *testing.T) {
 				t.Errorf("length %d: wrote outside", n)
 			}
 			sameBits(t, "sum", sum, x)
+			for i := range sum {
+				sum[i] *= 1 + 0x1p-20
+			}
+			RoundBF16(sum, sum) // in place
+			checkSum("RoundBF16")
+			sameBits(t, "rounded", sum, x)
 		})
 	}
 }
@@ -75,7 +88,7 @@ func BenchmarkBF16(b *testing.B) {
 	const n = 16 << 10
 	x, h := make([]float32, n), make([]uint16, n)
 	for name, run := range map[string]func(){
-		"To": func() { ToBF16(h, x) }, "From": func() { FromBF16(x, h) }, "Add": func() { AddBF16(x, h) },
+		"Round": func() { RoundBF16(x, x) }, "To": func() { ToBF16(h, x) }, "From": func() { FromBF16(x, h) }, "Add": func() { AddBF16(x, h) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

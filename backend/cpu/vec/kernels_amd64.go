@@ -712,6 +712,21 @@ func toBF16Asm(dst []uint16, x []float32) int {
 	return n
 }
 
+// roundBF16AVX2 is x as toBF16 rounds it.
+//
+//go:noescape
+func roundBF16AVX2(n int, dst *float32, x *float32)
+
+func roundBF16Asm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	roundBF16AVX2(n, &dst[0], &x[0])
+	return n
+}
+
 // fromBF16AVX2 is dst = x.
 //
 //go:noescape
