@@ -33,7 +33,7 @@ func (cpu) Open(_ context.Context, job backend.Job) (backend.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return host.Open(job, newExecutor(job.Threads, gemm.Kit{}, low))
+	return host.Open(job, executorFor(job, gemm.Kit{}, low))
 }
 
 // Kernels names the kernels that products and convolutions use on this machine:
@@ -43,6 +43,15 @@ func Kernels() string { return gemm.Kernels() }
 // New returns an executor with so many threads; 0 means one per processor that
 // Go may use.
 func New(threads int) host.Executor { return newExecutor(threads, gemm.Kit{}, false) }
+
+// executorFor is newExecutor for a job.
+func executorFor(job backend.Job, kit gemm.Kit, bf16 bool) *executor {
+	e := newExecutor(job.Threads, kit, bf16)
+	if pairs, _, faster := gemm.Pairs(); bf16 && wantsPairs(kit, job.Shards, faster) {
+		e.round.pairs = &pairs
+	}
+	return e
+}
 
 // newExecutor returns an executor for a kit, in precision bf16 or fp32.
 func newExecutor(threads int, kit gemm.Kit, bf16 bool) *executor {

@@ -32,15 +32,23 @@ func TestThreads(t *testing.T) {
 			t.Errorf("the program has no %s", op)
 		}
 	}
-	for _, bf16 := range []bool{false, true} {
+	for _, executor := range allExecutors() {
 		want := b.memory(1)
-		b.compileOn(want, newExecutor(1, gemm.Kit{}, bf16)).Run()
+		b.compileOn(want, executor(1)).Run()
 		for _, threads := range []int{2, 3, 5} {
 			got := b.memory(1)
-			b.compileOn(got, newExecutor(threads, gemm.Kit{}, bf16)).Run()
+			b.compileOn(got, executor(threads)).Run()
 			b.same(got, want, threads)
 		}
 	}
+}
+
+// allExecutors returns constructors of executors in fp32 and bf16.
+func allExecutors() map[string]func(threads int) *executor {
+	all := lowExecutors()
+	delete(all, "generic") // slow
+	all["fp32"] = func(threads int) *executor { return newExecutor(threads, gemm.Kit{}, false) }
+	return all
 }
 
 // same compares the outputs of all instructions bit by bit.
@@ -63,8 +71,12 @@ func (b *builder) same(got, want host.Slots, threads int) {
 func TestAllocs(t *testing.T) {
 	b := everything(t)
 	s := b.memory(1)
-	for _, ex := range []host.Executor{New(1), New(2), newExecutor(2, gemm.Kit{}, true)} {
-		threads := ex.(*executor).pool.Threads()
+	executors := []*executor{newExecutor(1, gemm.Kit{}, false)}
+	for _, executor := range allExecutors() {
+		executors = append(executors, executor(2))
+	}
+	for _, ex := range executors {
+		threads := ex.pool.Threads()
 		r := b.compileOn(s, ex)
 		for i, ins := range b.p.Instrs {
 			r.Exec(i)
@@ -113,8 +125,8 @@ func TestNaNProducts(t *testing.T) {
 		y = append(y, b.one(ir.Conv2D, a, image, b.float(3, 3, 7, 33), b.float(33)))
 		s := b.memory(1)
 		s.F[x][57] = float32(math.NaN()) // row 2 of the matrix; pixel (1,3) of the image
-		for _, bf16 := range []bool{false, true} {
-			b.compileOn(s, newExecutor(1, gemm.Kit{}, bf16)).Run()
+		for _, executor := range allExecutors() {
+			b.compileOn(s, executor(1)).Run()
 			for j := range 33 {
 				if v := s.F[y[0]][2*33+j]; v == v {
 					t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)

@@ -11,7 +11,8 @@ func matMul(c *call) step {
 	at := &c.ins.Attrs
 	y := c.out(0)
 	m, n, k := c.productShape()
-	plan := c.kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
+	kit, k := c.matrices(k)
+	plan := kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
 	c.told.ask(plan.Describe)
 	e := c.epilogue()
 	return c.product(func(a, b []float32) { plan.Run(y, a, b, e) })

@@ -25,7 +25,7 @@ func (cpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
 func plan(kit gemm.Kit, bf16 bool, job backend.Job, programs []*ir.Program) (string, error) {
 	var all []*planned
 	for _, p := range programs {
-		e := newExecutor(job.Threads, kit, bf16) // with scratch memory for one program
+		e := executorFor(job, kit, bf16) // with scratch memory for one program
 		defer e.Close()
 		next, err := e.plan(p)
 		if err != nil {
@@ -70,6 +70,9 @@ func (d *planned) String() string {
 	precision, shared := "", len(e.pool.Shared())
 	if e.round != nil {
 		precision = ", bf16"
+		if e.round.pairs != nil {
+			precision += " by " + e.round.pairs.Name()
+		}
 		shared += len(e.round.memory[0]) + len(e.round.memory[1])
 	}
 	fmt.Fprintf(&b, "plan %s batch %d on cpu: %s kernels%s, %d threads, arena %d KiB, scratch %d KiB shared and %d KiB per thread\n",

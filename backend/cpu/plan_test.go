@@ -74,7 +74,7 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if low, err := planner.Plan(backend.Job{Precision: "bf16"}, &b.p); err != nil || !strings.Contains(low, "kernels, bf16, ") {
+	if low, err := planner.Plan(backend.Job{Precision: "bf16"}, &b.p); err != nil || !strings.Contains(low, "kernels, bf16") {
 		t.Errorf("in bf16: %v\n%s", err, low)
 	}
 	if _, err := planner.Plan(backend.Job{Precision: "tf32"}, &b.p); err == nil {

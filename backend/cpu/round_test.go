@@ -18,7 +18,7 @@ func TestRoundedFactors(t *testing.T) {
 	x, w := b.float(1, 1), b.float(1, 1)
 	y := b.one(ir.MatMul, ir.Attrs{}, x, w)
 	s := b.memory(1)
-	r := b.compileOn(s, newExecutor(1, gemm.Kit{}, true))
+	r := b.compileOn(s, lowExecutors()["float32"](1))
 	for _, tc := range []struct{ a, b, want float32 }{
 		{1 + 0x1p-7, 1, 1 + 0x1p-7},
 		{1 + 0x1p-8, 1, 1},
@@ -39,6 +39,24 @@ func TestRoundedFactors(t *testing.T) {
 		s.F[x][0], s.F[w][0] = bad[0], bad[1]
 		if r.Run(); s.F[y][0] == s.F[y][0] {
 			t.Errorf("%v · %v = %v, want NaN", bad[0], bad[1], s.F[y][0])
+		}
+	}
+}
+
+// TestWantsPairs checks that pairs are for where they are faster, and not for workers that
+// must agree with others.
+func TestWantsPairs(t *testing.T) {
+	for _, tc := range []struct {
+		kit    gemm.Kit
+		shards int
+		faster bool
+		want   bool
+	}{
+		{gemm.Kit{}, 0, true, true}, {gemm.Kit{}, 0, false, false},
+		{gemm.Kit{}, 4, true, false}, {gemm.Portable(), 0, true, false},
+	} {
+		if got := wantsPairs(tc.kit, tc.shards, tc.faster); got != tc.want {
+			t.Errorf("%s kernels, %d shards, faster %v: %v, want %v", tc.kit.Name(), tc.shards, tc.faster, got, tc.want)
 		}
 	}
 }

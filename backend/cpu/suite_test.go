@@ -22,14 +22,28 @@ func TestOps(t *testing.T) {
 	}
 }
 
-// TestOpsBF16 runs the suite in precision bf16, on the fastest kernels and on those in Go.
-func TestOpsBF16(t *testing.T) {
-	for _, kit := range []gemm.Kit{{}, gemm.Portable()} {
-		if kit != (gemm.Kit{}) && testing.Short() {
-			continue
+// lowExecutors returns constructors of executors in precision bf16: of float32, of those
+// in Go, and of pairs where the processor has them.
+func lowExecutors() map[string]func(threads int) *executor {
+	of := func(kit gemm.Kit, pairs *gemm.Kit) func(threads int) *executor {
+		return func(threads int) *executor {
+			e := newExecutor(threads, kit, true)
+			e.round.pairs = pairs
+			return e
 		}
-		t.Run(kit.Name(), func(t *testing.T) {
-			backendtest.OpsBF16(t, func(*testing.T) host.Executor { return newExecutor(3, kit, true) })
+	}
+	all := map[string]func(threads int) *executor{"float32": of(gemm.Kit{}, nil), "generic": of(gemm.Portable(), nil)}
+	if pairs, ok, _ := gemm.Pairs(); ok {
+		all["pairs"] = of(gemm.Kit{}, &pairs)
+	}
+	return all
+}
+
+// TestOpsBF16 runs the suite in precision bf16.
+func TestOpsBF16(t *testing.T) {
+	for name, executor := range lowExecutors() {
+		t.Run(name, func(t *testing.T) {
+			backendtest.OpsBF16(t, func(*testing.T) host.Executor { return executor(3) })
 		})
 	}
 }

@@ -159,7 +159,8 @@ func (o *optimiser) productStep(c *call, k int) step {
 	if !pays(n, depth, o.elements()) {
 		return nil
 	}
-	rows := c.kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
+	kit, depth := c.matrices(depth)
+	rows := kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
 	if rows == nil {
 		return nil
 	}

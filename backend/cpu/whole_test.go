@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend"
-	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
@@ -223,24 +222,26 @@ func TestWhole(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := wholePrograms{strings.NewReplacer(tc.change...), tc.update, tc.slots, tc.tail}
-			testWhole(t, w, tc.whole, false)
+			testWhole(t, w, tc.whole, allExecutors()["fp32"])
 		})
 	}
-	t.Run("bf16", func(t *testing.T) {
-		testWhole(t, wholePrograms{strings.NewReplacer(), adam, 2, ""}, true, true)
-	})
+	for name, executor := range lowExecutors() {
+		t.Run("bf16 "+name, func(t *testing.T) {
+			testWhole(t, wholePrograms{strings.NewReplacer(), adam, 2, ""}, true, executor)
+		})
+	}
 }
 
-// testWhole compares whole steps with others, in precision bf16 or fp32.
-func testWhole(t *testing.T, w wholePrograms, wantWhole, bf16 bool) {
+// testWhole compares whole steps with others.
+func testWhole(t *testing.T, w wholePrograms, wantWhole bool, executor func(threads int) *executor) {
 	t.Helper()
-	want, err := train(t, wholeJob(w), plain{newExecutor(1, gemm.Kit{}, bf16)}, initial(w), 3)
+	want, err := train(t, wholeJob(w), plain{executor(1)}, initial(w), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, threads := range []int{1, 3} {
 		steps := 0
-		got, err := train(t, wholeJob(w), counting{newExecutor(threads, gemm.Kit{}, bf16), &steps}, initial(w), 3)
+		got, err := train(t, wholeJob(w), counting{executor(threads), &steps}, initial(w), 3)
 		if err != nil {
 			t.Fatal(err)
 		}

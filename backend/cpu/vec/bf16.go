@@ -20,6 +20,15 @@ func RoundBF16(dst, x []float32) {
 	}
 }
 
+// PairBF16 rounds two vectors as ToBF16 does: lo to the lower halves of dst, hi to the
+// upper ones.
+func PairBF16(dst []uint32, lo, hi []float32) {
+	i := pairBF16Asm(dst, lo, hi)
+	for ; i < len(dst); i++ {
+		dst[i] = upperHalf(lo[i])>>16 | upperHalf(hi[i])&^0xffff
+	}
+}
+
 // upperHalf returns the bits of x with the upper half rounded.
 func upperHalf(x float32) uint32 {
 	b := math.Float32bits(x)

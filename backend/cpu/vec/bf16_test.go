@@ -31,6 +31,13 @@ func TestBF16(t *testing.T) {
 					t.Fatalf("assembly %v: %08x becomes %08x, want %04x0000", asm, math.Float32bits(x[i]), bits, want[i])
 				}
 			}
+			pairs := make([]uint32, 1<<16)
+			PairBF16(pairs, x, slices.Concat(x[1:], x[:1]))
+			for i, p := range pairs {
+				if next := want[(i+1)%len(want)]; p != uint32(next)<<16|uint32(want[i]) {
+					t.Fatalf("assembly %v: a pair of %08x is %08x, want %04x%04x", asm, math.Float32bits(x[i]), p, next, want[i])
+				}
+			}
 			back, sum := make([]float32, 1<<16), slices.Clone(x)
 			FromBF16(back, want)
 			AddBF16(sum, want)
@@ -76,6 +83,11 @@ func TestBF16Lengths(t *testing.T) {
 			sameBits(t, "sum", sum, x)
 			for i := range sum {
 				sum[i] *= 1 + 0x1p-20
+			}
+			pairs := slices.Repeat([]uint32{mark}, n+2)
+			PairBF16(pairs[1:n+1], x, sum)
+			if pairs[0] != mark || pairs[n+1] != mark {
+				t.Errorf("length %d: wrote outside", n)
 			}
 			RoundBF16(sum, sum) // in place
 			checkSum("RoundBF16")
