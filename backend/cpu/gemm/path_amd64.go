@@ -43,9 +43,12 @@ func assembly() []*path {
 }
 
 // pairsPath returns the path of products of pairs, or nil where this machine has none, and
-// whether it is the faster one: on AMD's processors, since Zen 4, VDPBF16PS takes as long
-// as a fused multiply-add for twice the products, on Intel's, measured on an Emerald
-// Rapids, four times as long.
+// whether it is the faster one. On AMD's processors, since Zen 4, VDPBF16PS is reported to
+// do twice the products of fused multiply-adds, which is not measured here. On Intel's it
+// does half of them: on an Emerald Rapids 45 against 89 billion a second, of which products
+// of matrices reach 43 and 81.
+//
+// Source for Zen 4: github.com/iree-org/iree, pull request 15089.
 func pairsPath() (p *path, faster bool) {
 	x := &cpu.X86
 	if !x.HasAVX512BF16 || !x.HasAVX512VL || !x.HasBMI2 {
