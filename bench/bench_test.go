@@ -12,7 +12,7 @@ import (
 // TestWorks builds the model of each work, and checks what competitors would read.
 func TestWorks(t *testing.T) {
 	seen := map[string]bool{}
-	for _, w := range works() {
+	for _, w := range append(works(), lowWorks()...) {
 		if seen[w.Name] {
 			t.Errorf("two works are named %s", w.Name)
 		}
@@ -37,16 +37,20 @@ func TestWorks(t *testing.T) {
 func TestServe(t *testing.T) {
 	w := &work{Name: "small", Input: []int{3}, Classes: 2, Batch: 4, Optimizer: "sgd",
 		Layers: perceptron(5, 2), Threads: 1}
+	low := *w
+	low.Precision = "bf16"
 	for _, c := range []struct {
 		name      string
 		newEngine func(*work) (engine, error)
+		work      *work
 	}{
-		{"gespann", func(w *work) (engine, error) { return newGespannEngine(w) }},
-		{"gorgonia", newTapeEngine},
+		{"gespann", func(w *work) (engine, error) { return newGespannEngine(w) }, w},
+		{"gespann in bf16", func(w *work) (engine, error) { return newGespannEngine(w) }, &low},
+		{"gorgonia", newTapeEngine, w},
 	} {
 		var in, out bytes.Buffer
 		enc := json.NewEncoder(&in)
-		for _, r := range []request{{}, {Work: w}, {MS: 0.01}} {
+		for _, r := range []request{{}, {Work: c.work}, {MS: 0.01}} {
 			if err := enc.Encode(r); err != nil {
 				t.Fatal(err)
 			}

@@ -66,8 +66,9 @@ func (c *contestant) leave() {
 }
 
 // field starts all contestants that this machine has, ours first, and says on
-// progress which are missing. Names in skip, if any, are left out.
-func field(pythons, skip []string, progress io.Writer) ([]*contestant, error) {
+// progress which are missing. Names in skip, if any, are left out. With low there are works in
+// low precision, at which ours in float32 competes too.
+func field(low bool, pythons, skip []string, progress io.Writer) ([]*contestant, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -87,6 +88,9 @@ func field(pythons, skip []string, progress io.Writer) ([]*contestant, error) {
 			c.leave()
 		}
 		return false
+	}
+	if low {
+		add("fp32", nil, self, "-serve", "gespann-fp32")
 	}
 	if !slices.Contains(skip, "gorgonia") {
 		add("", nil, self, "-serve", "gorgonia")

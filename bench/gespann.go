@@ -110,7 +110,7 @@ func newGespannEngine(w *work) (*gespannEngine, error) {
 	e := &gespannEngine{w: w, set: w.sample(), rates: []float32{rate}}
 	ctx := context.Background()
 	e.session, err = be.Open(ctx, backend.Job{Programs: m, Data: e.set, BatchSize: w.Batch,
-		Accumulate: 1, Shuffle: true, Threads: w.Threads})
+		Accumulate: 1, Shuffle: true, Threads: w.Threads, Precision: w.Precision})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ configured = []  # threads can be set once
 
 
 def prepare(work):
+    if work["precision"]:
+        raise ValueError(f"precision {work['precision']} is not for Keras here")
     if not configured:
         tf.config.threading.set_intra_op_parallelism_threads(work["threads"])
         tf.config.threading.set_inter_op_parallelism_threads(1)

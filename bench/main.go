@@ -9,10 +9,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +36,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.works, "works", "", "names of works, or their beginnings, with commas; empty: all")
+	flag.StringVar(&o.works, "works", "", "names of works, or their beginnings, with commas; empty: all but those in bf16")
 	flag.StringVar(&o.python, "python", "python3", "interpreters to look for PyTorch and Keras in, with commas")
 	flag.StringVar(&o.skip, "skip", "", "competitors to leave out, with commas: gorgonia, torch, keras")
 	flag.StringVar(&o.write, "write", "", "Markdown file whose table to replace")
@@ -70,12 +72,20 @@ func run(o *options) error {
 	switch {
 	case o.serve == "gespann":
 		return serve("Gespann", func(w *work) (engine, error) { return newGespannEngine(w) }, os.Stdin, os.Stdout)
+	case o.serve == "gespann-fp32":
+		return serve("Gespann", func(w *work) (engine, error) {
+			if w.Precision == "" {
+				return nil, errors.New("it already does, in float32")
+			}
+			w.Precision = ""
+			return newGespannEngine(w)
+		}, os.Stdin, os.Stdout)
 	case o.serve == "gorgonia":
 		return serve("Gorgonia v0.9.18 TapeMachine", newTapeEngine, os.Stdin, os.Stdout)
 	case o.serve == "stranger":
 		burn()
 	case o.serve != "":
-		return fmt.Errorf("-serve: got %q, want gespann or gorgonia", o.serve)
+		return fmt.Errorf("-serve: got %q, want gespann, gespann-fp32 or gorgonia", o.serve)
 	}
 	switch {
 	case o.products:
@@ -98,6 +108,9 @@ func run(o *options) error {
 		return err
 	}
 	if o.list {
+		if o.works == "" {
+			chosen = append(chosen, lowWorks()...)
+		}
 		for _, w := range chosen {
 			fmt.Printf("%-18s %s\n", w.Name, w.Title)
 		}
@@ -127,6 +140,14 @@ func choose(names string, threads int) ([]*work, error) {
 			}
 		}
 	}
+	for _, w := range lowWorks() {
+		w.Threads = threads
+		for name := range strings.SplitSeq(names, ",") {
+			if strings.HasPrefix(name, "bf16") && strings.HasPrefix(w.Name, name) {
+				chosen = append(chosen, w)
+			}
+		}
+	}
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("-works: no work begins with %q; see -list", names)
 	}
@@ -135,7 +156,8 @@ func choose(names string, threads int) ([]*work, error) {
 
 // raceAll races all contestants at the works, and reports.
 func raceAll(works []*work, o *options) error {
-	all, err := field(strings.Split(o.python, ","), strings.Split(o.skip, ","), os.Stderr)
+	low := slices.ContainsFunc(works, func(w *work) bool { return w.Precision != "" })
+	all, err := field(low, strings.Split(o.python, ","), strings.Split(o.skip, ","), os.Stderr)
 	if err != nil {
 		return err
 	}

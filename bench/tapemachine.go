@@ -21,8 +21,8 @@ type tapeEngine struct {
 
 // newTapeEngine takes works that are dense layers trained with SGD.
 func newTapeEngine(w *work) (engine, error) {
-	if w.Optimizer != "sgd" || len(w.Input) != 1 {
-		return nil, fmt.Errorf("the TapeMachine only runs dense layers with SGD")
+	if w.Optimizer != "sgd" || len(w.Input) != 1 || w.Precision != "" {
+		return nil, fmt.Errorf("the TapeMachine only runs dense layers with SGD, in float32")
 	}
 	runtime.GOMAXPROCS(w.Threads) // its matrix products take all that there are
 	g := G.NewGraph()

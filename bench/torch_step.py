@@ -172,9 +172,14 @@ def prepare(work):
             steps["compile"] = step
         except Exception:
             pass  # where it works
-    with torch.inference_mode():
+    with torch.inference_mode(), precision(work):
         loss = F.cross_entropy(Model(work).eval()(batches[0][0]), batches[0][1]).item()
     return steps, loss
+
+
+def precision(work):
+    """What forward passes run in: bf16 is PyTorch's autocast to it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=work["precision"] == "bf16")
 
 
 def stepper(work, model, batches, wrap=lambda f: f):
@@ -186,7 +191,7 @@ def stepper(work, model, batches, wrap=lambda f: f):
         run = wrap(lambda x: F.softmax(model(x), 1))
 
         def forward():
-            with torch.inference_mode():
+            with torch.inference_mode(), precision(work):
                 run(batches[0][0])
 
         return forward
@@ -200,7 +205,9 @@ def stepper(work, model, batches, wrap=lambda f: f):
         x, y = batches[at % len(batches)]
         at += 1
         optimizer.zero_grad(set_to_none=True)
-        loss(x, y).backward()
+        with precision(work):
+            value = loss(x, y)
+        value.backward()
         optimizer.step()
 
     return step

@@ -14,6 +14,10 @@ type work struct {
 	Layers    []layer `json:"layers"`    // as in a spec
 	Goal      float64 `json:"-"`         // wanted ratio of the best competitor's time and ours
 
+	// Precision is what products are computed in: "" is float32, "bf16" has rounded
+	// factors, or in PyTorch its autocast.
+	Precision string `json:"precision"`
+
 	Epoch int `json:"-"` // batches of the data; 0: a few
 
 	// Filled in by the race.
@@ -99,6 +103,19 @@ func resNet8() []layer {
 		all = append(all, layer{"add": params{}, "inputs": []string{out + "_b", short}}, relu(out))
 	}
 	return append(all, plain("global_average_pooling2d"), dense(10, "softmax"))
+}
+
+// lowWorks returns the works in bf16, whose competitors are ours in float32 too. They are not
+// among works: builds of before know no precision.
+func lowWorks() []*work {
+	var all []*work
+	for _, w := range works() {
+		if w.Name == "mlp-128-sgd" || w.Name == "cnn-128-sgd" {
+			w.Name, w.Title, w.Precision, w.Goal = "bf16-"+w.Name, w.Title+", bf16", "bf16", 1.5
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // works returns all works, in the order of the table.

@@ -23,6 +23,11 @@ import (
 // Ops runs every case of every op on an executor; in short tests without the
 // large ones. No op can be skipped.
 func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
+	ops(t, newExecutor, func(_ *opCase, s sample) sample { return s })
+}
+
+// ops is Ops, where defined gives the numbers that the definition takes of a case.
+func ops(t *testing.T, newExecutor func(t *testing.T) host.Executor, defined func(*opCase, sample) sample) {
 	cases := opCases()
 	for op := ir.Op(1); int(op) < ir.NumOps; op++ {
 		t.Run(op.String(), func(t *testing.T) {
@@ -36,7 +41,7 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 				if testing.Short() && c.isLong() {
 					continue
 				}
-				t.Run(c.name, func(t *testing.T) { c.run(t, ex) })
+				t.Run(c.name, func(t *testing.T) { c.run(t, ex, defined) })
 			}
 		})
 	}
@@ -103,10 +108,11 @@ type sample struct {
 	init [][]float64
 }
 
-func (c *opCase) run(t *testing.T, ex host.Executor) {
+func (c *opCase) run(t *testing.T, ex host.Executor, defined func(*opCase, sample) sample) {
 	p := c.program(t)
 	s := c.sample(p)
-	want, wantInts := c.want(p, s)
+	d := defined(c, s)
+	want, wantInts := c.want(p, d)
 	m := newMemory(p)
 	runner, err := ex.Compile(p, m.Slots)
 	if err != nil {
@@ -126,7 +132,7 @@ func (c *opCase) run(t *testing.T, ex host.Executor) {
 		m.check(t)
 		m.checkInputs(t, in)
 	}
-	c.compare(t, m, want, wantInts, s)
+	c.compare(t, m, want, wantInts, d)
 	if s.init == nil {
 		c.checkExec(t, m, runner)
 	}

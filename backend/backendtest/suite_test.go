@@ -114,6 +114,27 @@ func TestBroken(t *testing.T) {
 	Ops(t, func(*testing.T) host.Executor { return broken{fault: fault} })
 }
 
+// TestBrokenBF16 runs the suite for bf16 on the definition, which rounds nothing, when
+// TestCatches asks for it.
+func TestBrokenBF16(t *testing.T) {
+	if os.Getenv(faultVariable) == "" {
+		t.Skip("runs as a child of TestCatches")
+	}
+	OpsBF16(t, func(*testing.T) host.Executor { return ref.Executor{} })
+}
+
+// TestCatchesBF16 checks that the suite for bf16 fails on products that are not rounded,
+// and on nothing else that is not.
+func TestCatchesBF16(t *testing.T) {
+	for op, want := range map[string]bool{"matmul": false, "conv2d": false, "conv2d_dx": false, "conv2d_dw": false, "bias_grad": true} {
+		cmd := exec.Command(os.Args[0], "-test.short", "-test.run=^TestBrokenBF16$/^"+op+"$")
+		cmd.Env = append(os.Environ(), faultVariable+"=unrounded")
+		if out, err := cmd.CombinedOutput(); (err == nil) != want {
+			t.Errorf("%s: %v\n%s", op, err, out)
+		}
+	}
+}
+
 // TestCatches checks that the suite fails on every fault, and only then.
 func TestCatches(t *testing.T) {
 	for fault := range breaks {

@@ -90,7 +90,12 @@ func (b *builder) memory(seed uint64) host.Slots {
 // compile compiles the program for so many threads.
 func (b *builder) compile(s host.Slots, threads int) host.Runner {
 	b.t.Helper()
-	ex := New(threads)
+	return b.compileOn(s, New(threads))
+}
+
+// compileOn is compile for an executor, which it closes at the end of the test.
+func (b *builder) compileOn(s host.Slots, ex host.Executor) host.Runner {
+	b.t.Helper()
 	b.t.Cleanup(ex.Close)
 	r, err := ex.Compile(&b.p, s)
 	if err != nil {

@@ -16,6 +16,8 @@ type call struct {
 	kit  gemm.Kit // of products and convolutions
 	told *notes   // of a plan for people: see plan.go; else nil
 
+	round *rounder // of factors in precision bf16; nil in fp32
+
 	optimiser *optimiser   // of an instruction that is one
 	meets     *host.Halves // of an instruction at which parts meet
 }

@@ -29,7 +29,11 @@ type cpu struct{}
 
 // Open starts the threads of a session.
 func (cpu) Open(_ context.Context, job backend.Job) (backend.Session, error) {
-	return host.Open(job, New(job.Threads))
+	low, err := lowPrecision(job.Precision)
+	if err != nil {
+		return nil, err
+	}
+	return host.Open(job, executorFor(job, gemm.Kit{}, low))
 }
 
 // Kernels names the kernels that products and convolutions use on this machine:
@@ -38,13 +42,26 @@ func Kernels() string { return gemm.Kernels() }
 
 // New returns an executor with so many threads; 0 means one per processor that
 // Go may use.
-func New(threads int) host.Executor { return newExecutor(threads, gemm.Kit{}) }
+func New(threads int) host.Executor { return newExecutor(threads, gemm.Kit{}, false) }
 
-func newExecutor(threads int, kit gemm.Kit) *executor {
+// executorFor is newExecutor for a job.
+func executorFor(job backend.Job, kit gemm.Kit, bf16 bool) *executor {
+	e := newExecutor(job.Threads, kit, bf16)
+	if pairs, _, faster := gemm.Pairs(); bf16 && wantsPairs(kit, job.Shards, faster) {
+		e.round.pairs = &pairs
+	}
+	return e
+}
+
+// newExecutor returns an executor for a kit, in precision bf16 or fp32.
+func newExecutor(threads int, kit gemm.Kit, bf16 bool) *executor {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	e := &executor{pool: pool.New(threads), kit: kit}
+	if bf16 {
+		e.round = newRounder(e.pool)
+	}
 	e.addChunk = func(_, i int) {
 		lo, hi := i*grain, min((i+1)*grain, len(e.sum))
 		vec.Add(e.sum[lo:hi], e.sum[lo:hi], e.x[lo:hi])
@@ -56,6 +73,7 @@ func newExecutor(threads int, kit gemm.Kit) *executor {
 type executor struct {
 	pool     *pool.Pool
 	kit      gemm.Kit  // of products and convolutions
+	round    *rounder  // of their factors, in precision bf16; else nil
 	sum, x   []float32 // that are being added
 	addChunk func(worker, chunk int)
 
@@ -94,7 +112,7 @@ func (e *executor) compile(p *ir.Program, s host.Slots, told []*notes) (host.Run
 		if compile == nil {
 			return nil, fmt.Errorf("cpu: %s (%s): no kernel", ins.Op, ins.Layer)
 		}
-		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s, kit: e.kit, told: told[i]}
+		calls[i] = &call{pool: e.pool, p: p, ins: ins, s: s, kit: e.kit, told: told[i], round: e.round}
 		steps[i] = compile(calls[i])
 	}
 	return &runner{calls, steps, fuse(calls, steps)}, nil

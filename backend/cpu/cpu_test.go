@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gespann/gespann/backend/cpu/gemm"
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/numtest"
@@ -31,13 +32,23 @@ func TestThreads(t *testing.T) {
 			t.Errorf("the program has no %s", op)
 		}
 	}
-	want := b.memory(1)
-	b.compile(want, 1).Run()
-	for _, threads := range []int{2, 3, 5} {
-		got := b.memory(1)
-		b.compile(got, threads).Run()
-		b.same(got, want, threads)
+	for _, executor := range allExecutors() {
+		want := b.memory(1)
+		b.compileOn(want, executor(1)).Run()
+		for _, threads := range []int{2, 3, 5} {
+			got := b.memory(1)
+			b.compileOn(got, executor(threads)).Run()
+			b.same(got, want, threads)
+		}
 	}
+}
+
+// allExecutors returns constructors of executors in fp32 and bf16.
+func allExecutors() map[string]func(threads int) *executor {
+	all := lowExecutors()
+	delete(all, "generic") // slow
+	all["fp32"] = func(threads int) *executor { return newExecutor(threads, gemm.Kit{}, false) }
+	return all
 }
 
 // same compares the outputs of all instructions bit by bit.
@@ -60,8 +71,13 @@ func (b *builder) same(got, want host.Slots, threads int) {
 func TestAllocs(t *testing.T) {
 	b := everything(t)
 	s := b.memory(1)
-	for _, threads := range []int{1, 2} {
-		r := b.compile(s, threads)
+	executors := []*executor{newExecutor(1, gemm.Kit{}, false)}
+	for _, executor := range allExecutors() {
+		executors = append(executors, executor(2))
+	}
+	for _, ex := range executors {
+		threads := ex.pool.Threads()
+		r := b.compileOn(s, ex)
 		for i, ins := range b.p.Instrs {
 			r.Exec(i)
 			if got := testing.AllocsPerRun(2, func() { r.Exec(i) }); got != 0 {
@@ -109,13 +125,15 @@ func TestNaNProducts(t *testing.T) {
 		y = append(y, b.one(ir.Conv2D, a, image, b.float(3, 3, 7, 33), b.float(33)))
 		s := b.memory(1)
 		s.F[x][57] = float32(math.NaN()) // row 2 of the matrix; pixel (1,3) of the image
-		b.compile(s, 1).Run()
-		for j := range 33 {
-			if v := s.F[y[0]][2*33+j]; v == v {
-				t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)
-			}
-			if v := s.F[y[1]][2*33+j]; v == v {
-				t.Errorf("conv2d with %v of a NaN = %v, want NaN", act, v)
+		for _, executor := range allExecutors() {
+			b.compileOn(s, executor(1)).Run()
+			for j := range 33 {
+				if v := s.F[y[0]][2*33+j]; v == v {
+					t.Errorf("matmul with %v of a NaN = %v, want NaN", act, v)
+				}
+				if v := s.F[y[1]][2*33+j]; v == v {
+					t.Errorf("conv2d with %v of a NaN = %v, want NaN", act, v)
+				}
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func convPool(conv, pool *call) step {
 	}
 	conv.told.instead(plan.DescribePooled)
 	pool.told.instead(func() string { return "with the convolution before it" })
-	return func() { plan.ForwardPooled(y, arg, x, w, e) }
+	return conv.product(func(x, w []float32) { plan.ForwardPooled(y, arg, x, w, e) })
 }
 
 // readers returns how many inputs of instructions show s, and one more if it outlives

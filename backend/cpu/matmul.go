@@ -9,12 +9,13 @@ import (
 // matMul -- op MatMul: y = epilogue(op(a)·op(b)); see package gemm.
 func matMul(c *call) step {
 	at := &c.ins.Attrs
-	y, a, b := c.out(0), c.in(0), c.in(1)
+	y := c.out(0)
 	m, n, k := c.productShape()
-	plan := c.kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
+	kit, k := c.matrices(k)
+	plan := kit.NewMatMul(c.pool, m, n, k, at.TransA, at.TransB)
 	c.told.ask(plan.Describe)
 	e := c.epilogue()
-	return func() { plan.Run(y, a, b, e) }
+	return c.product(func(a, b []float32) { plan.Run(y, a, b, e) })
 }
 
 // productShape returns the sizes of a product [m,n] of depth k.
@@ -62,22 +63,22 @@ func (c *call) convShape(x, y []int) gemm.ConvShape {
 func conv2D(c *call) step {
 	plan := c.kit.NewConv2D(c.pool, c.convShape(c.shape(0), c.outShape(0)))
 	c.told.ask(plan.DescribeForward)
-	y, x, w, e := c.out(0), c.in(0), c.in(1), c.epilogue()
-	return func() { plan.Forward(y, x, w, e) }
+	y, e := c.out(0), c.epilogue()
+	return c.product(func(x, w []float32) { plan.Forward(y, x, w, e) })
 }
 
 // conv2DDX -- op Conv2DDX; see package gemm.
 func conv2DDX(c *call) step {
 	plan := c.kit.NewConv2D(c.pool, c.convShape(c.outShape(0), c.shape(1)))
 	c.told.ask(plan.DescribeGradInput)
-	dx, w, dy, e := c.out(0), c.in(0), c.in(1), c.epilogue()
-	return func() { plan.GradInput(dx, w, dy, e) }
+	dx, e := c.out(0), c.epilogue()
+	return c.product(func(w, dy []float32) { plan.GradInput(dx, w, dy, e) })
 }
 
 // conv2DDW -- op Conv2DDW; see package gemm.
 func conv2DDW(c *call) step {
 	plan := c.kit.NewConv2D(c.pool, c.convShape(c.shape(0), c.shape(1)))
 	c.told.ask(plan.DescribeGradWeight)
-	dw, x, dy := c.out(0), c.in(0), c.in(1)
-	return func() { plan.GradWeight(dw, x, dy) }
+	dw := c.out(0)
+	return c.product(func(x, dy []float32) { plan.GradWeight(dw, x, dy) })
 }

@@ -14,14 +14,18 @@ import (
 // Plan implements backend.Planner. Each line is what the instruction's function in
 // table.go told while it compiled, or what became of it in a whole step.
 func (cpu) Plan(job backend.Job, programs ...*ir.Program) (string, error) {
-	return plan(gemm.Kit{}, job, programs)
+	low, err := lowPrecision(job.Precision)
+	if err != nil {
+		return "", err
+	}
+	return plan(gemm.Kit{}, low, job, programs)
 }
 
-// plan describes programs as compiled for a kit.
-func plan(kit gemm.Kit, job backend.Job, programs []*ir.Program) (string, error) {
+// plan describes programs as compiled for a kit, in precision bf16 or fp32.
+func plan(kit gemm.Kit, bf16 bool, job backend.Job, programs []*ir.Program) (string, error) {
 	var all []*planned
 	for _, p := range programs {
-		e := newExecutor(job.Threads, kit) // with scratch memory for one program
+		e := executorFor(job, kit, bf16) // with scratch memory for one program
 		defer e.Close()
 		next, err := e.plan(p)
 		if err != nil {
@@ -63,8 +67,16 @@ func (e *executor) plan(p *ir.Program) (*planned, error) {
 func (d *planned) String() string {
 	var b strings.Builder
 	e, p := d.ex, d.p
-	fmt.Fprintf(&b, "plan %s batch %d on cpu: %s kernels, %d threads, arena %d KiB, scratch %d KiB shared and %d KiB per thread\n",
-		p.Name, p.Batch, e.kit.Name(), e.pool.Threads(), kib(d.layout.Size), kib(len(e.pool.Shared())), kib(len(e.pool.Local(0))))
+	precision, shared := "", len(e.pool.Shared())
+	if e.round != nil {
+		precision = ", bf16"
+		if e.round.pairs != nil {
+			precision += " by " + e.round.pairs.Name()
+		}
+		shared += len(e.round.memory[0]) + len(e.round.memory[1])
+	}
+	fmt.Fprintf(&b, "plan %s batch %d on cpu: %s kernels%s, %d threads, arena %d KiB, scratch %d KiB shared and %d KiB per thread\n",
+		p.Name, p.Batch, e.kit.Name(), precision, e.pool.Threads(), kib(d.layout.Size), kib(shared), kib(len(e.pool.Local(0))))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i := range p.Instrs {
 		fmt.Fprintf(w, "%3d\t%s\t%s\t%s\n", i, p.Instrs[i].Op, p.Instrs[i].Layer, d.told[i])

@@ -38,9 +38,10 @@ func TestPlanGolden(t *testing.T) {
 	}
 	for name, p := range map[string]*ir.Program{
 		"images": images, "perceptron": &perceptron(t, 128).p, "everything": &everything(t).p,
+		"everything-bf16": &everything(t).p,
 	} {
 		p.Name = name
-		got, err := plan(gemm.Portable(), backend.Job{Threads: 2}, []*ir.Program{p})
+		got, err := plan(gemm.Portable(), strings.HasSuffix(name, "-bf16"), backend.Job{Threads: 2}, []*ir.Program{p})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,6 +73,12 @@ func TestPlan(t *testing.T) {
 	got, err := planner.Plan(backend.Job{Threads: 3}, &b.p, &b.p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if low, err := planner.Plan(backend.Job{Precision: "bf16"}, &b.p); err != nil || !strings.Contains(low, "kernels, bf16") {
+		t.Errorf("in bf16: %v\n%s", err, low)
+	}
+	if _, err := planner.Plan(backend.Job{Precision: "tf32"}, &b.p); err == nil {
+		t.Error("a plan in tf32, which the CPU has not")
 	}
 	if head := Kernels() + " kernels, 3 threads"; strings.Count(got, head) != 2 {
 		t.Errorf("want %q twice in\n%s", head, got)

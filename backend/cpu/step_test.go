@@ -61,18 +61,20 @@ func poolStep(t testing.TB, rows int) *builder {
 	return b
 }
 
-// BenchmarkStep times whole steps.
+// BenchmarkStep times whole steps, in fp32 and in the ways of bf16.
 func BenchmarkStep(b *testing.B) {
 	for _, rows := range []int{32, 128} {
-		b.Run(fmt.Sprint("perceptron/rows", rows), func(b *testing.B) {
-			p := perceptron(b, rows)
-			r := p.compile(p.memory(1), 0)
-			r.Run()
-			b.ReportAllocs()
-			for b.Loop() {
+		for name, executor := range allExecutors() {
+			b.Run(fmt.Sprint("perceptron/rows", rows, "/", name), func(b *testing.B) {
+				p := perceptron(b, rows)
+				r := p.compileOn(p.memory(1), executor(0))
 				r.Run()
-			}
-		})
+				b.ReportAllocs()
+				for b.Loop() {
+					r.Run()
+				}
+			})
+		}
 	}
 }
 

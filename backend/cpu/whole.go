@@ -159,7 +159,8 @@ func (o *optimiser) productStep(c *call, k int) step {
 	if !pays(n, depth, o.elements()) {
 		return nil
 	}
-	rows := c.kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
+	kit, depth := c.matrices(depth)
+	rows := kit.NewRows(c.pool, m, n, depth, at.TransA, at.TransB)
 	if rows == nil {
 		return nil
 	}
@@ -169,9 +170,8 @@ func (o *optimiser) productStep(c *call, k int) step {
 	}
 	c.told.instead(rows.Describe)
 	c.told.tell("%s of each chunk's rows", o.c.ins.Op)
-	a, b := c.in(0), c.in(1)
 	use := func(from, to int, g []float32) { o.part(k, from, to, g) }
-	return func() { rows.Use(a, b, use, near) }
+	return c.product(func(a, b []float32) { rows.Use(a, b, use, near) })
 }
 
 func count(marks []bool) (n int) {

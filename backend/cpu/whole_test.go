@@ -222,26 +222,37 @@ func TestWhole(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := wholePrograms{strings.NewReplacer(tc.change...), tc.update, tc.slots, tc.tail}
-			want, err := train(t, wholeJob(w), plain{New(1)}, initial(w), 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, threads := range []int{1, 3} {
-				steps := 0
-				got, err := train(t, wholeJob(w), counting{New(threads).(*executor), &steps}, initial(w), 3)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, v := range w.Vars() {
-					if !numtest.Close(t, got[i], want[i], numtest.Tol{Why: "the same bits"}) {
-						t.Errorf("%d threads: %s differs", threads, v.Name)
-					}
-				}
-				if whole := steps == 2; whole != tc.whole || steps%2 != 0 { // 32 rows and 6
-					t.Errorf("%d programs are run as a whole, want both: %v", steps, tc.whole)
-				}
-			}
+			testWhole(t, w, tc.whole, allExecutors()["fp32"])
 		})
+	}
+	for name, executor := range lowExecutors() {
+		t.Run("bf16 "+name, func(t *testing.T) {
+			testWhole(t, wholePrograms{strings.NewReplacer(), adam, 2, ""}, true, executor)
+		})
+	}
+}
+
+// testWhole compares whole steps with others.
+func testWhole(t *testing.T, w wholePrograms, wantWhole bool, executor func(threads int) *executor) {
+	t.Helper()
+	want, err := train(t, wholeJob(w), plain{executor(1)}, initial(w), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, threads := range []int{1, 3} {
+		steps := 0
+		got, err := train(t, wholeJob(w), counting{executor(threads), &steps}, initial(w), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range w.Vars() {
+			if !numtest.Close(t, got[i], want[i], numtest.Tol{Why: "the same bits"}) {
+				t.Errorf("%d threads: %s differs", threads, v.Name)
+			}
+		}
+		if whole := steps == 2; whole != wantWhole || steps%2 != 0 { // 32 rows and 6
+			t.Errorf("%d programs are run as a whole, want both: %v", steps, wantWhole)
+		}
 	}
 }
 

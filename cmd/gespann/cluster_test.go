@@ -86,6 +86,36 @@ func TestClusterOnThisMachine(t *testing.T) {
 	contains(t, "evaluate", must(t, "evaluate", filepath.Join(dir, "cluster-2")), "accuracy")
 }
 
+// TestClusterPrecision checks that workers round factors as one CPU does, that the result
+// is another than in fp32, and what they say of a precision that they do not have.
+func TestClusterPrecision(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Setenv(asProgram, "1")
+	dir := writeTiny(t)
+	train := func(name, precision string, flags ...string) []checkpoint.Tensor {
+		t.Helper()
+		must(t, append([]string{"train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--name", name, "--epochs", "1",
+			"--log", "plain", "--set", "train.deterministic=true", "--set", "backend.precision=" + precision}, flags...)...)
+		all, _ := tensors(t, filepath.Join(dir, name))
+		return all
+	}
+	want := train("bf16", "bf16")
+	if reflect.DeepEqual(want, train("fp32", "fp32")) {
+		t.Error("bf16 has the bits of fp32")
+	}
+	if !reflect.DeepEqual(want, train("workers", "bf16", "--backend", "cluster", "--workers", "2")) {
+		t.Error("2 workers have other bits in bf16 than the CPU")
+	}
+	contains(t, "evaluate", must(t, "evaluate", filepath.Join(dir, "workers")), "accuracy")
+	code, _, words := gespann(t, "", "train", filepath.Join(dir, "tiny.yaml"), "--runs", dir, "--name", "tf32",
+		"--set", "backend.precision=tf32", "--backend", "cluster", "--workers", "1")
+	if code != exitRun || !strings.Contains(words, "computes in fp32 or bf16, on its CPU") {
+		t.Errorf("tf32 on workers: exit code %d, %s", code, words)
+	}
+}
+
 // TestClusterLog checks the bill in JSON, for a strategy whose workers train alone.
 func TestClusterLog(t *testing.T) {
 	if testing.Short() {

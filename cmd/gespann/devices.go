@@ -22,8 +22,8 @@ func newDevices(t terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "devices",
 		Short: "List what this machine can train on",
-		Long: `Devices lists the processor and the NVIDIA cards: memory, compute capability,
-driver, cuBLASLt, and why a card cannot be used. It asks gespann-cuda, the program with the
+		Long: `Devices lists the processor, with how it multiplies in precision bf16, and the NVIDIA
+cards: memory, compute capability, driver, cuBLASLt, and why a card cannot be used. It asks gespann-cuda, the program with the
 gpu backend, which must be beside this one or on PATH.`,
 		Args: args(0, 0, "none"),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -34,7 +34,7 @@ gpu backend, which must be beside this one or on PATH.`,
 				}
 				return json.NewEncoder(t.out).Encode(survey)
 			}
-			fmt.Fprintf(t.out, "cpu    %s kernels, %d threads\n", cpu.Kernels(), runtime.GOMAXPROCS(0))
+			fmt.Fprintf(t.out, "cpu    %s kernels, %d threads; bf16 %s\n", cpu.Kernels(), runtime.GOMAXPROCS(0), cpu.BF16())
 			if err == nil && len(survey.Cards) == 0 {
 				_, err = survey.Card(0)
 			}

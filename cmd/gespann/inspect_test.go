@@ -22,6 +22,7 @@ func TestInspectPlan(t *testing.T) {
 		{nil, []string{"gradient batch 8 on cpu: " + cpu.Kernels() + " kernels, ", "A·B m 8 n 256 k 64; tiles ", "Aᵀ·B", "a in place; b "}},
 		{[]string{"--threads", "3"}, []string{"3 threads"}},
 		{[]string{"--set", "backend.kind=cluster"}, []string{"on cpu"}},
+		{[]string{"--set", "backend.precision=bf16"}, []string{cpu.Kernels() + " kernels, bf16", "; factors rounded to "}},
 		{[]string{"--backend", "gpu"}, []string{"H200", "gradient batch 8 on gpu: sm_90, 132 multiprocessors, fp32", "matmul_nn_", " blocks of "}},
 		{[]string{"--backend", "gpu", "--set", "backend.precision=tf32"}, []string{"132 multiprocessors, tf32", "matmul_nn_tf32_"}},
 	} {

@@ -89,8 +89,8 @@ func advised(err error) error {
 // a cluster.
 func onlyOnCards(s *spec.Spec) error {
 	var bad spec.Errors
-	if p := s.Backend.Precision; p != "fp32" && s.Backend.Use == kindCPU {
-		bad = append(bad, s.Errorf("backend.precision", "got %s, but the CPU, which auto has chosen, computes in fp32", p))
+	if s.Backend.Precision == "tf32" && s.Backend.Use == kindCPU {
+		bad = append(bad, s.Errorf("backend.precision", "got tf32, but the CPU, which auto has chosen, computes in fp32 or bf16"))
 	}
 	if d := s.Backend.Device; d != 0 {
 		bad = append(bad, s.Errorf("backend.device", "got %d, but auto has chosen %s", d, chosen(s.Backend.Use)))

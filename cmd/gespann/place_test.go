@@ -138,7 +138,7 @@ func TestWithoutCompanion(t *testing.T) {
 		t.Errorf("auto with tf32: exit code %d, want %d", code, exitUsage)
 	}
 	contains(t, "auto with tf32", words, "backend.precision: got tf32, but the CPU")
-	contains(t, "devices", must(t, "devices"), "cpu ", "gpu    none: this gespann is built without CUDA")
+	contains(t, "devices", must(t, "devices"), "cpu ", "; bf16 ", "AVX512_BF16", "gpu    none: this gespann is built without CUDA")
 	if code, _, words := gespann(t, "", "devices", "--json"); code != exitRun || !strings.Contains(words, "CUDA") {
 		t.Errorf("devices --json: exit code %d, %s", code, words)
 	}

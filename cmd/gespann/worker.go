@@ -261,8 +261,8 @@ func (f *workerFlags) open(ctx context.Context, job wire.Job, set *data.Set) (ba
 	}
 	precision := s.Backend.Precision
 	switch {
-	case f.backend == kindCPU && precision != "fp32":
-		return nil, fmt.Errorf("backend.precision is %s, but worker %s computes in fp32, on its CPU", precision, f.name)
+	case f.backend == kindCPU && precision == "tf32":
+		return nil, fmt.Errorf("backend.precision is tf32, but worker %s computes in fp32 or bf16, on its CPU", f.name)
 	case f.backend == kindGPU && job.Shards > 0:
 		return nil, fmt.Errorf("train.deterministic is for CPUs, but worker %s has a card\nhint: gespann worker --backend cpu", f.name)
 	}

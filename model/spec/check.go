@@ -170,8 +170,11 @@ func (d *decoder) backend() {
 		if b.Device != 0 {
 			d.report("backend.device", hint, "has no effect: kind is %s, not gpu", b.Kind)
 		}
-		if b.Precision != "fp32" {
-			d.report("backend.precision", hint, "got %s, but kind %s computes in fp32", b.Precision, b.Kind)
+		switch {
+		case b.Kind == "cpu" && b.Precision == "tf32":
+			d.report("backend.precision", hint, "got tf32, but kind cpu computes in fp32 or bf16")
+		case b.Kind == "ref" && b.Precision != "fp32":
+			d.report("backend.precision", hint, "got %s, but kind ref computes in fp32", b.Precision)
 		}
 	case "gpu":
 		if b.Threads != 0 {

@@ -25,7 +25,7 @@ var docs = map[string]string{
 	"AdamW.WeightDecay":               "Decoupled weight decay.",
 	"Backend.Device":                  "Which card, as gespann devices numbers them. Only for gpu and auto.",
 	"Backend.Kind":                    "Backend to use. cpu; gpu, an NVIDIA card; cluster, several workers; auto, the card if there is one to use, else the cluster if cluster.coordinator is set, else the CPU; or ref, slow and plain.",
-	"Backend.Precision":               "What matrix products and convolutions multiply in: fp32; or, on cards of compute capability 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all three. Only for gpu, auto, and workers with a card; the CPU computes in fp32.",
+	"Backend.Precision":               "What the factors of matrix products and convolutions are rounded to: fp32; bf16 (7 bits of mantissa); or tf32 (10 bits). Sums and weights are fp32 in all three. Cards need compute capability 8.0 for bf16 and tf32, and are faster in them. A CPU has fp32 and bf16; it is faster in bf16 only where gespann devices says by AVX512_BF16, else a little slower. Convolutions in groups of fewer than 8 channels stay in fp32.",
 	"Backend.Threads":                 "CPU threads; 0 takes all. Results do not depend on it. The workers that cluster starts share them. Not for gpu.",
 	"BatchNormalization.Epsilon":      "Added to the variance.",
 	"BatchNormalization.Momentum":     "Of the running statistics.",

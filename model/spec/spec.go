@@ -198,9 +198,11 @@ type Backend struct {
 	Threads int `yaml:"threads" default:"0" min:"0" max:"1024"`
 	// Which card, as gespann devices numbers them. Only for gpu and auto.
 	Device int `yaml:"device" default:"0" min:"0" max:"1023"`
-	// What matrix products and convolutions multiply in: fp32; or, on cards of compute capability
-	// 8.0 and up, tf32 (10 bits of mantissa) or bf16 (7 bits). Sums and weights are fp32 in all
-	// three. Only for gpu, auto, and workers with a card; the CPU computes in fp32.
+	// What the factors of matrix products and convolutions are rounded to: fp32; bf16 (7 bits of
+	// mantissa); or tf32 (10 bits). Sums and weights are fp32 in all three. Cards need compute
+	// capability 8.0 for bf16 and tf32, and are faster in them. A CPU has fp32 and bf16; it is
+	// faster in bf16 only where gespann devices says by AVX512_BF16, else a little slower.
+	// Convolutions in groups of fewer than 8 channels stay in fp32.
 	Precision string `yaml:"precision" default:"fp32" enum:"fp32,tf32,bf16"`
 	Use       string `yaml:"-"` // the backend that auto has come to mean on this machine; "": Kind
 }

@@ -57,6 +57,57 @@ var (
 		avx512x8_13,
 		avx512x8_14,
 	}
+	pairs32 = [...]func(*tile){
+		nil,
+		pairs32_1,
+		pairs32_2,
+		pairs32_3,
+		pairs32_4,
+		pairs32_5,
+		pairs32_6,
+		pairs32_7,
+		pairs32_8,
+		pairs32_9,
+		pairs32_10,
+		pairs32_11,
+		pairs32_12,
+		pairs32_13,
+		pairs32_14,
+	}
+	pairs16 = [...]func(*tile){
+		nil,
+		pairs16_1,
+		pairs16_2,
+		pairs16_3,
+		pairs16_4,
+		pairs16_5,
+		pairs16_6,
+		pairs16_7,
+		pairs16_8,
+		pairs16_9,
+		pairs16_10,
+		pairs16_11,
+		pairs16_12,
+		pairs16_13,
+		pairs16_14,
+	}
+	pairs8 = [...]func(*tile){
+		nil,
+		pairs8_1,
+		pairs8_2,
+		pairs8_3,
+		pairs8_4,
+		pairs8_5,
+		pairs8_6,
+		pairs8_7,
+		pairs8_8,
+		pairs8_9,
+		pairs8_10,
+		pairs8_11,
+		pairs8_12,
+		pairs8_13,
+		pairs8_14,
+	}
 	avx2x16 = [...]func(*tile){
 		nil,
 		avx2x16_1,
@@ -314,6 +365,216 @@ func avx512x8_13(t *tile)
 //
 //go:noescape
 func avx512x8_14(t *tile)
+
+// pairs32_1 computes a tile of 1 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_1(t *tile)
+
+// pairs32_2 computes a tile of 2 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_2(t *tile)
+
+// pairs32_3 computes a tile of 3 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_3(t *tile)
+
+// pairs32_4 computes a tile of 4 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_4(t *tile)
+
+// pairs32_5 computes a tile of 5 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_5(t *tile)
+
+// pairs32_6 computes a tile of 6 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_6(t *tile)
+
+// pairs32_7 computes a tile of 7 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_7(t *tile)
+
+// pairs32_8 computes a tile of 8 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_8(t *tile)
+
+// pairs32_9 computes a tile of 9 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_9(t *tile)
+
+// pairs32_10 computes a tile of 10 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_10(t *tile)
+
+// pairs32_11 computes a tile of 11 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_11(t *tile)
+
+// pairs32_12 computes a tile of 12 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_12(t *tile)
+
+// pairs32_13 computes a tile of 13 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_13(t *tile)
+
+// pairs32_14 computes a tile of 14 rows by at most 32 columns of pairs.
+//
+//go:noescape
+func pairs32_14(t *tile)
+
+// pairs16_1 computes a tile of 1 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_1(t *tile)
+
+// pairs16_2 computes a tile of 2 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_2(t *tile)
+
+// pairs16_3 computes a tile of 3 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_3(t *tile)
+
+// pairs16_4 computes a tile of 4 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_4(t *tile)
+
+// pairs16_5 computes a tile of 5 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_5(t *tile)
+
+// pairs16_6 computes a tile of 6 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_6(t *tile)
+
+// pairs16_7 computes a tile of 7 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_7(t *tile)
+
+// pairs16_8 computes a tile of 8 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_8(t *tile)
+
+// pairs16_9 computes a tile of 9 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_9(t *tile)
+
+// pairs16_10 computes a tile of 10 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_10(t *tile)
+
+// pairs16_11 computes a tile of 11 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_11(t *tile)
+
+// pairs16_12 computes a tile of 12 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_12(t *tile)
+
+// pairs16_13 computes a tile of 13 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_13(t *tile)
+
+// pairs16_14 computes a tile of 14 rows by at most 16 columns of pairs.
+//
+//go:noescape
+func pairs16_14(t *tile)
+
+// pairs8_1 computes a tile of 1 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_1(t *tile)
+
+// pairs8_2 computes a tile of 2 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_2(t *tile)
+
+// pairs8_3 computes a tile of 3 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_3(t *tile)
+
+// pairs8_4 computes a tile of 4 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_4(t *tile)
+
+// pairs8_5 computes a tile of 5 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_5(t *tile)
+
+// pairs8_6 computes a tile of 6 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_6(t *tile)
+
+// pairs8_7 computes a tile of 7 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_7(t *tile)
+
+// pairs8_8 computes a tile of 8 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_8(t *tile)
+
+// pairs8_9 computes a tile of 9 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_9(t *tile)
+
+// pairs8_10 computes a tile of 10 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_10(t *tile)
+
+// pairs8_11 computes a tile of 11 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_11(t *tile)
+
+// pairs8_12 computes a tile of 12 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_12(t *tile)
+
+// pairs8_13 computes a tile of 13 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_13(t *tile)
+
+// pairs8_14 computes a tile of 14 rows by at most 8 columns of pairs.
+//
+//go:noescape
+func pairs8_14(t *tile)
 
 // avx2x16_1 computes a tile of 1 rows by at most 16 columns.
 //
@@ -596,3 +857,8 @@ func drop3avx2(t *transform)
 //
 //go:noescape
 func dropMaxavx2(t *transform)
+
+// vendor returns the middle four letters of the twelve that name the processor's vendor.
+//
+//go:noescape
+func vendor() (letters uint32)

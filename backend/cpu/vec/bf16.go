@@ -7,13 +7,35 @@ import "math"
 func ToBF16(dst []uint16, x []float32) {
 	i := toBF16Asm(dst, x)
 	for ; i < len(dst); i++ {
-		b := math.Float32bits(x[i])
-		r := b + 0x7fff + b>>16&1
-		if x[i] != x[i] {
-			r = b | 0x400000 // quiet: it must not become an infinity
-		}
-		dst[i] = uint16(r >> 16)
+		dst[i] = uint16(upperHalf(x[i]) >> 16)
 	}
+}
+
+// RoundBF16 computes dst = x as ToBF16 rounds it; dst may be x. Numbers below the least
+// normal one are rounded like others, not to zero.
+func RoundBF16(dst, x []float32) {
+	i := roundBF16Asm(dst, x)
+	for ; i < len(dst); i++ {
+		dst[i] = math.Float32frombits(upperHalf(x[i]) &^ 0xffff)
+	}
+}
+
+// PairBF16 rounds two vectors as ToBF16 does: lo to the lower halves of dst, hi to the
+// upper ones.
+func PairBF16(dst []uint32, lo, hi []float32) {
+	i := pairBF16Asm(dst, lo, hi)
+	for ; i < len(dst); i++ {
+		dst[i] = upperHalf(lo[i])>>16 | upperHalf(hi[i])&^0xffff
+	}
+}
+
+// upperHalf returns the bits of x with the upper half rounded.
+func upperHalf(x float32) uint32 {
+	b := math.Float32bits(x)
+	if x != x {
+		return b | 0x400000 // quiet: it must not become an infinity
+	}
+	return b + 0x7fff + b>>16&1
 }
 
 // FromBF16 computes dst = x, exactly.

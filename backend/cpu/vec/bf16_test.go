@@ -24,6 +24,20 @@ func TestBF16(t *testing.T) {
 					t.Fatalf("assembly %v: %08x becomes %04x, want %04x", asm, math.Float32bits(x[i]), got[i], want[i])
 				}
 			}
+			rounded := make([]float32, 1<<16)
+			RoundBF16(rounded, x)
+			for i, v := range rounded {
+				if bits := math.Float32bits(v); bits != uint32(want[i])<<16 {
+					t.Fatalf("assembly %v: %08x becomes %08x, want %04x0000", asm, math.Float32bits(x[i]), bits, want[i])
+				}
+			}
+			pairs := make([]uint32, 1<<16)
+			PairBF16(pairs, x, slices.Concat(x[1:], x[:1]))
+			for i, p := range pairs {
+				if next := want[(i+1)%len(want)]; p != uint32(next)<<16|uint32(want[i]) {
+					t.Fatalf("assembly %v: a pair of %08x is %08x, want %04x%04x", asm, math.Float32bits(x[i]), p, next, want[i])
+				}
+			}
 			back, sum := make([]float32, 1<<16), slices.Clone(x)
 			FromBF16(back, want)
 			AddBF16(sum, want)
@@ -67,6 +81,17 @@ func TestBF16Lengths(t *testing.T) {
 				t.Errorf("length %d: wrote outside", n)
 			}
 			sameBits(t, "sum", sum, x)
+			for i := range sum {
+				sum[i] *= 1 + 0x1p-20
+			}
+			pairs := slices.Repeat([]uint32{mark}, n+2)
+			PairBF16(pairs[1:n+1], x, sum)
+			if pairs[0] != mark || pairs[n+1] != mark {
+				t.Errorf("length %d: wrote outside", n)
+			}
+			RoundBF16(sum, sum) // in place
+			checkSum("RoundBF16")
+			sameBits(t, "rounded", sum, x)
 		})
 	}
 }
@@ -75,7 +100,7 @@ func BenchmarkBF16(b *testing.B) {
 	const n = 16 << 10
 	x, h := make([]float32, n), make([]uint16, n)
 	for name, run := range map[string]func(){
-		"To": func() { ToBF16(h, x) }, "From": func() { FromBF16(x, h) }, "Add": func() { AddBF16(x, h) },
+		"Round": func() { RoundBF16(x, x) }, "To": func() { ToBF16(h, x) }, "From": func() { FromBF16(x, h) }, "Add": func() { AddBF16(x, h) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

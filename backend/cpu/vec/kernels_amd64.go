@@ -712,6 +712,37 @@ func toBF16Asm(dst []uint16, x []float32) int {
 	return n
 }
 
+// roundBF16AVX2 is x as toBF16 rounds it.
+//
+//go:noescape
+func roundBF16AVX2(n int, dst *float32, x *float32)
+
+func roundBF16Asm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	roundBF16AVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// pairBF16AVX2 is lo and hi as toBF16 rounds them, in the halves of dst.
+//
+//go:noescape
+func pairBF16AVX2(n int, dst *uint32, lo *float32, hi *float32)
+
+func pairBF16Asm(dst []uint32, lo []float32, hi []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = lo[n-1]
+	_ = hi[n-1]
+	pairBF16AVX2(n, &dst[0], &lo[0], &hi[0])
+	return n
+}
+
 // fromBF16AVX2 is dst = x.
 //
 //go:noescape

@@ -124,6 +124,10 @@ func adagradAsm(p []float32, a []float32, grad []float32, clip float32, scale fl
 
 func toBF16Asm(dst []uint16, x []float32) int { return 0 }
 
+func roundBF16Asm(dst []float32, x []float32) int { return 0 }
+
+func pairBF16Asm(dst []uint32, lo []float32, hi []float32) int { return 0 }
+
 func fromBF16Asm(dst []float32, x []uint16) int { return 0 }
 
 func addBF16Asm(sum []float32, x []uint16) int { return 0 }

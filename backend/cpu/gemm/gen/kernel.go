@@ -27,9 +27,13 @@ const firstAcc = 4
 
 // kernel writes one micro-kernel.
 func (o *output) kernel(f family, rows int) {
+	of := ""
+	if f.pairs {
+		of = " of pairs"
+	}
 	o.function(f.kernelName(rows),
-		fmt.Sprintf("// %s computes a tile of %d rows by at most %d columns.\n",
-			f.kernelName(rows), rows, f.vectors*f.isa.bytes/4),
+		fmt.Sprintf("// %s computes a tile of %d rows by at most %d columns%s.\n",
+			f.kernelName(rows), rows, f.vectors*f.isa.bytes/4, of),
 		"(t *tile)", 8)
 	o.op("MOVQ t+0(FP), DI")
 	o.prefetchC(f, rows)
@@ -175,7 +179,11 @@ func (o *output) step(f family, rows int) {
 		a := f.isa.vec(2 + i%2)
 		o.op("VBROADCASTSS %s, %s", rowAddress(i), a)
 		for v := range f.vectors {
-			o.op("VFMADD231PS %s, %s, %s", f.isa.vec(v), a, f.acc(i, v))
+			if f.pairs {
+				o.pairs(f, v, 2+i%2, firstAcc+i*f.vectors+v)
+			} else {
+				o.op("VFMADD231PS %s, %s, %s", f.isa.vec(v), a, f.acc(i, v))
+			}
 		}
 	}
 }

@@ -35,6 +35,9 @@ func generate() (asm, decl []byte) {
 		{name: "avx512x32", isa: avx512, rows: 14, vectors: 2},
 		{name: "avx512x16", isa: avx512y, rows: 14, vectors: 2},
 		{name: "avx512x8", isa: avx512y, rows: 14, vectors: 1},
+		{name: "pairs32", isa: avx512, rows: 14, vectors: 2, pairs: true},
+		{name: "pairs16", isa: avx512y, rows: 14, vectors: 2, pairs: true},
+		{name: "pairs8", isa: avx512y, rows: 14, vectors: 1, pairs: true},
 		{name: "avx2x16", isa: avx2, rows: 6, vectors: 2},
 		{name: "avx2x8", isa: avx2, rows: 12, vectors: 1},
 		{name: "avx512each", isa: avx512, rows: 8, vectors: 1, each: true},
@@ -62,18 +65,21 @@ func generate() (asm, decl []byte) {
 	o.addTo(avx2)
 	o.transforms(avx512)
 	o.transforms(avx2)
+	o.vendor()
 	return o.asm.Bytes(), o.decl.Bytes()
 }
 
 // A family is a set of kernels with the same number of columns. With each, an
 // element of a is not one number for all columns but a row of its own, so that the
-// product is elementwise.
+// product is elementwise. With pairs, elements of a and b are two bfloat16 numbers, and a
+// product is the sum of two.
 type family struct {
 	name    string
 	isa     isa
 	rows    int // of the tallest kernel
 	vectors int // registers that one row of the tile takes
 	each    bool
+	pairs   bool
 }
 
 // output collects the two files.

@@ -243,6 +243,20 @@ func halves(a *assembly) {
 	rounded := k.iadd(k.iadd(x, k.bits(0x7fff)), k.and(k.shr(x, 16), k.bits(1)))
 	k.store16("dst", k.choose(k.nan(x), k.or(x, k.bits(0x400000)), rounded))
 
+	k = a.kernel("roundBF16", "is x as toBF16 rounds it.", f("dst", "x")...)
+	x = k.load("x")
+	rounded = k.iadd(k.iadd(x, k.bits(0x7fff)), k.and(k.shr(x, 16), k.bits(1)))
+	k.store("dst", k.and(k.choose(k.nan(x), k.or(x, k.bits(0x400000)), rounded), k.bits(0xffff0000)))
+
+	k = a.kernel("pairBF16", "is lo and hi as toBF16 rounds them, in the halves of dst.", slice{"dst", "uint32"}, f("lo")[0], f("hi")[0])
+	half16 := func(name string) val {
+		x := k.load(name)
+		r := k.iadd(k.iadd(x, k.bits(0x7fff)), k.and(k.shr(x, 16), k.bits(1)))
+		return k.choose(k.nan(x), k.or(x, k.bits(0x400000)), r)
+	}
+	lo := k.shr(half16("lo"), 16)
+	k.store("dst", k.or(lo, k.and(half16("hi"), k.bits(0xffff0000))))
+
 	k = a.kernel("fromBF16", "is dst = x.", f("dst")[0], half("x"))
 	k.store("dst", k.load16("x"))
 
