@@ -1,5 +1,7 @@
 package spec
 
+import "cmp"
+
 // Cluster says how several workers train together. It counts where backend.kind
 // is cluster; a file may have it for others too, so that one file trains anywhere.
 type Cluster struct {
@@ -7,6 +9,7 @@ type Cluster struct {
 	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine."`
 	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them."`
 	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is in." default:"2" min:"1" max:"1024"`
+	MinWorkers  int    `yaml:"min_workers" doc:"Of workers, how many must be there for the run to begin; the others take part as they come. Default: 0; all." default:"0" min:"0" max:"1024"`
 	Resources   Each   `yaml:"resources" doc:"What the engine of launch is to give each worker."`
 	Strategy    Choice `yaml:"strategy" doc:"How the workers make one model." default:"sync"`
 	Wire        string `yaml:"wire" doc:"How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the bytes with 7 bits of mantissa." default:"fp32" enum:"fp32,bf16"`
@@ -83,6 +86,9 @@ type (
 		Rho    float64 `yaml:"rho" doc:"Elasticity: worker and c move by rho·learning_rate of what is between them." default:"5" gt:"0"`
 	}
 )
+
+// Least returns how many workers must be there for the run to begin.
+func (c *Cluster) Least() int { return cmp.Or(c.MinWorkers, c.Workers) }
 
 // Members returns how many models the workers train: 0 where they make one, with
 // other strategies than ensemble.
