@@ -26,7 +26,7 @@ type options struct {
 	strategies                 bool
 	faults                     bool
 	data, scale, only          string
-	repeat                     int
+	repeat, crowd, slow        int
 	seed                       uint64
 	plan
 }
@@ -53,6 +53,8 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
 	flag.BoolVar(&o.strategies, "strategies", false, "train configs/mnist-cluster.yaml with every strategy")
+	flag.IntVar(&o.crowd, "crowd", 0, "have a coordinator serve so many simulated workers")
+	flag.IntVar(&o.slow, "slow", 1, "how many times as slowly as in truth -crowd goes, on a machine that has not the time")
 	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole and -strategies")
 	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
@@ -69,10 +71,12 @@ func run(o *options) error {
 		return serve("Gespann", func(w *work) (engine, error) { return newGespannEngine(w) }, os.Stdin, os.Stdout)
 	case o.serve == "gorgonia":
 		return serve("Gorgonia v0.9.18 TapeMachine", newTapeEngine, os.Stdin, os.Stdout)
+	case o.serve == "coordinator":
+		return serveCrowd(os.Stdin, os.Stdout, o.slow)
 	case o.serve == "stranger":
 		burn()
 	case o.serve != "":
-		return fmt.Errorf("-serve: got %q, want gespann or gorgonia", o.serve)
+		return fmt.Errorf("-serve: got %q, want gespann, gorgonia, coordinator or stranger", o.serve)
 	}
 	switch {
 	case o.products:
@@ -85,6 +89,8 @@ func run(o *options) error {
 		return raceStrategies(o)
 	case o.faults:
 		return injectFaults(o)
+	case o.crowd > 0:
+		return gatherCrowd(o.crowd, o.slow)
 	case o.scale != "":
 		return drawScale(o)
 	}
