@@ -10,14 +10,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/gespann/gespann/dist"
-	"github.com/gespann/gespann/dist/rpc"
-	"github.com/gespann/gespann/dist/wire"
 )
 
 // What a crowd does.
@@ -25,7 +20,7 @@ const (
 	crowdHost  = 8                      // workers of a machine
 	crowdVars  = 25_000                 // 100 kB of variables
 	crowdStep  = 100 * time.Millisecond // of computing
-	crowdTime = 8 * time.Second        // of each phase
+	crowdTime  = 8 * time.Second        // of each phase
 	crowdEvery = 4 * time.Second        // between losses: 1,000 workers of which 1 % are lost in an hour, 90 times as fast
 )
 
@@ -108,7 +103,7 @@ func (s *stage) hear(p *pulse) error {
 
 // pulse asks the coordinator how it is.
 func (s *stage) pulse() (p pulse, err error) {
-	if _, err = io.WriteString(s.in, "\n"); err == nil {
+	if _, err = io.WriteString(s.in, "{}\n"); err == nil {
 		err = s.hear(&p)
 	}
 	return p, err
@@ -191,89 +186,11 @@ func (s *stage) idle() error {
 	})
 }
 
-// A run is what a training loop says to the coordinator.
-type crowdRun struct {
-	conn dist.Conn
-	job  wire.Job
-	done int64
-}
-
-// hearFor returns the next message of a kind.
-func hearFor[M wire.Message](conn dist.Conn) (M, error) {
-	var none M
-	for {
-		f, err := conn.Recv()
-		if err != nil {
-			return none, err
-		}
-		if f.Done != nil {
-			f.Done()
-		}
-		switch m := f.Message.(type) {
-		case M:
-			return m, nil
-		case *wire.Fault:
-			return none, errors.New(m.Err)
-		case *wire.Lost:
-			return none, errors.New(m.Reason)
-		case *wire.Dismiss:
-			return none, errors.New(m.Reason)
-		}
-	}
-}
-
-// attach begins a job of 400 steps an epoch.
-func (s *stage) attach(strategy string, params map[string]float64) (*crowdRun, error) {
-	conn, err := rpc.Dial(s.ctx, s.address, rpc.Driver, rpc.Trust{})
-	if err != nil {
-		return nil, err
-	}
-	conn.Allow(1 << 30)
-	r := &crowdRun{conn: conn, job: wire.Job{
-		ID: "crowd-" + strategy, Name: "crowd", Spec: []byte("spec"), BatchSize: 8000, Accumulate: 1, Strategy: strategy, Params: params,
-		Workers: s.n, Rows: [3]int{8000 * crowdSteps, 0, 0}, Epochs: 1000, DataFrom: "local", Digest: "rows",
-		Vars: []wire.Var{{Name: "w", Shape: []int{crowdVars}, Role: "param"}}}}
-	if err := conn.Send(wire.Frame{Message: &wire.Attach{Protocol: wire.Protocol, Job: r.job}}); err != nil {
-		return nil, err
-	}
-	if _, err := hearFor[*wire.Attached](conn); err != nil {
-		return nil, err
-	}
-	if err := conn.Send(wire.Frame{Message: &wire.Restore{}, Floats: make([]float32, crowdVars)}); err != nil {
-		return nil, err
-	}
-	_, err = hearFor[*wire.Restored](conn)
-	return r, err
-}
-
-// crowdSteps is the number of steps of an epoch.
-const crowdSteps = 16_000
-
-// span trains some steps, and returns how long that took.
-func (r *crowdRun) span(steps int) (time.Duration, error) {
-	epoch, first := int(r.done/crowdSteps), int(r.done%crowdSteps)
-	m := &wire.Train{Steps: crowdSteps, Span: wire.Span{Epoch: epoch, First: first, Last: first + steps, Done: r.done,
-		Rates: slices.Repeat([]float32{0.01}, steps)}}
-	if first > 0 {
-		rows := int64(first * r.job.BatchSize)
-		m.Sums = wire.Stats{Rows: rows, Loss: wire.Number(rows)}
-	}
-	began := time.Now()
-	if err := r.conn.Send(wire.Frame{Message: m}); err != nil {
-		return 0, err
-	}
-	t, err := hearFor[*wire.Trained](r.conn)
-	if err == nil {
-		r.done = t.At.Done
-	}
-	return time.Since(began), err
-}
-
 // spans trains spans of 20 steps for a time, and returns the most that one took longer than its steps.
-func (s *stage) spans(r *crowdRun, d time.Duration) (late time.Duration, err error) {
+func (s *stage) spans(d time.Duration) (late time.Duration, err error) {
 	const steps = 20
 	for began := time.Now(); time.Since(began) < s.slow*d; {
-		took, err := r.span(steps)
+		took, err := s.run(order{Span: steps})
 		if err != nil {
 			return late, err
 		}
@@ -282,37 +199,44 @@ func (s *stage) spans(r *crowdRun, d time.Duration) (late time.Duration, err err
 	return late, nil
 }
 
-func (r *crowdRun) detach() error {
-	err := r.conn.Send(wire.Frame{Message: &wire.Detach{}})
-	time.Sleep(500 * time.Millisecond)
-	return errors.Join(err, r.conn.Close())
+// run orders the driver to do something, and returns how long that took.
+func (s *stage) run(o order) (time.Duration, error) {
+	text, err := json.Marshal(o)
+	if err == nil {
+		_, err = s.in.Write(append(text, '\n'))
+	}
+	var p pulse
+	if err == nil {
+		err = s.hear(&p)
+	}
+	if err == nil && p.Err != "" {
+		err = errors.New(p.Err)
+	}
+	return p.Took, err
 }
 
-var crowdSync *crowdRun // goes on in churn
-
 func (s *stage) sync() error {
-	if err := s.phase("sync: attach, restore", func() (_ time.Duration, _ string, err error) {
-		began := time.Now()
-		crowdSync, err = s.attach("sync", nil)
-		return time.Since(began), "until all have the variables", err
+	if err := s.phase("sync: attach, restore", func() (time.Duration, string, error) {
+		took, err := s.run(order{Attach: "sync", Workers: s.n})
+		return took, "until all have the variables", err
 	}); err != nil {
 		return err
 	}
 	if err := s.phase("sync: first span", func() (time.Duration, string, error) {
-		took, err := crowdSync.span(20)
+		took, err := s.run(order{Span: 20})
 		return took - s.slow*20*s.step, "beyond its steps: all are told of all", err
 	}); err != nil {
 		return err
 	}
 	return s.phase("sync: spans", func() (time.Duration, string, error) {
-		late, err := s.spans(crowdSync, crowdTime)
+		late, err := s.spans(crowdTime)
 		return late, "beyond its steps", err
 	})
 }
 
 // churn cuts connections while spans are trained; each worker comes again within seconds.
 func (s *stage) churn() error {
-	err := s.phase("sync: losses", func() (time.Duration, string, error) {
+	return s.phase("sync: losses", func() (time.Duration, string, error) {
 		ctx, cancel := context.WithCancel(s.ctx)
 		var wg sync.WaitGroup
 		lost := 0
@@ -329,26 +253,26 @@ func (s *stage) churn() error {
 				lost++
 			}
 		})
-		late, err := s.spans(crowdSync, 2*crowdTime)
+		late, err := s.spans(2 * crowdTime)
 		cancel()
 		wg.Wait()
 		return late, fmt.Sprintf("beyond its steps; %d lost and back", lost), err
 	})
-	return errors.Join(err, crowdSync.detach())
 }
 
-// leases trains spans with adag.
+// leases trains a span with adag.
 func (s *stage) leases() error {
-	r, err := s.attach("adag", map[string]float64{"window": 4})
-	if err != nil {
+	if _, err := s.run(order{Detach: true}); err != nil {
 		return err
 	}
-	err = s.phase("leases (adag): spans", func() (time.Duration, string, error) {
-		if _, err := r.span(crowdSteps); err != nil {
+	if _, err := s.run(order{Attach: "adag", Workers: s.n}); err != nil {
+		return err
+	}
+	return s.phase("leases (adag): a span", func() (time.Duration, string, error) {
+		if _, err := s.run(order{Span: crowdSteps}); err != nil {
 			return 0, "", err
 		}
 		longest, median := s.most(&s.merges)
 		return longest, fmt.Sprintf("from commit to answer, median %.0f ms", (median/s.slow).Seconds()*1e3), nil
 	})
-	return errors.Join(err, r.detach())
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +18,7 @@ import (
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/web"
+	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/memlimit"
 )
@@ -30,6 +31,36 @@ type pulse struct {
 	HeapMiB       float64 // in use
 	Goroutines    int
 	LogBytes      int64
+	Took          time.Duration // for the order
+	Err           string        // of that
+}
+
+// An order is for the driver of a run, which is in the coordinator's process; an empty one asks for a
+// pulse only.
+type order struct {
+	Attach  string `json:",omitempty"` // strategy of a run that is to begin
+	Workers int    `json:",omitempty"`
+	Span    int    `json:",omitempty"` // steps to take
+	Detach  bool   `json:",omitempty"`
+}
+
+// A boss follows orders.
+type boss struct {
+	server *server.Server
+	run    *crowdRun // nil: none
+}
+
+func (b *boss) follow(o order) (err error) {
+	switch {
+	case o.Attach != "":
+		b.run, err = attach(b.server.Connect(), o.Attach, o.Workers)
+	case o.Span > 0:
+		_, err = b.run.span(o.Span)
+	case o.Detach:
+		err = errors.Join(b.run.conn.Send(wire.Frame{Message: &wire.Detach{}}), b.run.conn.Close())
+		b.run = nil
+	}
+	return err
 }
 
 // counter counts what is written to it.
@@ -61,7 +92,7 @@ type slowClock struct {
 func (c slowClock) Elapsed() time.Duration { return c.Clock.Elapsed() / c.by }
 
 // serveCrowd is a coordinator as gespann coordinator makes one, on loopback, with a page and a
-// disk. It says a pulse at its start and for each line that comes, and ends with its input.
+// disk. It says a pulse at its start and for each order that comes, and ends with its input.
 //
 // Slow is how many times as slowly as in truth its clock goes: with a crowd that is as slow, a
 // machine that others use, too, has time for all of it.
@@ -93,19 +124,27 @@ func serveCrowd(in io.Reader, out io.Writer, slow int) error {
 		return err
 	}
 	wg.Go(func() { web.ServeOn(ctx, page, web.Handler(s, web.Options{})) })
-	say := json.NewEncoder(out)
-	lines := bufio.NewScanner(in)
+	say, orders := json.NewEncoder(out), json.NewDecoder(in)
+	chief, p := boss{server: s}, pulse{Page: "http://" + page.Addr().String(), Address: port.Addr()}
 	for {
 		var mem runtime.MemStats
 		runtime.ReadMemStats(&mem)
 		v := s.View()
-		if err := say.Encode(pulse{"http://" + page.Addr().String(), port.Addr(), len(v.Workers), v.Totals,
-			float64(mem.HeapInuse) / (1 << 20), runtime.NumGoroutine(), log.bytes()}); err != nil {
+		p.Workers, p.Totals, p.LogBytes = len(v.Workers), v.Totals, log.bytes()
+		p.HeapMiB, p.Goroutines = float64(mem.HeapInuse)/(1<<20), runtime.NumGoroutine()
+		if err := say.Encode(p); err != nil {
 			return err
 		}
-		if !lines.Scan() {
-			return lines.Err()
+		var o order
+		if err := orders.Decode(&o); err != nil {
+			return nil // whoever has started this is gone
 		}
+		began := time.Now()
+		p.Err = ""
+		if err := chief.follow(o); err != nil {
+			p.Err = err.Error()
+		}
+		p.Took = time.Since(began)
 	}
 }
 
