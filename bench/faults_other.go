@@ -6,3 +6,6 @@ import "errors"
 
 // injectFaults needs signals, /proc and network namespaces.
 func injectFaults(*options) error { return errors.New("-faults: only on Linux") }
+
+// raceNested needs network namespaces.
+func raceNested(int) error { return errors.New("-nested is for Linux") }

@@ -54,17 +54,20 @@ func (c Crew) slowest() Hop {
 	return c.net.Within
 }
 
-// Ring returns the price of RingSchedule of n members and B bytes, of which each machine has one
-// line out and one in:
+// buckets returns how many the vector is cut into, which are summed one after the other.
+func (c Crew) buckets() float64 { return max(1, math.Ceil(c.bytes/(4*Bucket))) }
+
+// Ring returns the price of RingSchedule of n members and B bytes, bucket by bucket, of which each
+// machine has one line out and one in:
 //
-//	2(n−1)·(α + β·B/n)
+//	2(n−1)·(α·buckets + β·B/n)
 //
 // Source: Patarasuk and Yuan, J. Parallel Distrib. Comput. 69 (2009).
 func (c Crew) Ring() Price { return c.ring(1) }
 
 // Scattered is Ring where no member's neighbour is on its machine, so that members share lines:
 //
-//	2(n−1)·(α + β·m·B/n), for m members of a machine
+//	2(n−1)·(α·buckets + β·m·B/n), for m members of a machine
 func (c Crew) Scattered() Price {
 	_, most := c.size()
 	if len(c.machines) == 1 {
@@ -80,11 +83,10 @@ func (c Crew) ring(lines int) Price {
 	}
 	hop, rounds := c.slowest(), 2*(n-1)
 	each := float64(rounds) * c.bytes / float64(n)
-	p := Price{Rounds: rounds, Bytes: each * float64(n)}
-	p.Seconds = float64(rounds)*hop.Latency + each*float64(lines)*hop.PerByte
+	p := Price{Rounds: rounds * int(c.buckets()), Bytes: each * float64(n)}
+	p.Seconds = float64(p.Rounds)*hop.Latency + each*float64(lines)*hop.PerByte
 	if m := len(c.machines); m > 1 {
-		p.Between, p.Busiest = each*float64(m*lines), each*float64(lines)
-		p.Between = min(p.Between, p.Bytes)
+		p.Between, p.Busiest = min(each*float64(m*lines), p.Bytes), each*float64(lines)
 	}
 	return p
 }
@@ -163,8 +165,8 @@ func (c Crew) Nested() Price {
 		return Price{}
 	}
 	m := len(c.machines)
-	buckets := max(1, math.Ceil(c.bytes/(4*Bucket)))
-	p := Price{Rounds: 2*(most-1) + 2*(m-1), Bytes: 2 * float64(n-m) * c.bytes}
+	buckets := c.buckets()
+	p := Price{Rounds: (2*(most-1) + 2*(m-1)) * int(buckets), Bytes: 2 * float64(n-m) * c.bytes}
 	if most > 1 {
 		first := min(c.bytes, 4*chunk)
 		p.Seconds = 2 * (buckets*float64(most-1)*(c.net.Within.Latency+first*c.net.Within.PerByte) + c.bytes*c.net.Within.PerByte)

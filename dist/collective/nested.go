@@ -36,7 +36,7 @@ func Connect(ctx context.Context, peers dist.Peers, gen dist.Generation,
 		bytes = 2 * length
 	}
 	if c := UsualNetwork.Crew(sizes(machines(members)), bytes); c.Nested().Seconds < c.Ring().Seconds {
-		return connectNested(ctx, peers, gen, members, rank, o)
+		return ConnectNested(ctx, peers, gen, members, rank, o)
 	}
 	return ConnectRing(ctx, peers, gen, members, rank, o)
 }
@@ -80,7 +80,8 @@ type Nested struct {
 	lent     [2][]float32 // of exact sums, in turn: see the package's comment
 }
 
-func connectNested(ctx context.Context, peers dist.Peers, gen dist.Generation,
+// ConnectNested joins a generation for nested sums, as ConnectRing does for those of a ring.
+func ConnectNested(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	members []wire.Member, rank int, o Options) (*Nested, error) {
 	all := machines(members)
 	heads := make([]int, len(all))

@@ -28,7 +28,7 @@ func on(machines ...int) []wire.Member {
 func nestedOver(t testing.TB, network dist.Peers, all []wire.Member, o Options) []*Nested {
 	t.Helper()
 	return connectOver(t, network, all, func(p dist.Peers, g dist.Generation, rank int) (*Nested, error) {
-		return connectNested(context.Background(), p, g, all, rank, o)
+		return ConnectNested(context.Background(), p, g, all, rank, o)
 	})
 }
 
