@@ -103,7 +103,9 @@ func startSummand(n *network, node string, i int) (*summand, error) {
 	if err != nil {
 		return nil, err
 	}
-	line := append(n.inside(node), self, "-serve", "member")
+	// Not ip netns exec, after which each process has a mount namespace of its own: processes of a
+	// machine could not share a socket.
+	line := []string{"nsenter", "--net=/run/netns/" + n.space(node), self, "-serve", "member"}
 	s := &summand{cmd: exec.Command(line[0], line[1:]...), node: node}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
