@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,11 +64,12 @@ func TestCrewChanges(t *testing.T) {
 
 	// Each number of workers is waited for, and then another one asked for.
 	sizes, seen := []int{3, 4, 1, 2}, 0
+	names := strings.Fields("worker-1 worker-2 worker-3 worker-4")
 	o.Events = func(e train.Event) {
 		if _, ok := e.(train.EpochEnd); !ok || seen == len(sizes) {
 			return
 		}
-		if text := log.String(); strings.Contains(text[strings.LastIndex(text, "msg=\"group "):], namesOf(sizes[seen])) {
+		if together(log.String()) == strings.Join(names[:sizes[seen]], " ") {
 			if seen++; seen < len(sizes) {
 				if err := local.Resize(sizes[seen]); err != nil {
 					t.Error(err)
@@ -96,10 +98,13 @@ func TestCrewChanges(t *testing.T) {
 	}
 }
 
-// namesOf returns what the log calls a group of so many.
-func namesOf(n int) string {
-	return []string{": worker-1 from", ": worker-1, worker-2 from", ": worker-1, worker-2, worker-3 from",
-		": worker-1, worker-2, worker-3, worker-4 from"}[n-1]
+// together returns the workers of the latest group in a coordinator's log, sorted.
+func together(log string) string {
+	_, rest, _ := strings.Cut(log[strings.LastIndex(log, "msg=\"group "):], ": ")
+	names, _, _ := strings.Cut(rest, " from step")
+	all := strings.Split(names, ", ")
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 // TestCountWorkers checks how many workers a launched run has, and that it is not to begin with
