@@ -65,12 +65,14 @@ type Cluster struct {
 	Listen      string // where workers elsewhere reach this process, host:port; "": found out
 	Resources   Resources
 	// Workers is how many to start, or with a coordinator to wait for.
-	Workers  int
-	Strategy string             // "sync", "adag", ...: package dist/strategy has them
-	Params   map[string]float64 // of the strategy: "window", "rho", ...
-	Rate     float64            // learning rate of the optimiser, which elastic averaging scales with
-	Epochs   int                // of the whole run, for those who watch; 0: not known
-	Wire     string             // between workers: "fp32" or "bf16"
+	Workers int
+	// MinWorkers is with how many of them the run begins; 0: all.
+	MinWorkers int
+	Strategy   string             // "sync", "adag", ...: package dist/strategy has them
+	Params     map[string]float64 // of the strategy: "window", "rho", ...
+	Rate       float64            // learning rate of the optimiser, which elastic averaging scales with
+	Epochs     int                // of the whole run, for those who watch; 0: not known
+	Wire       string             // between workers: "fp32" or "bf16"
 	// Data says where workers get the rows: "local", from their own disks; "stream",
 	// from this process; "auto", the first if the same rows are there.
 	Data      string

@@ -9,3 +9,6 @@ func injectFaults(*options) error { return errors.New("-faults: only on Linux") 
 
 // measureGoodput needs them, too.
 func measureGoodput(*options) error { return errors.New("-goodput: only on Linux") }
+
+// raceNested needs network namespaces.
+func raceNested(int) error { return errors.New("-nested is for Linux") }

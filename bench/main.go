@@ -25,11 +25,11 @@ type options struct {
 	threads                    int
 	list, stranger, profile    bool
 	products, whole, clusters  bool
-	strategies                 bool
+	strategies, nested         bool
 	faults, goodput            bool
 	lasts                      time.Duration
 	data, scale, only          string
-	repeat                     int
+	repeat, crowd, slow        int
 	seed                       uint64
 	plan
 }
@@ -58,6 +58,9 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
 	flag.BoolVar(&o.strategies, "strategies", false, "train configs/mnist-cluster.yaml with every strategy")
+	flag.IntVar(&o.crowd, "crowd", 0, "have a coordinator serve so many simulated workers")
+	flag.BoolVar(&o.nested, "nested", false, "sum over two machines of two members each, in network namespaces, and say what schedules cost; needs root")
+	flag.IntVar(&o.slow, "slow", 1, "how many times as slowly as in truth -crowd goes, on a machine that has not the time")
 	flag.StringVar(&o.data, "data", "../shared/data/mnist", "folder with the files of MNIST, for -whole and -strategies")
 	flag.StringVar(&o.scale, "scale", "", "`PICTURE.png` of how the cost of a step grows")
 	flag.Parse()
@@ -82,10 +85,14 @@ func run(o *options) error {
 		}, os.Stdin, os.Stdout)
 	case o.serve == "gorgonia":
 		return serve("Gorgonia v0.9.18 TapeMachine", newTapeEngine, os.Stdin, os.Stdout)
+	case o.serve == "coordinator":
+		return serveCrowd(os.Stdin, os.Stdout, o.slow)
+	case o.serve == "member":
+		return serveMember(os.Stdin, os.Stdout)
 	case o.serve == "stranger":
 		burn()
 	case o.serve != "":
-		return fmt.Errorf("-serve: got %q, want gespann, gespann-fp32 or gorgonia", o.serve)
+		return fmt.Errorf("-serve: got %q, want gespann, gespann-fp32, gorgonia, coordinator, member or stranger", o.serve)
 	}
 	switch {
 	case o.products:
@@ -100,6 +107,10 @@ func run(o *options) error {
 		return injectFaults(o)
 	case o.goodput:
 		return measureGoodput(o)
+	case o.nested:
+		return raceNested(o.rounds)
+	case o.crowd > 0:
+		return gatherCrowd(o.crowd, o.slow)
 	case o.scale != "":
 		return drawScale(o)
 	}

@@ -161,7 +161,7 @@ func wireJob(job backend.Job) wire.Job {
 		Seed: job.Seed, BatchSize: job.BatchSize, Accumulate: job.Accumulate,
 		Shuffle: job.Shuffle, Shards: job.Shards,
 		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
-		Workers: c.Workers, Rate0: c.Rate, Epochs: c.Epochs,
+		Workers: cmp.Or(c.MinWorkers, c.Workers), Rate0: c.Rate, Epochs: c.Epochs,
 	}
 	w.Digest = w.ID // as unique
 	for i := range w.Rows {

@@ -120,19 +120,18 @@ func (l *LocalCluster) startHere(o LocalOptions) error {
 	if err != nil {
 		return err
 	}
-	members := make([]launch.Member, o.Workers)
-	for i := range members {
-		threads := share(o.Threads, o.Workers, i)
-		members[i] = launch.Member{Name: fmt.Sprintf("worker %d", i+1), Command: func() *exec.Cmd {
+	l.crew = launch.KeepTeam(o.Workers, func(i int) launch.Member {
+		threads := share(o.Threads, o.Workers, min(i, o.Workers-1)) // as those at the start have
+		m := launch.Member{Name: fmt.Sprintf("worker %d", i+1), Command: func() *exec.Cmd {
 			cmd := o.Command(i, at, threads)
 			cmd.Env = append(cmd.Environ(), "TMPDIR="+l.dir) // for what a killed child leaves behind
 			return cmd
 		}}
 		if o.Words != nil {
-			members[i].Words = o.Words(i)
+			m.Words = o.Words(i)
 		}
-	}
-	l.crew = launch.Keep(members, o.Say)
+		return m
+	}, o.Say)
 	return nil
 }
 
@@ -238,6 +237,14 @@ func (l *LocalCluster) fail(err error) {
 		l.err = err
 		close(l.failed)
 	})
+}
+
+// Resize changes how many workers the cluster has, while it works: see launch.Resizer.
+func (l *LocalCluster) Resize(n int) error {
+	if err := launch.Resize(l.crew, n); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
 }
 
 // Dial connects to the coordinator.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -14,8 +16,29 @@ import (
 // orphanTime is how long a worker may take to end after its parent.
 const orphanTime = 5 * time.Second
 
+// leaveWord is what a parent says to a worker without which others go on.
+const leaveWord = "leave"
+
+// words reads standard input to its end, and returns how many bytes came, but for
+// leaveWord, at which leave is called.
+func words(in io.Reader, leave func()) (n int64) {
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if strings.TrimSuffix(string(line), "\n") == leaveWord {
+			leave()
+		} else {
+			n += int64(len(line))
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return n
+		}
+	}
+}
+
 // asChild runs a worker until standard input ends, which the parent keeps open. A parent
-// that only wants the worker to end says something first. One that says nothing was killed,
+// that only wants the worker to end says something first, or leaveWord, and waits, when others go
+// on. One that says nothing was killed,
 // or what brought the worker here was: the coordinator may still be there, and the worker
 // leaves, as it does at a SIGTERM, with which an engine wants its machine back. The folder
 // of a coordinator's socket is removed for one that was killed.
@@ -29,7 +52,7 @@ func asChild(ctx context.Context, t terminal, coordinator string, run func(ctx c
 	defer cancel()
 	said := make(chan int64, 1)
 	go func() { // until the end of the process
-		n, _ := io.Copy(io.Discard, t.in)
+		n := words(t.in, goAway)
 		said <- n
 		if n > 0 {
 			cancel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -17,14 +18,22 @@ import (
 // countWorkers takes the number of workers from where they are to be launched, unless
 // it is set.
 func countWorkers(s *spec.Spec) error {
-	if s.Cluster.Launch == "" || s.Given("cluster.workers") {
+	c := &s.Cluster
+	if c.Launch == "" {
 		return nil
 	}
-	l, err := launch.For(s.Cluster.Launch)
-	if err == nil && l.Workers() > 0 {
-		s.Cluster.Workers = l.Workers()
+	if !s.Given("cluster.workers") {
+		l, err := launch.For(c.Launch)
+		if err != nil {
+			return err
+		}
+		c.Workers = cmp.Or(l.Workers(), c.Workers)
 	}
-	return err
+	if c.MinWorkers > c.Workers {
+		return fmt.Errorf("cluster.min_workers: got %d, want at most as many as %s is asked for, %d\n"+
+			"hint: cluster.workers says how many", c.MinWorkers, c.Launch, c.Workers)
+	}
+	return nil
 }
 
 // elsewhere has the workers of a cluster started by a launcher.

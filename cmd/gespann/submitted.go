@@ -156,7 +156,7 @@ func (k *keeper) check(ctx context.Context, q server.Request) (server.Plan, erro
 	if err != nil {
 		return server.Plan{}, err
 	}
-	p := server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Workers, Data: words}
+	p := server.Plan{Name: s.Train.Name, Epochs: s.Train.Epochs, Workers: s.Cluster.Least(), Data: words}
 	if s.Data.Root != "" && q.DataDir == "" { // wherever the coordinator is started then, the files are these
 		if p.Spec, err = s.Marshal(); err != nil {
 			return server.Plan{}, err

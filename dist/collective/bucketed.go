@@ -8,18 +8,18 @@ import (
 // Bucket is the usual number of elements of a bucket: 1 MiB.
 const Bucket = 256 << 10
 
-// A Bucketed sums a vector over a ring in pieces, buckets, from the front, in a
+// A Bucketed sums a vector over a ring, or nested, in pieces, buckets, from the front, in a
 // goroutine of its own: a bucket's turn comes as soon as its elements are there,
 // while those behind it are still being computed. Where buckets end depends on the
 // vector's length only, so all members have the same, whenever they are ready.
 //
-// Where nothing is to be waited for but the other members themselves (Ring.direct), sums
+// Where nothing is to be waited for but the other members themselves (Summer.direct), sums
 // are left to Wait, in the caller's goroutine: moving bytes in memory takes a processor
 // whenever it is done, and switching to it takes more.
 //
 // A step is Begin, any number of Ready, and Wait.
 type Bucketed struct {
-	ring   *Ring
+	ring   Summer
 	size   int
 	inline bool
 	wake   chan struct{}
@@ -45,7 +45,7 @@ type Cost struct {
 
 // NewBucketed takes ring over, with buckets of about so many elements, ≤ 0 for
 // Bucket. All members have the same.
-func NewBucketed(ring *Ring, size int) *Bucketed {
+func NewBucketed(ring Summer, size int) *Bucketed {
 	if size <= 0 {
 		size = Bucket
 	}
@@ -171,7 +171,7 @@ func (b *Bucketed) sums(next, ready int) (int, error) {
 		if hi > ready {
 			break
 		}
-		if err := b.ring.part(b.v, lo, hi, b.ring.bf16); err != nil {
+		if err := b.ring.add(b.v, lo, hi); err != nil {
 			return next, err
 		}
 	}

@@ -2,9 +2,11 @@
 // which then has the sum.
 //
 //	Ring      for speed: pieces of the vector travel around a ring
+//	Nested    for workers that share machines: within each, between them, and back; cost.go
+//	          says what takes less time, and Connect takes that
 //	Tree      for equal bits whatever the number of workers: the order of the
 //	          additions is that of a tree over the shards of a step
-//	Bucketed  a Ring that sums the front of a vector while its end is computed
+//	Bucketed  one of these two that sums the front of a vector while its end is computed
 //
 // What is sent by whom in which round is data (schedule.go), apart from its
 // execution. On the links travel elements only, little-endian, without a frame:

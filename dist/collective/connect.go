@@ -21,7 +21,16 @@ var errEndian = errors.New("collective: this machine is not little-endian, as wo
 func ConnectRing(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	members []wire.Member, rank int, o Options) (*Ring, error) {
 	n := len(members)
-	var dial, accept []int
+	dial, accept := around(n, rank)
+	g, err := connect(ctx, peers, gen, members, rank, dial, accept)
+	if err != nil {
+		return nil, err
+	}
+	return newRing(g, o), nil
+}
+
+// around returns whom a member of a ring dials, and for whom it waits.
+func around(n, rank int) (dial, accept []int) {
 	switch {
 	case n == 2 && rank == 0:
 		dial = []int{1}
@@ -30,11 +39,7 @@ func ConnectRing(ctx context.Context, peers dist.Peers, gen dist.Generation,
 	case n > 2:
 		dial, accept = []int{(rank + 1) % n}, []int{(rank + n - 1) % n}
 	}
-	g, err := connect(ctx, peers, gen, members, rank, dial, accept)
-	if err != nil {
-		return nil, err
-	}
-	return newRing(g, o), nil
+	return dial, accept
 }
 
 // made is a link, or why there is none.

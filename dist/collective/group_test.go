@@ -200,7 +200,7 @@ func TestLost(t *testing.T) {
 		b := bs[rank]
 		b.Begin(make([]float32, 1000))
 		if rank == 0 {
-			_ = b.ring.right.link.Close()
+			_ = b.ring.(*Ring).right.link.Close()
 		}
 		first := b.Wait(make([]float32, 3))
 		b.Begin(make([]float32, 1000))

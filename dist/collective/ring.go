@@ -53,6 +53,8 @@ func (r *Ring) Sum(v []float32) error {
 	return r.settle()
 }
 
+func (r *Ring) add(v []float32, lo, hi int) error { return r.part(v, lo, hi, r.bf16) }
+
 // SumExact is Sum with float32 on the wire. An element that is zero for all
 // members but one becomes that one's element, to the bit.
 func (r *Ring) SumExact(v []float32) error {

@@ -1,6 +1,7 @@
 package coord
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,6 +75,7 @@ func (j *job) working() bool {
 // form makes a group of workers that are at the same position.
 func (j *job) form(crew []*worker, from int64) {
 	m := j.m
+	crew = byMachine(crew)
 	g := &group{gen: m.next(), members: crew, shares: j.shares(crew), formed: m.now}
 	members := make([]wire.Member, len(crew))
 	for i, w := range crew {
@@ -88,6 +90,20 @@ func (j *job) form(crew []*worker, from int64) {
 		m.tell(w, &wire.Form{Job: j.spec.ID, Gen: g.gen, Rank: i, Members: members}, Nothing)
 	}
 	j.group = g
+}
+
+// byMachine puts those of one machine behind each other, so that sums cross between machines as
+// rarely as can be. Machines and their workers stay in the order in which they came.
+func byMachine(crew []*worker) []*worker {
+	first := map[string]int{}
+	for i, w := range crew {
+		if _, known := first[w.hello.Host]; !known {
+			first[w.hello.Host] = i
+		}
+	}
+	crew = slices.Clone(crew)
+	slices.SortStableFunc(crew, func(a, b *worker) int { return cmp.Compare(first[a.hello.Host], first[b.hello.Host]) })
+	return crew
 }
 
 // people names workers, if they are few.

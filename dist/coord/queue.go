@@ -17,11 +17,13 @@ type job struct {
 	window  func(stepsPerEpoch int) int // k of the strategy
 	members int                         // of an ensemble; else 1
 	state   jobState
-	again   bool              // it was taken up, and its driver has not asked for anything since
-	driver  bool              // is connected
-	back    bool              // it has connected again, and not repeated its request yet
-	left    time.Duration     // when it went
-	told    string            // the latest reason to wait
+	again   bool          // it was taken up, and its driver has not asked for anything since
+	driver  bool          // is connected
+	back    bool          // it has connected again, and not repeated its request yet
+	left    time.Duration // when it went
+	told    string        // the latest reason to wait
+	toldAt  time.Duration // when the reasons began that are counted
+	reasons int
 	begun   time.Duration     // when its turn came
 	barred  map[string]string // workers that cannot take part until they connect again, by ID, and why
 
@@ -151,13 +153,24 @@ func (m *Machine) cancel(id, reason string) {
 	}
 }
 
+// maxReasons is how often a driver is told in a while (progressEvery) why it has to wait: when a
+// thousand workers come, each changes the reason.
+const maxReasons = 16
+
 // wait tells the driver why it has to, once.
 func (j *job) wait(reason string) {
-	if j.told != reason {
-		j.told = reason
-		late := j.state == queued || j.m.now-j.begun > j.m.opt.Grace
-		j.answer(&wire.Queued{Reason: reason, Pass: late && j.lacks()}, Nothing)
+	if j.told == reason {
+		return
 	}
+	if j.m.now-j.toldAt >= progressEvery {
+		j.toldAt, j.reasons = j.m.now, 0
+	}
+	if j.reasons++; j.reasons > maxReasons {
+		return // a tick says it
+	}
+	j.told = reason
+	late := j.state == queued || j.m.now-j.begun > j.m.opt.Grace
+	j.answer(&wire.Queued{Reason: reason, Pass: late && j.lacks()}, Nothing)
 }
 
 // answer tells the driver something, if it is there.

@@ -17,7 +17,8 @@ import (
 type Member struct {
 	Name string
 	// Command returns the process to start. Its standard input stays open until it is to
-	// end, and says "end" then; if it ends without a word, this process was killed.
+	// end, and says "end" then, or "leave" before, when others go on without it; if it ends
+	// without a word, this process was killed.
 	Command func() *exec.Cmd
 	// Before, if not nil, is done before each start, and After after each end.
 	Before func(ctx context.Context) error
@@ -36,6 +37,7 @@ type Member struct {
 // How long a member may take to end, and how often it may end without being asked.
 const (
 	endTime     = 3 * time.Second
+	leaveTime   = 25 * time.Second // a worker gives its coordinator 20
 	maxRestarts = 5
 	restartTime = time.Minute
 	restartWait = 200 * time.Millisecond // before it is started again
@@ -48,22 +50,36 @@ const (
 
 // Keep starts members, and starts them again when they end.
 func Keep(members []Member, say func(format string, args ...any)) Crew {
-	k := &kept{failed: make(chan struct{})}
+	k := &kept{failed: make(chan struct{}), say: say}
 	for _, m := range members {
-		c := &child{Member: m, say: say, quit: make(chan struct{})}
-		k.children = append(k.children, c)
-		k.running.Go(func() { k.fail(c.keep()) })
+		k.hire(m)
 	}
 	return k
 }
 
 // kept is a crew of processes.
 type kept struct {
-	children []*child
-	running  sync.WaitGroup
-	once     sync.Once
-	failed   chan struct{}
-	err      error
+	say     func(format string, args ...any)
+	member  func(i int) Member // nil: there are no more than there were
+	running sync.WaitGroup
+	once    sync.Once
+	failed  chan struct{}
+	err     error
+
+	mu       sync.Mutex
+	children []*child // that are to stay
+	leaving  []*child // that were told to leave
+	closed   bool
+}
+
+// hire starts a member. Nobody else uses k, or mu is held.
+func (k *kept) hire(m Member) {
+	c := &child{Member: m, say: k.say, quit: make(chan struct{}), going: make(chan struct{}), over: make(chan struct{})}
+	k.children = append(k.children, c)
+	k.running.Go(func() {
+		defer close(c.over)
+		k.fail(c.keep())
+	})
 }
 
 func (k *kept) fail(err error) {
@@ -91,9 +107,12 @@ func (k *kept) Err() error {
 
 // Close implements Crew.
 func (k *kept) Close() error {
-	for _, c := range k.children {
+	k.mu.Lock()
+	k.closed = true
+	for _, c := range append(k.leaving, k.children...) {
 		c.stop()
 	}
+	k.mu.Unlock()
 	k.running.Wait()
 	return nil
 }
@@ -103,14 +122,27 @@ type child struct {
 	Member
 	say   func(format string, args ...any)
 	words lastWords
-	quit  chan struct{}
+	quit  chan struct{} // closed: it is to end for good
+	going chan struct{} // closed: it is to leave for good
+	over  chan struct{} // closed: it has ended for good
 	once  sync.Once
+}
+
+// unwanted reports whether the child is not to be started again.
+func (c *child) unwanted() bool {
+	select {
+	case <-c.quit:
+	case <-c.going:
+	default:
+		return false
+	}
+	return true
 }
 
 // stop asks the child to end for good.
 func (c *child) stop() { c.once.Do(func() { close(c.quit) }) }
 
-// keep runs the child until stop, and returns nil then. An error is that it cannot
+// keep runs the child until stop or leave, and returns nil then. An error is that it cannot
 // be started, or does not stay.
 func (c *child) keep() error {
 	// On Linux a child gets its parent's end as a signal when the thread ends that
@@ -122,10 +154,8 @@ func (c *child) keep() error {
 	for {
 		began := time.Now()
 		err := c.run()
-		select {
-		case <-c.quit:
+		if c.unwanted() {
 			return nil
-		default:
 		}
 		if errors.Is(err, errStart) {
 			return fmt.Errorf("%s: %w", c.Name, err)
@@ -149,6 +179,8 @@ func (c *child) keep() error {
 		c.say("cluster: %s has ended (%v); starting it again", c.Name, err)
 		select {
 		case <-time.After(c.pause(now.Sub(began), wait)):
+		case <-c.going:
+			return nil
 		case <-c.quit:
 			return nil
 		}
@@ -169,7 +201,7 @@ func (c *child) pause(lived, wait time.Duration) time.Duration {
 
 var errStart = errors.New("cannot be started")
 
-// run runs the child once, until it ends or stop wants it to.
+// run runs the child once, until it ends or stop or leave wants it to.
 func (c *child) run() error {
 	if err := c.prepare(); err != nil {
 		return err
@@ -197,6 +229,14 @@ func (c *child) run() error {
 		select {
 		case <-ended:
 			return
+		case <-c.going:
+			io.WriteString(stdin, "leave\n") // likewise
+			select {
+			case <-ended:
+				return
+			case <-c.quit:
+			case <-time.After(leaveTime):
+			}
 		case <-c.quit:
 		}
 		io.WriteString(stdin, "end\n") // likewise
@@ -229,6 +269,8 @@ func (c *child) prepare() error {
 	go func() {
 		select {
 		case <-c.quit:
+			cancel()
+		case <-c.going:
 			cancel()
 		case <-ctx.Done():
 		}

@@ -2,6 +2,7 @@
 //
 //	launch.go  what a launcher is asked for and gives, and which there are
 //	crew.go    processes that are kept running, here or through a program
+//	resize.go  more of them, or fewer, while they work
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
 //	place.go   the other way round: where an engine has put this process

@@ -43,17 +43,15 @@ func (l *slurmLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 	if err != nil {
 		return nil, err
 	}
-	members := make([]Member, team.Workers)
-	for i := range members {
+	return KeepTeam(team.Workers, func(i int) Member {
 		name := fmt.Sprintf("gespann-%s-%s", plain(team.Name), strings.ToLower(rand.Text()[:8]))
 		args := append(l.args(team, name), append([]string{team.Program}, team.Args(i)...)...)
-		members[i] = Member{
+		return Member{
 			Name: fmt.Sprintf("worker %d of Slurm", i+1), Remote: true, Input: line, Words: team.wordsOf(i),
 			Command: func() *exec.Cmd { return exec.Command("srun", args...) },
 			After:   func() { cancelJobs(name) },
 		}
-	}
-	return Keep(members, team.Say), nil
+	}, team.Say), nil
 }
 
 // args are those of srun for one worker.

@@ -147,10 +147,9 @@ func (l *sshLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("launch: %w", err)
 	}
-	members := make([]Member, team.Workers)
-	for i := range members {
+	return KeepTeam(team.Workers, func(i int) Member {
 		h, dir := used[i%len(used)], "gespann-"+rand.Text()
-		members[i] = Member{
+		return Member{
 			Name: fmt.Sprintf("worker %d on %s", i+1, h.name), Remote: true, Input: line, Words: team.wordsOf(i),
 			Before: func(ctx context.Context) error {
 				team.Say("cluster: copying the program to %s, for worker %d", h.name, i+1)
@@ -158,8 +157,7 @@ func (l *sshLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 			},
 			Command: func() *exec.Cmd { return exec.Command(ssh[0], h.args(script(dir, team.Args(i)))...) },
 		}
-	}
-	return Keep(members, team.Say), nil
+	}, team.Say), nil
 }
 
 // look checks that a host can be reached, and runs programs like this one.

@@ -116,7 +116,9 @@ var (
 	guestPlaces    = places{256, 250 * time.Millisecond}
 )
 
-var coordinatorLimits = limits{conns: 512, strangers: strangerPlaces, guests: guestPlaces, stranger: 10 * time.Second,
+// coordinatorLimits have room for as many workers as a coordinator takes, 1,024, and for those
+// who drive and ask.
+var coordinatorLimits = limits{conns: 1536, strangers: strangerPlaces, guests: guestPlaces, stranger: 10 * time.Second,
 	memory: connMemory, streams: 1, window: 1 << 20, buffer: 128 << 10,
 	handshake: handshakeTime, first: 10 * time.Second, idle: 10 * time.Second,
 	linger: 5 * time.Second}

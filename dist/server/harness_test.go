@@ -278,11 +278,14 @@ func (h *hand) lease(m *wire.Lease, center []float32) {
 }
 
 // hire lets n hands work for the server until the test ends.
-func hire(t testing.TB, s *Server, n int) []*hand {
+func hire(t testing.TB, s *Server, n int) []*hand { return hireHolding(t, s, n, nil) }
+
+// hireHolding is hire of hands that call hold before each answer.
+func hireHolding(t testing.TB, s *Server, n int, hold func(wire.Message)) []*hand {
 	var all []*hand
 	var wg sync.WaitGroup
 	for i := range n {
-		h := &hand{conn: dial(t, fmt.Sprintf("10.0.0.%d:1", i+1), s.Worker), id: fmt.Sprintf("w%02d", i+1)}
+		h := &hand{conn: dial(t, fmt.Sprintf("10.0.0.%d:1", i+1), s.Worker), id: fmt.Sprintf("w%02d", i+1), hold: hold}
 		all = append(all, h)
 		wg.Go(h.work)
 	}

@@ -89,7 +89,7 @@ func (g *group) connect(ctx context.Context, peers dist.Peers, gen dist.Generati
 		g.sums, err = newShardSums(g, links)
 		return err
 	}
-	links, err := collective.ConnectRing(ctx, peers, gen, members, g.rank, o)
+	links, err := collective.Connect(ctx, peers, gen, members, g.rank, len(g.replica.Gradients()), o)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,9 @@ func testDeterministic(t *testing.T, accumulate, n int) {
 		job := newJob(t, normed, accumulate, 8)
 		wantStats, want := alone(t, job, 2)
 		hands := y.crew(n+1, job)
+		for i, h := range hands {
+			h.host = fmt.Sprint(i / 2)
+		}
 		form(job, 1, hands...)
 		run(1, spanOf(job, 0, 0, stepsOf(job)), hands...)
 		for _, h := range hands {

@@ -170,6 +170,7 @@ type hand struct {
 	conn  *disttest.Conn // the coordinator's end of the latest connection
 	conns chan *disttest.Conn
 	peers *cuttable
+	host  string // where it says that it is, in groups
 	hello *wire.Hello
 	in    chan wire.Frame // but for beats
 	beats chan *wire.Beat
@@ -312,7 +313,7 @@ func (y *yard) crew(n int, job wire.Job) []*hand {
 func form(job wire.Job, gen int, hands ...*hand) {
 	var members []wire.Member
 	for i, h := range hands {
-		members = append(members, wire.Member{ID: h.hello.ID, Share: i + 1})
+		members = append(members, wire.Member{ID: h.hello.ID, Host: h.host, Share: i + 1})
 	}
 	for rank, h := range hands {
 		h.tell(&wire.Form{Job: job.ID, Gen: gen, Rank: rank, Members: members})

@@ -25,18 +25,18 @@ type sums interface {
 	close()
 }
 
-// partSums adds over a ring, in buckets that travel while the last part is still
+// partSums adds over a ring, or nested where workers share machines, in buckets that travel while the last part is still
 // being computed; between processes of one machine, when it has been.
 type partSums struct {
 	*group
-	ring     *collective.Ring
+	ring     collective.Summer
 	added    *collective.Bucketed
 	ready    func(end int)
 	meetings *partMeetings // nil where parts do not meet
 }
 
-// newPartSums takes the rings over; that of meetings is nil where parts do not meet.
-func newPartSums(g *group, ring, meetings *collective.Ring) *partSums {
+// newPartSums takes the links over; that of meetings is nil where parts do not meet.
+func newPartSums(g *group, ring collective.Summer, meetings *collective.Ring) *partSums {
 	s := &partSums{group: g, ring: ring, added: collective.NewBucketed(ring, 0)}
 	s.ready = s.added.Ready
 	if meetings != nil {

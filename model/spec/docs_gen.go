@@ -48,6 +48,7 @@ var docs = map[string]string{
 	"Cluster.Insecure":                "Talk to a coordinator that was started with --insecure: without TLS, and without proofs that both sides are of one account.",
 	"Cluster.Launch":                  "Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine.",
 	"Cluster.Listen":                  "Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them.",
+	"Cluster.MinWorkers":              "Of workers, how many must be there for the run to begin; the others take part as they come. Default: 0; all.",
 	"Cluster.Probe":                   "Measure one worker alone for a fifth of a second before the run: a check of what is said at its end, from the time that the workers spent, of how many times as fast as one they were.",
 	"Cluster.Resources":               "What the engine of launch is to give each worker.",
 	"Cluster.Strategy":                "How the workers make one model.",
