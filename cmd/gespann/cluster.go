@@ -92,6 +92,7 @@ func gather(ctx context.Context, t terminal, s *spec.Spec) (_ backend.Backend, s
 	c := &backend.Cluster{
 		Name: s.Train.Name, Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
 		Launch: s.Cluster.Launch, Listen: s.Cluster.Listen, Resources: backend.Resources(s.Cluster.Resources),
+		Certs: s.Cluster.Certs, Insecure: s.Cluster.Insecure,
 	}
 	if err := b.Start(ctx, c, s.Backend.Threads); err != nil {
 		return nil, nil, err

@@ -4,6 +4,8 @@
 //	crew.go    processes that are kept running, here or through a program
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
+//	kube.go    as a Job of Kubernetes
+//	beside.go  none: those that an engine has started beside this process
 //	place.go   the other way round: where an engine has put this process
 package launch
 
@@ -62,6 +64,8 @@ type Launcher interface {
 //	ssh://[user@]host[:port],host,...   processes on these hosts
 //	ssh:FILE                            likewise, with a host on each line
 //	slurm, slurm:PARTITION              jobs of Slurm, or steps of the job that this is in
+//	kubernetes, kubernetes:NAMESPACE    a Job of Kubernetes
+//	place                               those that an engine has started beside this process
 func For(address string) (Launcher, error) {
 	kind, rest, _ := strings.Cut(address, ":")
 	switch kind {
@@ -69,8 +73,13 @@ func For(address string) (Launcher, error) {
 		return newSSH(rest)
 	case "slurm":
 		return newSlurm(rest)
+	case "kubernetes":
+		return newKube(rest)
+	case Beside:
+		return newBeside(rest)
 	}
-	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION", address)
+	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, "+
+		"kubernetes:NAMESPACE or place", address)
 }
 
 // An Invitation is what a worker needs to be let in: where its coordinator is, and the

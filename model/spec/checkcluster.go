@@ -32,7 +32,7 @@ func (d *decoder) cluster() {
 // launch checks the settings of workers that are started elsewhere.
 func (d *decoder) launch() {
 	c := &d.spec.Cluster
-	const way = "ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION"
+	const way = "ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, kubernetes:NAMESPACE or place"
 	kind, rest, _ := strings.Cut(c.Launch, ":")
 	switch {
 	case c.Launch == "":
@@ -43,7 +43,7 @@ func (d *decoder) launch() {
 			d.report("cluster.resources", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
 		return
-	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm":
+	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm", kind == "kubernetes", c.Launch == "place":
 	default:
 		d.report("cluster.launch", "", "got %q, want "+way, clip(c.Launch))
 	}
@@ -55,6 +55,9 @@ func (d *decoder) launch() {
 	}
 	if kind == "ssh" && (c.Resources.GPUs > 0 || c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
 		d.report("cluster.resources", "", "gpus, memory_mib and minutes have no effect: ssh places nothing, a worker has what its host has")
+	}
+	if kind == "place" && (c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
+		d.report("cluster.resources", "", "memory_mib and minutes have no effect: the engine has placed the workers")
 	}
 }
 
@@ -105,6 +108,8 @@ func (d *decoder) uselessFlags() {
 				"has no effect: kind is auto, and no coordinator is set"
 		case kind != "cluster" && kind != "auto":
 			hint, msg = "add --backend=cluster", "has no effect: backend is "+clip(kind)
+		case local && c.Launch == "place" && (name == "certs" || name == "insecure"):
+			continue
 		case local && c.Launch != "" && (name == "certs" || name == "insecure"):
 			msg = "has no effect: workers that are launched get certificates made for the run"
 		case local && (name == "certs" || name == "insecure"):

@@ -4,9 +4,9 @@ package spec
 // is cluster; a file may have it for others too, so that one file trains anywhere.
 type Cluster struct {
 	Coordinator string `yaml:"coordinator" doc:"Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine."`
-	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine."`
-	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them."`
-	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is in." default:"2" min:"1" max:"1024"`
+	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION; kubernetes or kubernetes:NAMESPACE; place, those that an engine has started beside this process, which is their rank 0. Default: none; on this machine."`
+	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them, and with place port 7077 of all."`
+	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, tasks of the Slurm job that this is in, or others beside this process." default:"2" min:"1" max:"1024"`
 	Resources   Each   `yaml:"resources" doc:"What the engine of launch is to give each worker."`
 	Strategy    Choice `yaml:"strategy" doc:"How the workers make one model." default:"sync"`
 	Wire        string `yaml:"wire" doc:"How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the bytes with 7 bits of mantissa." default:"fp32" enum:"fp32,bf16"`
