@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gespann/gespann/backend"
@@ -52,8 +53,14 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions) (err error) {
 		}
 		o.Trust = &trust
 	}
+	image := ""
+	if kind, _, _ := strings.Cut(c.Launch, ":"); kind == "kubernetes" {
+		if image, err = imageOf(c.Image, c.Resources.GPUs); err != nil {
+			return err
+		}
+	}
 	o.Team = launch.Team{
-		Name: c.Name, Program: program, Resources: launch.Resources(c.Resources),
+		Name: c.Name, Image: image, Program: program, Resources: launch.Resources(c.Resources),
 		Args: func(i int) []string {
 			kind := kindCPU
 			if c.Resources.GPUs > 0 {

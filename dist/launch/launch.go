@@ -4,7 +4,8 @@
 //	crew.go    processes that are kept running, here or through a program
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
-//	kube.go    as a Job of Kubernetes
+//	kube.go    as a Job of Kubernetes; kubewatch.go says what is wrong with it
+//	manifest.go  driver and workers, for Kubernetes and what is built on it
 //	beside.go  none: those that an engine has started beside this process
 //	place.go   the other way round: where an engine has put this process
 package launch
@@ -24,6 +25,7 @@ type Team struct {
 	Name      string // of the run, for the engine's lists
 	Workers   int
 	Resources Resources // of each
+	Image     string    // with the program, for engines that run images
 	// Program is this program's file, and Args are those of worker i, without what the
 	// launcher adds.
 	Program string
@@ -64,7 +66,7 @@ type Launcher interface {
 //	ssh://[user@]host[:port],host,...   processes on these hosts
 //	ssh:FILE                            likewise, with a host on each line
 //	slurm, slurm:PARTITION              jobs of Slurm, or steps of the job that this is in
-//	kubernetes, kubernetes:NAMESPACE    a Job of Kubernetes
+//	kubernetes, kubernetes:NAMESPACE    a Job of Kubernetes; also kubernetes:CONTEXT/NAMESPACE
 //	place                               those that an engine has started beside this process
 func For(address string) (Launcher, error) {
 	kind, rest, _ := strings.Cut(address, ":")

@@ -39,6 +39,9 @@ func (d *decoder) launch() {
 		if c.Listen != "" {
 			d.report("cluster.listen", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
+		if c.Image != "" {
+			d.report("cluster.image", "set cluster.launch to kubernetes", "has no effect: no workers are launched in pods")
+		}
 		if c.Resources != (Each{}) {
 			d.report("cluster.resources", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
@@ -55,6 +58,9 @@ func (d *decoder) launch() {
 	}
 	if kind == "ssh" && (c.Resources.GPUs > 0 || c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
 		d.report("cluster.resources", "", "gpus, memory_mib and minutes have no effect: ssh places nothing, a worker has what its host has")
+	}
+	if c.Image != "" && kind != "kubernetes" {
+		d.report("cluster.image", "", "has no effect: it is for pods, and launch is %s", clip(c.Launch))
 	}
 	if kind == "place" && (c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
 		d.report("cluster.resources", "", "memory_mib and minutes have no effect: the engine has placed the workers")
@@ -114,7 +120,7 @@ func (d *decoder) uselessFlags() {
 			msg = "has no effect: workers that are launched get certificates made for the run"
 		case local && (name == "certs" || name == "insecure"):
 			msg = "has no effect: without a coordinator everything stays on this machine"
-		case !local && (name == "launch" || name == "listen" || strings.HasPrefix(name, "resources.")):
+		case !local && (name == "launch" || name == "listen" || name == "image" || strings.HasPrefix(name, "resources.")):
 			msg = "has no effect: the workers are those of cluster.coordinator"
 		case !local && name == "dashboard":
 			msg = "has no effect: the coordinator has a page of its own"

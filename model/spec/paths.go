@@ -16,6 +16,22 @@ func (d *Data) paths() map[string]*string {
 	}
 }
 
+// Paths returns the paths of the data that are set, by key.
+func (d *Data) Paths() map[string]string {
+	given := map[string]string{}
+	for key, p := range d.paths() {
+		if *p != "" {
+			given[key] = *p
+		}
+	}
+	return given
+}
+
+// Downloads reports whether the data comes from the network, unless it is in the cache.
+func (d *Data) Downloads() bool {
+	return d.Dir == "" && (d.Source == "mnist" || d.Source == "fashion_mnist")
+}
+
 // Locate gives the paths of a file that was read on this machine their meaning. Those
 // that the file gives are in its folder, which becomes data.root unless that is set;
 // those that flags, the environment and a file without a folder give are in the current
