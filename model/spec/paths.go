@@ -40,11 +40,17 @@ func (s *Spec) Locate() error { return s.LocateIn(folderOf(s.File)) }
 
 // LocateIn is Locate for a file that came from elsewhere, as if it was in a folder here.
 func (s *Spec) LocateIn(folder string) error {
-	if err := s.LocateGiven(); err != nil {
-		return err
-	}
 	folder, err := filepath.Abs(folder)
 	if err != nil {
+		return err
+	}
+	// First, while one that is absolute in the file is: LocateGiven writes it from here.
+	for key, p := range map[string]*string{"train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs} {
+		if pos, ok := s.places[key]; ok && pos.File == s.File && *p != "" && !filepath.IsAbs(*p) {
+			*p = within(folder, *p)
+		}
+	}
+	if err := s.LocateGiven(); err != nil {
 		return err
 	}
 	switch relative := s.Data.relative(); {
@@ -53,14 +59,9 @@ func (s *Spec) LocateIn(folder string) error {
 	case !relative && s.Data.Root != "":
 		return s.needlessRoot()
 	}
-	for key, p := range map[string]*string{
-		"data.root": &s.Data.Root, "train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs,
-	} {
-		if pos, given := s.places[key]; given && pos.File == s.File && *p != "" && !filepath.IsAbs(*p) {
-			*p = within(folder, *p)
-		}
+	if pos, ok := s.places["data.root"]; ok && pos.File == s.File && s.Data.Root != "" && !filepath.IsAbs(s.Data.Root) {
+		s.Data.Root = within(folder, s.Data.Root)
 	}
-	s.Train.Dir = fromHere(s.Train.Dir)
 	return nil
 }
 
