@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gespann/gespann/internal/clock"
 )
 
 // How a Job is looked after. Looking again and again, in place of a watch, outlasts an API
@@ -28,7 +30,7 @@ func (c *kubeCrew) watch() {
 		case <-ctx.Done():
 		}
 	}()
-	w := &kubeWatch{kubeCrew: c, said: map[string]bool{}, since: map[string]time.Time{}}
+	w := &kubeWatch{kubeCrew: c, said: map[string]bool{}, since: map[string]time.Duration{}}
 	for wait := lookSoon; ; {
 		select {
 		case <-c.quit:
@@ -45,10 +47,11 @@ func (c *kubeCrew) watch() {
 // A kubeWatch is what was seen of a Job so far.
 type kubeWatch struct {
 	*kubeCrew
+	clock clock.System
 	said  map[string]bool
-	since map[string]time.Time // by pod, when it was first seen to run
-	ran   bool                 // a pod has run
-	away  bool                 // the API server does not answer
+	since map[string]time.Duration // by pod, when it was first seen to run
+	ran   bool                     // a pod has run
+	away  bool                     // the API server does not answer
 }
 
 // say says something once.
@@ -169,10 +172,10 @@ func (w *kubeWatch) waits(pod, reason, message string) {
 func (w *kubeWatch) shy(ctx context.Context, pod string) {
 	first, seen := w.since[pod]
 	if !seen {
-		w.since[pod] = time.Now()
+		w.since[pod] = w.clock.Elapsed()
 		return
 	}
-	if time.Since(first) < shyTime || w.said["shy "+pod] {
+	if w.clock.Elapsed()-first < shyTime || w.said["shy "+pod] {
 		return
 	}
 	w.said["shy "+pod] = true
