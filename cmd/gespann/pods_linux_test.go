@@ -43,7 +43,6 @@ type pods struct {
 	jobs    map[string]podSpec
 	secret  map[string]string
 	config  string
-	workers int
 	service string
 }
 
