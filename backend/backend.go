@@ -62,6 +62,7 @@ type Cluster struct {
 	Name        string // of the run, for people
 	Coordinator string // host:port or unix:path; "": start workers
 	Launch      string // where, as package dist/launch reads it; "": on this machine
+	Image       string // that pods run
 	Listen      string // where workers elsewhere reach this process, host:port; "": found out
 	Resources   Resources
 	// Workers is how many to start, or with a coordinator to wait for.

@@ -37,6 +37,9 @@ type LocalOptions struct {
 	// Listen is where workers elsewhere reach the coordinator, host:port; "": at any port of
 	// the address with which this machine reaches theirs.
 	Listen string
+	// Trust, if not nil, is whom the coordinator lets in, where workers come by themselves:
+	// those that are launched get certificates that are made for the run.
+	Trust *rpc.Trust
 	// Page, if not nil, shows the coordinator until ctx ends.
 	Page func(ctx context.Context, s *server.Server) error
 	// Words is where what worker i writes to its standard error goes. Nil: nowhere.
@@ -141,6 +144,10 @@ func (l *LocalCluster) startElsewhere(ctx context.Context, o LocalOptions) (err 
 	team := o.Team
 	team.Workers, team.Say, team.Words = o.Workers, o.Say, o.Words
 	team.Invite = func(from string) (*launch.Invitation, error) {
+		if o.Trust != nil {
+			at, err := l.listen(rpc.Options{Listen: o.Listen, Trust: *o.Trust, Log: o.Log})
+			return &launch.Invitation{Coordinator: at}, err
+		}
 		folder := filepath.Join(l.dir, "certs")
 		if err := certs.Make(folder, nil); err != nil {
 			return nil, err

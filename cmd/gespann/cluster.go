@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,8 +99,9 @@ func gather(ctx context.Context, t terminal, s *spec.Spec) (_ backend.Backend, s
 		return nil, nil, err
 	}
 	c := &backend.Cluster{
-		Name: s.Train.Name, Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
-		Launch: s.Cluster.Launch, Listen: s.Cluster.Listen, Resources: backend.Resources(s.Cluster.Resources),
+		Name: cmp.Or(s.Train.Name, s.RunName()), Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
+		Launch: s.Cluster.Launch, Listen: s.Cluster.Listen, Image: s.Cluster.Image, Resources: backend.Resources(s.Cluster.Resources),
+		Certs: s.Cluster.Certs, Insecure: s.Cluster.Insecure,
 	}
 	if err := b.Start(ctx, c, s.Backend.Threads); err != nil {
 		return nil, nil, err

@@ -3,9 +3,13 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
@@ -46,8 +50,25 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err 
 		return fmt.Errorf("launch: %w", err)
 	}
 	o.Listen = c.Listen
+	if c.Launch == launch.Beside {
+		o.Listen = cmp.Or(c.Listen, besideAddress)
+		trust, err := trustFor(o.Listen, c.Certs, c.Insecure)
+		if err == nil {
+			err = trust.Coordinates()
+		}
+		if err != nil {
+			return err
+		}
+		o.Trust = &trust
+	}
+	image := ""
+	if kind, _, _ := strings.Cut(c.Launch, ":"); kind == "kubernetes" {
+		if image, err = imageOf(c.Image, c.Resources.GPUs); err != nil {
+			return err
+		}
+	}
 	o.Team = launch.Team{
-		Name: c.Name, Program: program, Resources: launch.Resources(c.Resources),
+		Name: c.Name, Image: image, Program: program, Resources: launch.Resources(c.Resources),
 		Args: func(i int) []string {
 			kind := kindCPU
 			if c.Resources.GPUs > 0 {
@@ -59,6 +80,52 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err 
 	}
 	return nil
 }
+
+// besideAddress is where workers that come by themselves find the coordinator, unless
+// cluster.listen says another.
+const besideAddress = ":7077"
+
+// beside trains as a worker when an engine has started this process beside the one that
+// drives, and reports whether it did.
+func beside(ctx context.Context, t terminal, c *spec.Cluster) (bool, error) {
+	if c.Launch != launch.Beside {
+		return false, nil
+	}
+	p, err := launch.Find(os.LookupEnv)
+	if err != nil || p == nil || p.Rank == 0 {
+		return err != nil, err
+	}
+	at := os.Getenv("GESPANN_CLUSTER_COORDINATOR")
+	if at == "" && p.First == "" {
+		return true, fmt.Errorf("launch: %s says that this is rank %d, but not where rank 0 is\n"+
+			"hint: gespann worker --once --coordinator HOST:PORT in its place", p.Engine, p.Rank)
+	}
+	if at == "" {
+		_, port, err := net.SplitHostPort(cmp.Or(c.Listen, besideAddress))
+		if err != nil {
+			return true, err
+		}
+		at = net.JoinHostPort(p.First, port)
+	}
+	f := workerFlags{
+		coordinator: at, backend: kindCPU, threads: c.Resources.CPUs, place: p, once: true, patience: besidePatience,
+		trust: trustFlags{certs: c.Certs, insecure: c.Insecure},
+	}
+	if c.Resources.GPUs > 0 {
+		f.backend, f.device = kindGPU, p.Device(os.LookupEnv("CUDA_VISIBLE_DEVICES"))
+	}
+	leave := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { close(leave) })
+	defer stop()
+	if err := work(context.WithoutCancel(ctx), t, f, leave); err != nil {
+		return true, err
+	}
+	return true, ctx.Err()
+}
+
+// besidePatience is how long the process that drives may be away, as while an engine
+// starts it again.
+const besidePatience = 10 * time.Minute
 
 // accept reads an invitation from standard input, and has the worker follow it.
 func (f *workerFlags) accept(t *terminal) error {

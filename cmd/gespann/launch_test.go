@@ -249,11 +249,12 @@ func TestManifest(t *testing.T) {
 		t.Errorf("sh: %v: %s", err, out)
 	}
 	for want, args := range map[string][]string{
-		`--to: got "", want slurm`:      {},
-		`--to: got "pbs", want slurm`:   {"--to", "pbs"},
-		"the batch script is for Slurm": {"--to", "slurm", "--launch", "ssh://a"},
-		"has a line break":              {"--to", "slurm", "--runs", "a\nb"},
-		"train.epochs: got 0, want ≥ 1": {"--to", "slurm", "--epochs", "0"},
+		`--to: got "", want slurm, kubernetes, jobset`: {},
+		`--to: got "pbs", want slurm`:                  {"--to", "pbs"},
+		"--image: has no effect: it is for Kubernetes": {"--to", "slurm", "--image", "x:1"},
+		"the batch script is for Slurm":                {"--to", "slurm", "--launch", "ssh://a"},
+		"has a line break":                             {"--to", "slurm", "--runs", "a\nb"},
+		"train.epochs: got 0, want ≥ 1":                {"--to", "slurm", "--epochs", "0"},
 	} {
 		if code, _, words := gespann(t, "", append([]string{"manifest", config}, args...)...); code == exitOK || !strings.Contains(words, want) {
 			t.Errorf("%v: exit code %d\n%swant %s", args, code, words, want)

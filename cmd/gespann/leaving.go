@@ -14,7 +14,8 @@ import (
 // untilTold runs a worker, which is to leave, between steps, at the first SIGINT, SIGTERM
 // or, unless nohup has it ignored, SIGHUP; with withParent also when the process that has
 // started this one is gone. The second signal ends the process. SIGTERM is how those who
-// manage processes ask: a worker that has left then has done well.
+// manage processes ask: a worker that has left then has done well, except for those who
+// count ends.
 func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx context.Context, leave <-chan struct{}) error) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -65,10 +66,17 @@ func untilTold(ctx context.Context, log io.Writer, withParent bool, run func(ctx
 	err := run(ctx, leave)
 	mu.Lock()
 	defer mu.Unlock()
-	if err == nil && by != nil && by.signal != syscall.SIGTERM {
+	if err == nil && by != nil && (by.signal != syscall.SIGTERM || countsEnds()) {
 		return by
 	}
 	return err
+}
+
+// countsEnds reports whether this process is of an Indexed Job of Kubernetes, which takes
+// exit code 0 for work that is done, and starts no other process for it.
+func countsEnds() bool {
+	_, ok := os.LookupEnv("JOB_COMPLETION_INDEX")
+	return ok
 }
 
 // bornOf is the process that has started this one, if it still was there then.

@@ -5,16 +5,27 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/gespann/gespann/dist/launch"
 	"github.com/gespann/gespann/internal/outfile"
 	"github.com/gespann/gespann/model/spec"
 )
 
+// manifestFlags are what a manifest is told beside the spec.
+type manifestFlags struct {
+	to, out            string
+	gpus               int
+	storage, dataClaim string
+}
+
 func newManifest(t terminal) *cobra.Command {
-	var to, out string
+	var f manifestFlags
 	c := &cobra.Command{
 		Use:   "manifest CONFIG.yaml",
 		Short: "Write what has an engine train, without this machine",
@@ -25,58 +36,98 @@ be switched off.
 For Slurm it is a batch script for sbatch. The run directory is named after the job. When
 Slurm requeues the job, as after preemption or the loss of a node, it goes on where its
 latest checkpoint is. Program, configuration and run directory must be where nodes share
-them.
+them. --launch slurm:PARTITION chooses a partition.
 
-CONFIG is checked with the flags now. --launch slurm:PARTITION chooses a partition;
-cluster.resources.cpus, gpus, memory_mib and minutes are what each worker gets.`,
+For Kubernetes, from 1.31, it is YAML for kubectl apply: a Job that drives and coordinates,
+an Indexed Job of workers, and what they need: a Secret with certificates made for the
+run, the configuration, a claim that the run is saved in, a Service and a NetworkPolicy.
+jobset, leaderworkerset and trainjob write the same for these. Data with files is read
+from a claim that is there: --data-claim, with paths relative to it.
+
+CONFIG is checked with the flags now. cluster.resources.cpus, gpus, memory_mib and minutes
+are what each worker gets.`,
 		Example: `  gespann manifest configs/mnist-cnn.yaml --to slurm --workers 8 -o job.sh
   sbatch job.sh
-  gespann manifest x.yaml --to slurm --set cluster.resources.gpus=1 | sbatch`,
+  gespann manifest x.yaml --to slurm --gpu 1 | sbatch
+  gespann manifest x.yaml --to kubernetes --workers 8 --image registry.example/gespann:1.0 | kubectl apply -f -
+  gespann manifest x.yaml --to jobset --gpu 1 --data-claim datasets --image registry.example/gespann-cuda:1.0`,
 		Args: args(1, 1, "one configuration file"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if to != "slurm" {
-				return usagef("--to: got %q, want slurm", to)
-			}
-			if b := c.Flags().Lookup("backend"); !b.Changed {
-				if err := b.Value.Set(kindCluster); err != nil {
-					return err
-				}
-				b.Changed = true
-			}
-			if l := c.Flags().Lookup("launch"); !l.Changed {
-				if err := l.Value.Set(to); err != nil {
-					return err
-				}
-				l.Changed = true
-			}
-			s, err := loadSpec(args[0], c.Flags())
+			text, next, err := manifestOf(args[0], c.Flags(), &f)
 			if err != nil {
 				return err
 			}
-			b, err := batchOf(s, args[0], spec.Arguments(c.Flags(), "name", "runs"))
-			if err != nil {
-				return err
-			}
-			text, err := b.Script()
-			if err != nil {
-				return err
-			}
-			if out == "" {
+			if f.out == "" {
 				_, err = io.WriteString(t.out, text)
 				return err
 			}
-			if err := outfile.Bytes(out, []byte(text)); err != nil {
+			if err := outfile.Bytes(f.out, []byte(text)); err != nil {
 				return err
 			}
-			fmt.Fprintf(t.err, "saved  %s\nnext   sbatch %s\n", out, shellWord(out))
+			fmt.Fprintf(t.err, "saved  %s\nnext   %s %s\n", f.out, next, shellWord(f.out))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "the `engine`: slurm")
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write, in place of the standard output")
+	c.Flags().StringVar(&f.to, "to", "", "the `engine`: slurm, kubernetes, jobset, leaderworkerset or trainjob")
+	c.Flags().StringVarP(&f.out, "output", "o", "", "`file` to write, in place of the standard output")
+	c.Flags().IntVar(&f.gpus, "gpu", 0, "cards of each worker, as cluster.resources.gpus")
+	c.Flags().StringVar(&f.storage, "storage", "10Gi", "`size` of the claim that the run is saved in, for Kubernetes")
+	c.Flags().StringVar(&f.dataClaim, "data-claim", "", "PersistentVolumeClaim with the files of the data, for Kubernetes")
 	spec.AddFlags(c.Flags(), "backend", "epochs", "batch-size", "seed", "name", "runs", "data-dir", "workers", "strategy",
-		"launch", "dashboard", "set")
+		"launch", "image", "dashboard", "set")
 	return c
+}
+
+// manifestOf returns what an engine takes, and the command that gives it that.
+func manifestOf(config string, flags *pflag.FlagSet, f *manifestFlags) (text, next string, err error) {
+	slurm, kube := f.to == "slurm", slices.Contains(launch.ManifestKinds, f.to)
+	if !slurm && !kube {
+		return "", "", usagef("--to: got %q, want slurm, %s", f.to, strings.Join(launch.ManifestKinds, ", "))
+	}
+	for _, name := range []string{"image", "storage", "data-claim"} {
+		if slurm && flags.Changed(name) {
+			return "", "", usagef("--%s: has no effect: it is for Kubernetes", name)
+		}
+	}
+	for _, name := range []string{"launch", "runs", "dashboard"} {
+		if kube && flags.Changed(name) {
+			return "", "", usagef("--%s: has no effect: in a pod it is as the manifest says", name)
+		}
+	}
+	implied := map[string]string{"backend": kindCluster, "launch": "slurm"}
+	if kube {
+		implied["launch"] = "kubernetes" // for what resources it takes
+	}
+	for name, value := range implied {
+		if l := flags.Lookup(name); !l.Changed {
+			if err := flags.Set(name, value); err != nil {
+				return "", "", err
+			}
+		}
+	}
+	if flags.Changed("gpu") {
+		if err := flags.Set("set", "cluster.resources.gpus="+strconv.Itoa(f.gpus)); err != nil {
+			return "", "", err
+		}
+	}
+	if kube {
+		s, err := readSpec(config, flags)
+		if err != nil {
+			return "", "", err
+		}
+		text, err := kubeManifest(s, f)
+		return text, "kubectl apply -f", err
+	}
+	s, err := loadSpec(config, flags)
+	if err != nil {
+		return "", "", err
+	}
+	b, err := batchOf(s, config, spec.Arguments(flags, "name", "runs"))
+	if err != nil {
+		return "", "", err
+	}
+	text, err = b.Script()
+	return text, "sbatch", err
 }
 
 // batchOf returns the batch job of a spec, which is in a file and has flags over it.

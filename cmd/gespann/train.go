@@ -22,6 +22,7 @@ const latestRun = "latest"
 
 func newTrain(t terminal) *cobra.Command {
 	var resume, from, log string
+	var again bool
 	c := &cobra.Command{
 		Use:   "train CONFIG.yaml | --resume [RUN] | [CONFIG.yaml] --from RUN",
 		Short: "Train a model and save the run",
@@ -45,6 +46,9 @@ which may begin with the weights of another: --from.`,
 			if err != nil {
 				return err
 			}
+			if again && (c.Flags().Changed("from") || c.Flags().Changed("resume")) {
+				return usagef("--continue: is for a configuration file, and goes on with the run of its name")
+			}
 			if c.Flags().Changed("from") {
 				if c.Flags().Changed("resume") {
 					return usagef("--from: begins a new run, and --resume goes on with one")
@@ -58,7 +62,7 @@ which may begin with the weights of another: --from.`,
 					return usagef("which configuration? such as gespann train configs/digits-mlp.yaml")
 				}
 				return withSignals(c.Context(), t.err, func(ctx context.Context) error {
-					return trainNew(ctx, t, args[0], c.Flags(), sink)
+					return trainNew(ctx, t, args[0], again, c.Flags(), sink)
 				})
 			}
 			// "--resume RUN" reads as a flag without value, and an argument.
@@ -75,19 +79,37 @@ which may begin with the weights of another: --from.`,
 	c.Flags().StringVar(&resume, "resume", "", "continue the run in directory `RUN`")
 	c.Flags().Lookup("resume").NoOptDefVal = latestRun
 	c.Flags().StringVar(&from, "from", "", "begin a new run with the weights of `RUN`, or of a checkpoint")
+	c.Flags().BoolVar(&again, "continue", false, "go on with the run of that train.name if it has begun, or else begin it: for engines that start a process again")
 	c.Flags().StringVar(&log, "log", "auto", "how to show progress: auto, plain or json")
 	addLogFormat(c)
 	spec.AddFlags(c.Flags())
 	return c
 }
 
-// trainNew starts a run.
-func trainNew(ctx context.Context, t terminal, path string, flags *pflag.FlagSet, sink sink) error {
+// trainNew starts a run, or goes on with it where that is asked for.
+func trainNew(ctx context.Context, t terminal, path string, again bool, flags *pflag.FlagSet, sink sink) error {
 	s, err := loadSpec(path, flags)
 	if err != nil {
 		return err
 	}
-	return start(ctx, t, s, nil, sink)
+	if done, err := beside(ctx, t, &s.Cluster); done {
+		return err
+	}
+	if !again {
+		return start(ctx, t, s, nil, sink)
+	}
+	if s.Train.Name == "" {
+		return usagef("--continue: which run? train.name or --name says it")
+	}
+	dir, err := train.Open(filepath.Join(s.Train.Dir, s.Train.Name))
+	if errors.Is(err, train.ErrNoRun) || errors.Is(err, fs.ErrNotExist) {
+		return start(ctx, t, s, nil, sink)
+	} else if err != nil {
+		return err
+	}
+	defer dir.Close()
+	fmt.Fprintf(t.err, "going on with %s\n", dir.Path)
+	return goOn(ctx, t, s, dir, sink)
 }
 
 // start starts the run of a spec, with the weights of another, if there is one.
@@ -132,16 +154,15 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 			return err
 		}
 	}
-	dir, err := train.Open(path)
+	seen, err := train.View(path)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	was, err := dir.Spec(spec.Options{})
+	was, err := seen.Spec(spec.Options{})
 	if err != nil {
 		return err
 	}
-	s, err := dir.Spec(spec.Options{Flags: flags, Env: true, Unheeded: func(key string) bool {
+	s, err := seen.Spec(spec.Options{Flags: flags, Env: true, Unheeded: func(key string) bool {
 		when := spec.ChangeOf(key).When
 		return when == spec.Never || when == spec.Place || !was.Applies(key)
 	}})
@@ -149,6 +170,19 @@ func trainOn(ctx context.Context, t terminal, path string, flags *pflag.FlagSet,
 		return err
 	}
 	noteUnheeded(t, s)
+	if done, err := beside(ctx, t, &s.Cluster); done {
+		return err
+	}
+	dir, err := train.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return goOn(ctx, t, s, dir, sink)
+}
+
+// goOn continues the run in a directory, with what may be changed in it as s says.
+func goOn(ctx context.Context, t terminal, s *spec.Spec, dir *train.Dir, sink sink) error {
 	if err := dir.CheckChanges(s); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,6 +38,7 @@ type workerFlags struct {
 	roots                                       []string
 	trust                                       trustFlags
 	child, invited, once, withParent            bool
+	patience                                    time.Duration
 	invitation                                  *rpc.Trust    // nil: nobody has invited it
 	place                                       *launch.Place // nil: no engine has started it
 	proven                                      bool          // the coordinator is of this account
@@ -93,6 +95,7 @@ jobs of that account, a worker reads any file.`,
 	c.Flags().IntVar(&f.device, "device", 0, "which card, as gespann devices numbers them")
 	c.Flags().StringVar(&f.name, "name", "", "name for people (default the machine's, and its rank or process ID)")
 	c.Flags().BoolVar(&f.once, "once", false, "end with the first job, with exit code 0")
+	c.Flags().DurationVar(&f.patience, "patience", 0, "end with an error when the coordinator is away for so `long`, such as 10m; 0 waits for ever")
 	c.Flags().BoolVar(&f.withParent, "with-parent", false, "leave when the process that has started it is gone")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` with the files of jobs: in place of data.dir, and for relative paths; also a --data-root")
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
@@ -185,7 +188,7 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 		},
 		Peers: peers, Host: peers.Host(),
 		Name: f.name, Version: moduleVersion(), Backend: f.backend, Device: device, Threads: f.threads,
-		Load: reader.load, Open: f.open, OneJob: f.once, Leave: leave,
+		Load: reader.load, Open: f.open, OneJob: f.once, Patience: f.patience, Leave: leave,
 		Loops: collective.Loops{
 			Add:    func(sum, x []float32) { vec.Add(sum, sum, x) },
 			ToBF16: vec.ToBF16, FromBF16: vec.FromBF16, AddBF16: vec.AddBF16,

@@ -204,7 +204,7 @@ func (j *job) end(reason string) {
 	m := j.m
 	m.note(j, nil, "job %s has ended: %s", j, reason)
 	if m.active == j {
-		j.vacate(true)
+		j.vacate(reason != wire.Interrupted) // what was interrupted may go on
 	}
 	j.state = ended
 	m.jobs = slices.DeleteFunc(m.jobs, func(o *job) bool { return o == j })

@@ -5,6 +5,9 @@
 //	resize.go  more of them, or fewer, while they work
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
+//	kube.go    as a Job of Kubernetes; kubewatch.go says what is wrong with it
+//	manifest.go  driver and workers, for Kubernetes and what is built on it
+//	beside.go  none: those that an engine has started beside this process
 //	place.go   the other way round: where an engine has put this process
 package launch
 
@@ -23,6 +26,7 @@ type Team struct {
 	Name      string // of the run, for the engine's lists
 	Workers   int
 	Resources Resources // of each
+	Image     string    // with the program, for engines that run images
 	// Program is this program's file, and Args are those of worker i, without what the
 	// launcher adds.
 	Program string
@@ -65,6 +69,8 @@ type Launcher interface {
 //	ssh://[user@]host[:port],host,...   processes on these hosts
 //	ssh:FILE                            likewise, with a host on each line
 //	slurm, slurm:PARTITION              jobs of Slurm, or steps of the job that this is in
+//	kubernetes, kubernetes:NAMESPACE    a Job of Kubernetes; also kubernetes:CONTEXT/NAMESPACE
+//	place                               those that an engine has started beside this process
 func For(address string) (Launcher, error) {
 	kind, rest, _ := strings.Cut(address, ":")
 	switch kind {
@@ -72,8 +78,13 @@ func For(address string) (Launcher, error) {
 		return newSSH(rest)
 	case "slurm":
 		return newSlurm(rest)
+	case "kubernetes":
+		return newKube(rest)
+	case Beside:
+		return newBeside(rest)
 	}
-	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION", address)
+	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, "+
+		"kubernetes:NAMESPACE or place", address)
 }
 
 // An Invitation is what a worker needs to be let in: where its coordinator is, and the

@@ -28,6 +28,10 @@ func TestFor(t *testing.T) {
 		"ssh://a,root@b:22":    &sshLauncher{[]sshHost{{"a", ""}, {"root@b", "22"}}},
 		"ssh:" + hosts:         &sshLauncher{[]sshHost{{"a", ""}, {"user@b", "2222"}}},
 		"slurm":                &slurmLauncher{},
+		"kubernetes":           &kubeLauncher{},
+		"kubernetes:ns":        &kubeLauncher{namespace: "ns"},
+		"kubernetes:a:b/c/ns":  &kubeLauncher{context: "a:b/c", namespace: "ns"},
+		"kubernetes:c/":        &kubeLauncher{context: "c"},
 		"slurm:gold":           &slurmLauncher{"gold"},
 		"ssh://[fe80::1]:2200": &sshLauncher{[]sshHost{{"fe80::1", "2200"}}},
 	} {
@@ -47,6 +51,9 @@ func TestFor(t *testing.T) {
 		"ssh:" + bad:        "bad:2: host \"-oProxyCommand=x\"",
 		"ssh:" + none:       "got no host",
 		"slurm:-p":          "got partition",
+		"kubernetes:-n":     "want kubernetes, kubernetes:NAMESPACE",
+		"kubernetes:-c/ns":  "want kubernetes, kubernetes:NAMESPACE",
+		"kubernetes:Ns":     "want kubernetes, kubernetes:NAMESPACE",
 	} {
 		if got, err := For(address); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v, %v, want %s", address, got, err, want)

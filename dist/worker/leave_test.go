@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,24 @@ func TestOneJob(t *testing.T) {
 		<-h.done
 		if h.err != nil {
 			t.Errorf("Run = %v, want nil", h.err)
+		}
+	})
+}
+
+// TestPatience checks that a worker gives a coordinator up that has been away for too
+// long, and not before.
+func TestPatience(t *testing.T) {
+	inYard(t, func(t *testing.T, y *yard) {
+		const patience = time.Minute
+		began := time.Now()
+		err := Run(t.Context(), Options{Peers: y.net.Peers("w"), Patience: patience,
+			Dial: func(context.Context) (dist.Conn, error) { return nil, errors.New("nobody there") }})
+		took := time.Since(began)
+		if err == nil || !strings.Contains(err.Error(), "the coordinator has been away for 1m") || !strings.Contains(err.Error(), "nobody there") {
+			t.Errorf("Run = %v, want that nobody was there for a minute", err)
+		}
+		if took < patience || took > patience+maxDelay {
+			t.Errorf("Run gave up after %v, want %v", took, patience)
 		}
 	})
 }

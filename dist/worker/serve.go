@@ -164,6 +164,10 @@ func (s *serving) read(ctx context.Context, watchdog *watchdog) {
 			return
 		}
 		s.orders.seen(f.Message)
+		if m, ok := f.Message.(*wire.Close); ok && m.Ended && s.OneJob {
+			s.cancel(errDone) // before the coordinator's end is heard of
+			return
+		}
 		select {
 		case s.frames <- f:
 		case <-ctx.Done():
@@ -250,9 +254,6 @@ func (s *serving) handle(t *task, f wire.Frame) error {
 	case *wire.Close:
 		if s.held != nil && s.held.ID == m.Job {
 			s.drop()
-		}
-		if m.Ended && s.OneJob {
-			s.cancel(errDone)
 		}
 		return nil
 	case *wire.Rows, *wire.Stop:

@@ -20,6 +20,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	mrand "math/rand/v2"
 	"time"
@@ -28,6 +29,7 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/collective"
 	"github.com/gespann/gespann/dist/wire"
+	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -57,8 +59,10 @@ type Options struct {
 	// Once ends Run when the first connection ends, or cannot be made.
 	Once bool
 	// OneJob ends Run, without an error, when the first job that the worker was told to open
-	// has ended.
+	// has ended. One whose driver was interrupted may go on, and has not.
 	OneJob bool
+	// Patience is how long the coordinator may be away before Run gives up; 0: for ever.
+	Patience time.Duration
 	// Leave, once it is closed, has the worker finish what it has begun, tell the
 	// coordinator, and end Run without an error: at the latest after LeaveTime. Nil:
 	// never.
@@ -104,6 +108,8 @@ func Run(ctx context.Context, o Options) error {
 	w := &worker{Options: o, id: wire.WorkerID(secret), secret: secret}
 	o.Monitor.begin(w)
 	defer w.drop()
+	var passed clock.System
+	away := passed.Elapsed()
 	for delay := firstDelay; ; {
 		o.Monitor.moves()
 		welcome, err := w.serve(ctx)
@@ -119,7 +125,10 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 		if welcome {
-			delay = firstDelay
+			delay, away = firstDelay, passed.Elapsed()
+		}
+		if gone := passed.Elapsed() - away; o.Patience > 0 && gone >= o.Patience {
+			return fmt.Errorf("the coordinator has been away for %v: %w", gone.Round(time.Second), err)
 		}
 		d := jitter(delay)
 		o.Log.Info("connecting again", "in", d.Round(time.Millisecond), "because", err)

@@ -230,6 +230,9 @@ func LatestRun(dir string) (string, error) {
 	return latest, nil
 }
 
+// ErrNoRun is that a directory is no run's.
+var ErrNoRun = errors.New("no run began there")
+
 func isRun(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -239,7 +242,7 @@ func isRun(path string) error {
 		return fmt.Errorf("run directory %s: is a file", path)
 	}
 	if _, err := os.Stat(filepath.Join(path, specFile)); err != nil {
-		err := fmt.Errorf("run directory %s: has no %s, so no run began there", path, specFile)
+		err := fmt.Errorf("run directory %s: has no %s, so %w", path, specFile, ErrNoRun)
 		if latest, _ := LatestRun(path); latest != "" {
 			err = fmt.Errorf("%w\nhint: the latest run in it is %s", err, shell.Word(latest))
 		}

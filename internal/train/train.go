@@ -271,7 +271,7 @@ func cluster(s *spec.Spec) *backend.Cluster {
 	return &backend.Cluster{
 		Name: s.Train.Name, Rate: s.LearningRate(), Epochs: s.Train.Epochs,
 		Coordinator: c.Coordinator, Workers: c.Workers, MinWorkers: c.MinWorkers,
-		Launch: c.Launch, Listen: c.Listen, Resources: backend.Resources(c.Resources),
+		Launch: c.Launch, Listen: c.Listen, Image: c.Image, Resources: backend.Resources(c.Resources),
 		Strategy: c.Strategy.Kind, Params: c.StrategyParams(),
 		Wire: c.Wire, Data: c.Data, Probe: c.Probe,
 		Certs: c.Certs, Insecure: c.Insecure, Dashboard: c.Dashboard,

@@ -35,18 +35,21 @@ func (d *decoder) cluster() {
 // launch checks the settings of workers that are started elsewhere.
 func (d *decoder) launch() {
 	c := &d.spec.Cluster
-	const way = "ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION"
+	const way = "ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, kubernetes:NAMESPACE or place"
 	kind, rest, _ := strings.Cut(c.Launch, ":")
 	switch {
 	case c.Launch == "":
 		if c.Listen != "" {
 			d.report("cluster.listen", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
+		if c.Image != "" {
+			d.report("cluster.image", "set cluster.launch to kubernetes", "has no effect: no workers are launched in pods")
+		}
 		if c.Resources != (Each{}) {
 			d.report("cluster.resources", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
 		return
-	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm":
+	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm", kind == "kubernetes", c.Launch == "place":
 	default:
 		d.report("cluster.launch", "", "got %q, want "+way, clip(c.Launch))
 	}
@@ -58,6 +61,12 @@ func (d *decoder) launch() {
 	}
 	if kind == "ssh" && (c.Resources.GPUs > 0 || c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
 		d.report("cluster.resources", "", "gpus, memory_mib and minutes have no effect: ssh places nothing, a worker has what its host has")
+	}
+	if c.Image != "" && kind != "kubernetes" {
+		d.report("cluster.image", "", "has no effect: it is for pods, and launch is %s", clip(c.Launch))
+	}
+	if kind == "place" && (c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
+		d.report("cluster.resources", "", "memory_mib and minutes have no effect: the engine has placed the workers")
 	}
 }
 
@@ -108,11 +117,13 @@ func (d *decoder) uselessFlags() {
 				"has no effect: kind is auto, and no coordinator is set"
 		case kind != "cluster" && kind != "auto":
 			hint, msg = "add --backend=cluster", "has no effect: backend is "+clip(kind)
+		case local && c.Launch == "place" && (name == "certs" || name == "insecure"):
+			continue
 		case local && c.Launch != "" && (name == "certs" || name == "insecure"):
 			msg = "has no effect: workers that are launched get certificates made for the run"
 		case local && (name == "certs" || name == "insecure"):
 			msg = "has no effect: without a coordinator everything stays on this machine"
-		case !local && (name == "launch" || name == "listen" || strings.HasPrefix(name, "resources.")):
+		case !local && (name == "launch" || name == "listen" || name == "image" || strings.HasPrefix(name, "resources.")):
 			msg = "has no effect: the workers are those of cluster.coordinator"
 		case !local && name == "dashboard":
 			msg = "has no effect: the coordinator has a page of its own"

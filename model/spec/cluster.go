@@ -9,45 +9,49 @@ type Cluster struct {
 	// are started on this machine.
 	Coordinator string `yaml:"coordinator"`
 	// Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line;
-	// slurm or slurm:PARTITION. Default: none; on this machine.
-	Launch      string `yaml:"launch"`
+	// slurm or slurm:PARTITION; kubernetes or kubernetes:NAMESPACE; place, those that an engine
+	// has started beside this process, which is their rank 0. Default: none; on this machine.
+	Launch string `yaml:"launch"`
 	// Address at which launched workers reach this machine, host:port. Default: none; any port of
-	// the one on the way to them.
-	Listen      string `yaml:"listen"`
+	// the one on the way to them, and with place port 7077 of all.
+	Listen string `yaml:"listen"`
+	// Image that pods run, with a tag or digest. Only with launch kubernetes. Default: gespann or,
+	// with cards, gespann-cuda, of this release.
+	Image string `yaml:"image"`
 	// Workers to start, or with a coordinator to wait for. More may join later. With launch, and
-	// where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is
-	// in.
-	Workers     int    `yaml:"workers" default:"2" min:"1" max:"1024"`
+	// where nothing is said, as many as there are hosts, tasks of the Slurm job that this is in,
+	// or others beside this process.
+	Workers int `yaml:"workers" default:"2" min:"1" max:"1024"`
 	// Of workers, how many must be there for the run to begin; the others take part as they come.
 	// Default: 0; all.
-	MinWorkers  int    `yaml:"min_workers" default:"0" min:"0" max:"1024"`
+	MinWorkers int `yaml:"min_workers" default:"0" min:"0" max:"1024"`
 	// What the engine of launch is to give each worker.
-	Resources   Each   `yaml:"resources"`
+	Resources Each `yaml:"resources"`
 	// How the workers make one model.
-	Strategy    Choice `yaml:"strategy" default:"sync"`
+	Strategy Choice `yaml:"strategy" default:"sync"`
 	// How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the
 	// bytes with 7 bits of mantissa.
-	Wire        string `yaml:"wire" default:"fp32" enum:"fp32,bf16"`
+	Wire string `yaml:"wire" default:"fp32" enum:"fp32,bf16"`
 	// Where workers get the rows: local, each from its own disk; stream, from the process that
 	// trains; auto, local where the same rows are there, else stream.
-	Data        string `yaml:"data" default:"auto" enum:"auto,local,stream"`
+	Data string `yaml:"data" default:"auto" enum:"auto,local,stream"`
 	// Measure one worker alone for a fifth of a second before the run: a check of what is said at
 	// its end, from the time that the workers spent, of how many times as fast as one they were.
-	Probe       bool   `yaml:"probe" default:"true"`
+	Probe bool `yaml:"probe" default:"true"`
 	// Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs
 	// in the user's configuration directory.
-	Certs       string `yaml:"certs"`
+	Certs string `yaml:"certs"`
 	// Talk to a coordinator that was started with --insecure: without TLS, and without proofs that
 	// both sides are of one account.
-	Insecure    bool   `yaml:"insecure" default:"false"`
+	Insecure bool `yaml:"insecure" default:"false"`
 	// Address of a page that shows the workers and the run, such as :8080. Only without a
 	// coordinator, which has its own. Default: none.
-	Dashboard   string `yaml:"dashboard"`
+	Dashboard string `yaml:"dashboard"`
 }
 
 // Each is what an engine gives a worker.
 type Each struct {
-	// Processors, and threads. Default: 0; those of the host, or one of Slurm.
+	// Processors, and threads. Default: 0; those of the host, or one of Slurm and Kubernetes.
 	CPUs int `yaml:"cpus" default:"0" min:"0" max:"4096"`
 	// Cards.
 	GPUs int `yaml:"gpus" default:"0" min:"0" max:"64"`

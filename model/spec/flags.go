@@ -31,6 +31,7 @@ func shortcuts() []shortcut {
 		{"insecure", "cluster.insecure"},
 		{"dashboard", "cluster.dashboard"},
 		{"launch", "cluster.launch"},
+		{"image", "cluster.image"},
 	}
 }
 

@@ -16,6 +16,22 @@ func (d *Data) paths() map[string]*string {
 	}
 }
 
+// Paths returns the paths of the data that are set, by key.
+func (d *Data) Paths() map[string]string {
+	given := map[string]string{}
+	for key, p := range d.paths() {
+		if *p != "" {
+			given[key] = *p
+		}
+	}
+	return given
+}
+
+// Downloads reports whether the data comes from the network, unless it is in the cache.
+func (d *Data) Downloads() bool {
+	return d.Dir == "" && (d.Source == "mnist" || d.Source == "fashion_mnist")
+}
+
 // Locate gives the paths of a file that was read on this machine their meaning. Those
 // that the file gives are in its folder, which becomes data.root unless that is set;
 // those that flags, the environment and a file without a folder give are in the current
@@ -24,11 +40,17 @@ func (s *Spec) Locate() error { return s.LocateIn(folderOf(s.File)) }
 
 // LocateIn is Locate for a file that came from elsewhere, as if it was in a folder here.
 func (s *Spec) LocateIn(folder string) error {
-	if err := s.LocateGiven(); err != nil {
-		return err
-	}
 	folder, err := filepath.Abs(folder)
 	if err != nil {
+		return err
+	}
+	// First, while one that is absolute in the file is: LocateGiven writes it from here.
+	for key, p := range map[string]*string{"train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs} {
+		if pos, ok := s.places[key]; ok && pos.File == s.File && *p != "" && !filepath.IsAbs(*p) {
+			*p = within(folder, *p)
+		}
+	}
+	if err := s.LocateGiven(); err != nil {
 		return err
 	}
 	switch relative := s.Data.relative(); {
@@ -37,14 +59,9 @@ func (s *Spec) LocateIn(folder string) error {
 	case !relative && s.Data.Root != "":
 		return s.needlessRoot()
 	}
-	for key, p := range map[string]*string{
-		"data.root": &s.Data.Root, "train.dir": &s.Train.Dir, "cluster.certs": &s.Cluster.Certs,
-	} {
-		if pos, given := s.places[key]; given && pos.File == s.File && *p != "" && !filepath.IsAbs(*p) {
-			*p = within(folder, *p)
-		}
+	if pos, ok := s.places["data.root"]; ok && pos.File == s.File && s.Data.Root != "" && !filepath.IsAbs(s.Data.Root) {
+		s.Data.Root = within(folder, s.Data.Root)
 	}
-	s.Train.Dir = fromHere(s.Train.Dir)
 	return nil
 }
 

@@ -103,11 +103,17 @@ func (c *Certs) verify(now time.Time) error {
 func readSecret(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
+	if err == nil && info.Mode().Perm()&0o077 != 0 && !lent(info) {
 		return nil, fmt.Errorf("%s: others can read it: got mode %04o, want 0600\nhint: chmod 600 %s",
 			path, info.Mode().Perm(), shell.Word(path))
 	}
 	return read(dir, name)
+}
+
+// lent reports whether root has let a group read a file, and this process, which is not
+// root: that is how Kubernetes gives a secret to a container (fsGroup).
+func lent(info os.FileInfo) bool {
+	return info.Mode().Perm()&0o037 == 0 && ownedByRoot(info) && os.Geteuid() > 0
 }
 
 func read(dir, name string) ([]byte, error) {
