@@ -4,6 +4,7 @@
 //	crew.go    processes that are kept running, here or through a program
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
+//	spark.go   as tasks of Spark; sparkcrew.go keeps the application, sparkserve.go serves it
 //	place.go   the other way round: where an engine has put this process
 package launch
 
@@ -62,6 +63,8 @@ type Launcher interface {
 //	ssh://[user@]host[:port],host,...   processes on these hosts
 //	ssh:FILE                            likewise, with a host on each line
 //	slurm, slurm:PARTITION              jobs of Slurm, or steps of the job that this is in
+//	spark://host:port,...               tasks of a standalone Spark; ?rest=PORT&ui=PORT&serve=PORT
+//	spark:MASTER                        tasks of what spark-submit knows: yarn, k8s://..., ...
 func For(address string) (Launcher, error) {
 	kind, rest, _ := strings.Cut(address, ":")
 	switch kind {
@@ -69,8 +72,10 @@ func For(address string) (Launcher, error) {
 		return newSSH(rest)
 	case "slurm":
 		return newSlurm(rest)
+	case "spark":
+		return newSpark(rest)
 	}
-	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm or slurm:PARTITION", address)
+	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, spark://HOST:PORT or spark:MASTER", address)
 }
 
 // An Invitation is what a worker needs to be let in: where its coordinator is, and the

@@ -25,11 +25,16 @@ func TestFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]Launcher{
-		"ssh://a,root@b:22":    &sshLauncher{[]sshHost{{"a", ""}, {"root@b", "22"}}},
-		"ssh:" + hosts:         &sshLauncher{[]sshHost{{"a", ""}, {"user@b", "2222"}}},
-		"slurm":                &slurmLauncher{},
-		"slurm:gold":           &slurmLauncher{"gold"},
-		"ssh://[fe80::1]:2200": &sshLauncher{[]sshHost{{"fe80::1", "2200"}}},
+		"ssh://a,root@b:22":                   &sshLauncher{[]sshHost{{"a", ""}, {"root@b", "22"}}},
+		"ssh:" + hosts:                        &sshLauncher{[]sshHost{{"a", ""}, {"user@b", "2222"}}},
+		"slurm":                               &slurmLauncher{},
+		"slurm:gold":                          &slurmLauncher{"gold"},
+		"spark://h":                           &sparkLauncher{[]string{"h:7077"}, "spark://h:7077", "6066", "8080", "0"},
+		"spark://a:1,b:2?rest=3&ui=4&serve=5": &sparkLauncher{[]string{"a:1", "b:2"}, "spark://a:1,b:2", "3", "4", "5"},
+		"spark:yarn":                          &sparkLauncher{nil, "yarn", "6066", "8080", "0"},
+		"spark:k8s://https://h:6443":          &sparkLauncher{nil, "k8s://https://h:6443", "6066", "8080", "0"},
+		"spark:spark://h:7077":                &sparkLauncher{[]string{"h:7077"}, "spark://h:7077", "0", "8080", "0"},
+		"ssh://[fe80::1]:2200":                &sshLauncher{[]sshHost{{"fe80::1", "2200"}}},
 	} {
 		got, err := For(address)
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -47,6 +52,12 @@ func TestFor(t *testing.T) {
 		"ssh:" + bad:        "bad:2: host \"-oProxyCommand=x\"",
 		"ssh:" + none:       "got no host",
 		"slurm:-p":          "got partition",
+		"spark:":            "got master",
+		"spark://":          "want HOST:PORT",
+		"spark://h:x":       "want HOST:PORT",
+		"spark://h?rust=1":  "want rest=PORT",
+		"spark://h?rest=x":  "want rest=PORT",
+		"spark:--conf":      "got master",
 	} {
 		if got, err := For(address); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v, %v, want %s", address, got, err, want)

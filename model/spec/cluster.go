@@ -4,7 +4,7 @@ package spec
 // is cluster; a file may have it for others too, so that one file trains anywhere.
 type Cluster struct {
 	Coordinator string `yaml:"coordinator" doc:"Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine."`
-	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine."`
+	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION; spark://host:port, or spark:MASTER by spark-submit. Default: none; on this machine."`
 	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them."`
 	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is in." default:"2" min:"1" max:"1024"`
 	Resources   Each   `yaml:"resources" doc:"What the engine of launch is to give each worker."`
@@ -19,7 +19,7 @@ type Cluster struct {
 
 // Each is what an engine gives a worker.
 type Each struct {
-	CPUs      int `yaml:"cpus" doc:"Processors, and threads. Default: 0; those of the host, or one of Slurm." default:"0" min:"0" max:"4096"`
+	CPUs      int `yaml:"cpus" doc:"Processors, and threads. Default: 0; those of the host, or one of Slurm or Spark." default:"0" min:"0" max:"4096"`
 	GPUs      int `yaml:"gpus" doc:"Cards." default:"0" min:"0" max:"64"`
 	MemoryMiB int `yaml:"memory_mib" doc:"Memory in MiB. Default: 0; what the engine gives." default:"0" min:"0" max:"1073741824"`
 	Minutes   int `yaml:"minutes" doc:"Time until the engine may take it all away. Default: 0; what the engine gives." default:"0" min:"0" max:"525600"`
