@@ -44,6 +44,7 @@ type sparkServer struct {
 // How often an application hears that this process is there, and how much it may report.
 const (
 	lifeTime  = 3 * time.Second
+	lifeBeats = 5 // then it has to ask again: a machine that is gone says nothing
 	maxReport = 4 << 10
 )
 
@@ -157,8 +158,9 @@ type sparkRun struct {
 	over    chan struct{} // closed when it is to end
 
 	mu     sync.Mutex
-	lines  int    // of life
-	failed string // why it says that it has failed
+	lines  int           // of life
+	seen   time.Duration // when the last one ended, as elapsed; 0: none has
+	failed string        // why it says that it has failed
 }
 
 // A sparkEvent is what an application reports.
@@ -183,11 +185,11 @@ func (r *sparkRun) isOver() bool {
 	}
 }
 
-// alive reports whether the application holds its line of life.
+// alive reports whether the application holds its line of life, or has done so until now.
 func (r *sparkRun) alive() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lines > 0
+	return r.lines > 0 || r.seen > 0 && elapsed()-r.seen < 2*lifeTime
 }
 
 // why returns why the application has failed, if it has said so.
@@ -207,14 +209,14 @@ func (r *sparkRun) live(w http.ResponseWriter, req *http.Request) {
 	count := func(n int) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.lines += n
+		r.lines, r.seen = r.lines+n, elapsed()
 	}
 	count(1)
 	defer count(-1)
 	beat := time.NewTicker(lifeTime)
 	defer beat.Stop()
 	flush := http.NewResponseController(w).Flush
-	for {
+	for range lifeBeats {
 		if _, err := io.WriteString(w, "\n"); err != nil || flush() != nil {
 			return
 		}
