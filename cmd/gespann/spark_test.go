@@ -99,6 +99,9 @@ func TestLaunchSpark(t *testing.T) {
 	if left := workers(); len(left) > 0 {
 		t.Errorf("workers %v are left", left)
 	}
+	if programs, _ := filepath.Glob(filepath.Join(there, "w*", "*", "*", "gespann")); len(programs) > 0 {
+		t.Errorf("%v are left", programs)
+	}
 	got, gotMetrics := tensors(t, filepath.Join(dir, "runs", "bits"))
 	if !reflect.DeepEqual(got, want) || gotMetrics != wantMetrics {
 		t.Errorf("other bits than on the CPU; metrics\n%s\nwant\n%s", gotMetrics, wantMetrics)
@@ -134,7 +137,9 @@ func TestLaunchSpark(t *testing.T) {
 		text, _ := os.ReadFile(path)
 		all.Write(text)
 	}
-	contains(t, "the executors' pages", all.String(), "worker-1", "worker-2")
+	if !strings.Contains(all.String(), `msg="job is open" job=faults`) {
+		t.Error("the executors' pages lack what workers say")
+	}
 	if strings.Contains(all.String(), "PRIVATE KEY") || strings.Contains(all.String(), "GESPANN_KEY") {
 		t.Error("the executors' pages have secrets")
 	}

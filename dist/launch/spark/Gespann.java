@@ -143,6 +143,7 @@ public final class Gespann {
       }
       if (!hex(digest.digest()).equals(sha256)) throw new IOException(program + " is not the program that was sent");
       program.setExecutable(true);
+      program.deleteOnExit(); // Spark keeps its folder for days
 
       String told = server.open("/worker/" + i); // arguments, each on a line, an empty line, the input
       int at = told.indexOf("\n\n");
@@ -163,6 +164,7 @@ public final class Gespann {
         in.flush();
         int status = process.waitFor();
         words.join(1000);
+        if (status > 128) throw new IOException("signal " + (status - 128)); // without a word
         throw new IOException("exit status " + status + (words.last.isEmpty() ? "" : ": " + words.last));
       } finally { // interrupted, mostly
         Thread.interrupted();
