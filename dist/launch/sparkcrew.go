@@ -142,7 +142,11 @@ func (c *sparkCrew) watch(ctx context.Context, run *sparkRun, id string) error {
 		c.look()
 		if n := c.up(); !slow && n < c.team.Workers && elapsed()-submitted > sparkSlow {
 			slow = true
-			c.team.Say("cluster: %d of %d workers run; Spark has no place for the others yet, or is slow", n, c.team.Workers)
+			if run.alive() {
+				c.team.Say("cluster: %d of %d workers run; Spark has no place for the others yet, or is slow", n, c.team.Workers)
+			} else {
+				c.team.Say("cluster: Spark has not started the application yet")
+			}
 		}
 		if run.alive() {
 			answered = elapsed()
