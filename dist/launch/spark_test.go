@@ -348,7 +348,7 @@ func TestSparkCrewGivesUp(t *testing.T) {
 		alive(ctx, hidden, make(chan string, 1))
 	})
 	<-failing.Failed()
-	if got, want := failing.Err().Error(), "Spark: worker 2 ended 6 times within a minute, the last time with exit status 127: exec format error"; got != want {
+	if got, want := failing.Err().Error(), "launch: Spark: worker 2 ended 6 times within a minute, the last time with exit status 127: exec format error"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := failing.Close(); err != nil {
@@ -363,7 +363,7 @@ func TestSparkCrewGivesUp(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("goes on")
 	}
-	if got := never.Err().Error(); got != "Spark: FAILED" {
+	if got := never.Err().Error(); got != "launch: Spark: FAILED" {
 		t.Errorf("got %q", got)
 	}
 	never.Close()

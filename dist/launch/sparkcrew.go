@@ -71,7 +71,7 @@ func (c *sparkCrew) Err() error {
 
 func (c *sparkCrew) fail(err error) {
 	c.once.Do(func() {
-		c.err = fmt.Errorf("Spark: %w", err)
+		c.err = fmt.Errorf("launch: Spark: %w", err)
 		close(c.failed)
 	})
 }

@@ -75,7 +75,7 @@ func TestSparkSubmitFails(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("goes on")
 	}
-	if got, want := crew.Err().Error(), `Spark: spark-submit: exit status 1: Exception in thread "main" org.apache.spark.SparkException: no YARN`; got != want {
+	if got, want := crew.Err().Error(), `launch: Spark: spark-submit: exit status 1: Exception in thread "main" org.apache.spark.SparkException: no YARN`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	crew.Close()
