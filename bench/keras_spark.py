@@ -27,9 +27,9 @@ def network():
     import keras
 
     model = keras.Sequential([
-        keras.Input((784,)), keras.layers.Dense(512, "relu"), keras.layers.Dense(512, "relu"),
-        keras.layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        keras.Input((784,)), keras.layers.Dense(512, activation="relu"), keras.layers.Dense(512, activation="relu"),
+        keras.layers.Dense(10, activation="softmax")])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
