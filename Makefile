@@ -13,6 +13,8 @@
 # make gpu-emulate  most of gpu-check without a card: a driver runs the kernels on the host;
 #               needs CUDA 12 headers and g++
 # make kernels  compile changed CUDA kernels to kernels/ptx; needs nvcc
+# make spark    the application of Spark in dist/launch/spark from its Java; needs javac 17 or later,
+#               and Spark's jars at SPARK_HOME
 # make kernels-check  ptxas accepts every kernel for every card, without spills
 # make vuln     known faults in what the program calls; VULNDB is the database: the version of a
 #               module, latest, or an address. Skipped where it cannot be had
@@ -34,7 +36,7 @@ WORKS ?=
 DATA ?= ../shared/data/mnist
 
 .PHONY: build test check format vet static fresh race cross bench bench-check fuzz loc \
-  gpu gpu-test cuda-vet gpu-check gpu-emulate gpu-pack kernels kernels-check \
+  gpu gpu-test cuda-vet gpu-check gpu-emulate gpu-pack kernels kernels-check spark \
   vuln sbom reproducible
 
 build:
@@ -161,3 +163,7 @@ reproducible:
 loc:
 	@for p in $$(go list -f '{{.Dir}}' ./...); do \
 	  printf '%6d  %s\n' "$$(cat $$p/*.go | wc -l)" "$${p#$(CURDIR)/}"; done
+
+# The jar is committed; a test compares the digest of its source.
+spark:
+	dist/launch/spark/build.sh

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
+	"github.com/gespann/gespann/backend/cuda"
 	"github.com/gespann/gespann/dist/launch"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/rpc/certs"
@@ -48,6 +49,11 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err 
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("launch: %w", err)
+	}
+	if c.Resources.GPUs > 0 && strings.HasPrefix(c.Launch, "spark:") && !cuda.Built { // Spark gets one file
+		if program, err = findCompanion(); err != nil {
+			return err
+		}
 	}
 	o.Listen = c.Listen
 	if c.Launch == launch.Beside {

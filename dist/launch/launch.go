@@ -5,6 +5,7 @@
 //	resize.go  more of them, or fewer, while they work
 //	ssh.go     on hosts
 //	slurm.go   as jobs of Slurm
+//	spark.go   as tasks of Spark; sparkcrew.go keeps the application, sparkserve.go serves it
 //	kube.go    as a Job of Kubernetes; kubewatch.go says what is wrong with it
 //	manifest.go  driver and workers, for Kubernetes and what is built on it
 //	beside.go  none: those that an engine has started beside this process
@@ -69,6 +70,8 @@ type Launcher interface {
 //	ssh://[user@]host[:port],host,...   processes on these hosts
 //	ssh:FILE                            likewise, with a host on each line
 //	slurm, slurm:PARTITION              jobs of Slurm, or steps of the job that this is in
+//	spark://host:port,...               tasks of a standalone Spark; ?rest=PORT&ui=PORT&serve=PORT
+//	spark:MASTER                        tasks of what spark-submit knows: yarn, k8s://..., ...
 //	kubernetes, kubernetes:NAMESPACE    a Job of Kubernetes; also kubernetes:CONTEXT/NAMESPACE
 //	place                               those that an engine has started beside this process
 func For(address string) (Launcher, error) {
@@ -82,9 +85,11 @@ func For(address string) (Launcher, error) {
 		return newKube(rest)
 	case Beside:
 		return newBeside(rest)
+	case "spark":
+		return newSpark(rest)
 	}
-	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, "+
-		"kubernetes:NAMESPACE or place", address)
+	return nil, fmt.Errorf("launch: got %.80q, want ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, spark://HOST:PORT, "+
+		"spark:MASTER, kubernetes, kubernetes:NAMESPACE or place", address)
 }
 
 // An Invitation is what a worker needs to be let in: where its coordinator is, and the

@@ -25,15 +25,20 @@ func TestFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]Launcher{
-		"ssh://a,root@b:22":    &sshLauncher{[]sshHost{{"a", ""}, {"root@b", "22"}}},
-		"ssh:" + hosts:         &sshLauncher{[]sshHost{{"a", ""}, {"user@b", "2222"}}},
-		"slurm":                &slurmLauncher{},
-		"kubernetes":           &kubeLauncher{},
-		"kubernetes:ns":        &kubeLauncher{namespace: "ns"},
-		"kubernetes:a:b/c/ns":  &kubeLauncher{context: "a:b/c", namespace: "ns"},
-		"kubernetes:c/":        &kubeLauncher{context: "c"},
-		"slurm:gold":           &slurmLauncher{"gold"},
-		"ssh://[fe80::1]:2200": &sshLauncher{[]sshHost{{"fe80::1", "2200"}}},
+		"ssh://a,root@b:22":                   &sshLauncher{[]sshHost{{"a", ""}, {"root@b", "22"}}},
+		"ssh:" + hosts:                        &sshLauncher{[]sshHost{{"a", ""}, {"user@b", "2222"}}},
+		"slurm":                               &slurmLauncher{},
+		"slurm:gold":                          &slurmLauncher{"gold"},
+		"spark://h":                           &sparkLauncher{[]string{"h:7077"}, "spark://h:7077", "6066", "8080", "0"},
+		"spark://a:1,b:2?rest=3&ui=4&serve=5": &sparkLauncher{[]string{"a:1", "b:2"}, "spark://a:1,b:2", "3", "4", "5"},
+		"spark:yarn":                          &sparkLauncher{nil, "yarn", "6066", "8080", "0"},
+		"spark:k8s://https://h:6443":          &sparkLauncher{nil, "k8s://https://h:6443", "6066", "8080", "0"},
+		"spark:spark://h:7077":                &sparkLauncher{[]string{"h:7077"}, "spark://h:7077", "0", "8080", "0"},
+		"ssh://[fe80::1]:2200":                &sshLauncher{[]sshHost{{"fe80::1", "2200"}}},
+		"kubernetes":                          &kubeLauncher{},
+		"kubernetes:ns":                       &kubeLauncher{namespace: "ns"},
+		"kubernetes:a:b/c/ns":                 &kubeLauncher{context: "a:b/c", namespace: "ns"},
+		"kubernetes:c/":                       &kubeLauncher{context: "c"},
 	} {
 		got, err := For(address)
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -54,6 +59,12 @@ func TestFor(t *testing.T) {
 		"kubernetes:-n":     "want kubernetes, kubernetes:NAMESPACE",
 		"kubernetes:-c/ns":  "want kubernetes, kubernetes:NAMESPACE",
 		"kubernetes:Ns":     "want kubernetes, kubernetes:NAMESPACE",
+		"spark:":            "got master",
+		"spark://":          "want HOST:PORT",
+		"spark://h:x":       "want HOST:PORT",
+		"spark://h?rust=1":  "want rest=PORT",
+		"spark://h?rest=x":  "want rest=PORT",
+		"spark:--conf":      "got master",
 	} {
 		if got, err := For(address); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v, %v, want %s", address, got, err, want)

@@ -33,7 +33,7 @@ var walls = []struct {
 	{imports: module + "backend/cuda", only: []string{"backend/cuda", "cmd", "kernels/emulator"}, why: "backends are reached through the registry"},
 	{imports: "gorgonia.org/cu", only: []string{"backend/cuda"}, why: "it ends the process where there is no driver"},
 	{imports: "google.golang.org/grpc", only: []string{"dist/rpc"}, why: "the rest of a cluster knows connections, not what carries them"},
-	{imports: "net/http", only: []string{"dist/web", "internal/data/source", "bench"}, why: "one page, downloads, and who looks at the page in a race"},
+	{imports: "net/http", only: []string{"dist/web", "dist/launch", "internal/data/source", "bench"}, why: "one page, Spark, downloads, and who looks at the page in a race"},
 	{imports: "github.com/chromedp", only: []string{}, why: "tests drive a browser, programs do not"},
 	{imports: module + "dist/web", only: []string{"cmd", "bench"}, why: "a coordinator does not know that it is looked at"},
 	{imports: "net", never: []string{"dist/coord", "dist/server", "dist/strategy"}, why: "connections come from outside"},

@@ -35,7 +35,7 @@ func (d *decoder) cluster() {
 // launch checks the settings of workers that are started elsewhere.
 func (d *decoder) launch() {
 	c := &d.spec.Cluster
-	const way = "ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, kubernetes, kubernetes:NAMESPACE or place"
+	const way = "ssh://HOST,HOST, ssh:FILE, slurm, slurm:PARTITION, spark://HOST:PORT, spark:MASTER, kubernetes, kubernetes:NAMESPACE or place"
 	kind, rest, _ := strings.Cut(c.Launch, ":")
 	switch {
 	case c.Launch == "":
@@ -49,7 +49,7 @@ func (d *decoder) launch() {
 			d.report("cluster.resources", "set cluster.launch", "has no effect: no workers are launched elsewhere")
 		}
 		return
-	case kind == "ssh" && strings.Trim(rest, "/") != "", kind == "slurm", kind == "kubernetes", c.Launch == "place":
+	case (kind == "ssh" || kind == "spark") && strings.Trim(rest, "/") != "", kind == "slurm", kind == "kubernetes", c.Launch == "place":
 	default:
 		d.report("cluster.launch", "", "got %q, want "+way, clip(c.Launch))
 	}
@@ -58,6 +58,9 @@ func (d *decoder) launch() {
 	}
 	if c.Listen != "" && (strings.HasPrefix(c.Listen, "unix:") || !isAddress(c.Listen)) {
 		d.report("cluster.listen", "such as 10.0.0.1:7077", "got %q, want host:port", clip(c.Listen))
+	}
+	if kind == "spark" && c.Resources.Minutes > 0 {
+		d.report("cluster.resources.minutes", "leave it out", "has no effect: Spark gives machines for as long as it takes")
 	}
 	if kind == "ssh" && (c.Resources.GPUs > 0 || c.Resources.MemoryMiB > 0 || c.Resources.Minutes > 0) {
 		d.report("cluster.resources", "", "gpus, memory_mib and minutes have no effect: ssh places nothing, a worker has what its host has")

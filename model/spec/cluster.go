@@ -9,8 +9,9 @@ type Cluster struct {
 	// are started on this machine.
 	Coordinator string `yaml:"coordinator"`
 	// Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line;
-	// slurm or slurm:PARTITION; kubernetes or kubernetes:NAMESPACE; place, those that an engine
-	// has started beside this process, which is their rank 0. Default: none; on this machine.
+	// slurm or slurm:PARTITION; spark://host:port, or spark:MASTER by spark-submit; kubernetes or
+	// kubernetes:NAMESPACE; place, those that an engine has started beside this process, which is
+	// their rank 0. Default: none; on this machine.
 	Launch string `yaml:"launch"`
 	// Address at which launched workers reach this machine, host:port. Default: none; any port of
 	// the one on the way to them, and with place port 7077 of all.
@@ -51,7 +52,7 @@ type Cluster struct {
 
 // Each is what an engine gives a worker.
 type Each struct {
-	// Processors, and threads. Default: 0; those of the host, or one of Slurm and Kubernetes.
+	// Processors, and threads. Default: 0; those of the host, or one of Slurm, Spark and Kubernetes.
 	CPUs int `yaml:"cpus" default:"0" min:"0" max:"4096"`
 	// Cards.
 	GPUs int `yaml:"gpus" default:"0" min:"0" max:"64"`
