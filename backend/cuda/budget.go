@@ -233,18 +233,21 @@ func (pl *planner) lay(p *ir.Program, key programKey) (*plan.Plan, error) {
 	return plan.Build(p, o)
 }
 
-// build gets a program from the job and verifies it.
+// build gets a program of the job for a number of rows, and verifies it.
 func (pl *planner) build(key programKey) (p *ir.Program, err error) {
 	switch key.kind {
 	case forward:
-		p, err = pl.job.Programs.Forward(key.rows, key.variant)
+		p, err = pl.job.Programs.Forward(key.variant)
 	case gradient:
-		p, err = pl.job.Programs.Gradient(key.rows, key.variant)
+		p, err = pl.job.Programs.Gradient(key.variant)
 	case update:
 		p, err = pl.job.Programs.Update()
 	}
 	if err != nil {
 		return nil, err
+	}
+	if key.rows > 0 {
+		p = p.At(key.rows)
 	}
 	if p.Batch != key.rows {
 		return nil, fmt.Errorf("program %s: batch is %d, want %d", p.Name, p.Batch, key.rows)

@@ -49,7 +49,7 @@ func (s *session) placeGradients() error {
 		}
 	}
 	if s.job.Programs != nil {
-		if p, err := s.job.Programs.Gradient(s.job.BatchSize, false); err == nil {
+		if p, err := s.job.Programs.Gradient(false); err == nil {
 			offset, size, s.flat.metrics = host.GradientVector(p, s.vars)
 			s.flat.size, s.points = size, meet.Points(p)
 		}

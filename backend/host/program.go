@@ -105,18 +105,21 @@ func (s *session) keep(key programKey, pr *program) {
 	s.programs[key] = pr
 }
 
-// build gets a program from the job and verifies it.
+// build gets a program of the job for a number of rows, and verifies it.
 func (s *session) build(key programKey) (p *ir.Program, err error) {
 	switch key.kind {
 	case forward:
-		p, err = s.job.Programs.Forward(key.rows, key.variant)
+		p, err = s.job.Programs.Forward(key.variant)
 	case gradient:
-		p, err = s.job.Programs.Gradient(key.rows, key.variant)
+		p, err = s.job.Programs.Gradient(key.variant)
 	case update:
 		p, err = s.job.Programs.Update()
 	}
 	if err != nil {
 		return nil, err
+	}
+	if key.rows > 0 {
+		p = p.At(key.rows)
 	}
 	if p.Batch != key.rows {
 		return nil, fmt.Errorf("program %s: batch is %d, want %d", p.Name, p.Batch, key.rows)
