@@ -99,10 +99,7 @@ func limit(p *ir.Program, name string) (least int) {
 		default:
 			continue
 		}
-		v := &p.Values[ins.In[1]]
-		if v.Kind == ir.View {
-			v = &p.Values[v.Of]
-		}
+		v := &p.Values[p.Root(ins.In[1])]
 		if v.Type == ir.Int && v.Name == name && (least == 0 || n < least) {
 			least = n
 		}
@@ -117,10 +114,7 @@ func wantsProbabilities(p *ir.Program, name string) bool {
 		if ins.Op != ir.SoftmaxXent && (ins.Op != ir.PointLoss || ins.Attrs.Loss != ir.SigmoidXent) {
 			return false
 		}
-		v := &p.Values[ins.In[1]]
-		if v.Kind == ir.View {
-			v = &p.Values[v.Of]
-		}
+		v := &p.Values[p.Root(ins.In[1])]
 		return v.Kind == ir.Input && v.Name == name
 	})
 }

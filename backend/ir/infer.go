@@ -186,6 +186,9 @@ func Rows(shape []int) (rows, cols int) {
 	return Size(shape) / cols, cols
 }
 
+// Around returns the number of elements before an axis, and from it on.
+func Around(shape []int, axis int) (outer, inner int) { return Size(shape[:axis]), Size(shape[axis:]) }
+
 func newValue(t Type, shape ...int) Value {
 	return Value{Type: t, Shape: slices.Clone(shape), Var: -1, Of: None}
 }
