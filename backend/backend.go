@@ -126,6 +126,15 @@ type Stats struct {
 	Metrics map[string][]float64 // per metric, sums over rows
 }
 
+// Clone returns a copy of s that shares nothing with it.
+func (s Stats) Clone() Stats {
+	s.Metrics = maps.Clone(s.Metrics)
+	for name, sums := range s.Metrics {
+		s.Metrics[name] = slices.Clone(sums)
+	}
+	return s
+}
+
 // Add adds t to s.
 func (s *Stats) Add(t Stats) {
 	s.Rows += t.Rows
