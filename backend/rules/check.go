@@ -92,16 +92,8 @@ func CheckInput(p *ir.Program, name string, t *data.Table, rows int) error {
 func limit(p *ir.Program, name string) (least int) {
 	for i := range p.Instrs {
 		ins := &p.Instrs[i]
-		var n int
-		switch ins.Op {
-		case ir.Embedding:
-			n = p.Values[ins.In[0]].Shape[0]
-		case ir.SoftmaxXent:
-			_, n = ir.Rows(p.Values[ins.In[0]].Shape)
-		case ir.Metric:
-			_, n = ir.Rows(p.Values[ins.In[0]].Shape)
-			n = max(n, 2)
-		default:
+		n := p.IDs(ins)
+		if n == 0 {
 			continue
 		}
 		v := &p.Values[p.Root(ins.In[1])]
