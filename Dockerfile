@@ -28,5 +28,7 @@ COPY --from=build --chown=65534:65534 /out/tmp /tmp
 ENV PATH=/usr/local/bin HOME=/data
 USER 65534:65534
 WORKDIR /data
+# A coordinator in it has a page at :8080; what has none is not asked.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["gespann", "health", "--optional"]
 ENTRYPOINT ["gespann"]
 CMD ["--help"]

@@ -50,3 +50,6 @@ func (a Account) RowsPerSecond() float64 {
 	}
 	return float64(a.Rows) / a.Seconds
 }
+
+// Left reports whether the worker was not lost, but told to end.
+func (x WorkerAccount) Left() bool { return x.Why == TookLeave }

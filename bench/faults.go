@@ -106,7 +106,7 @@ func injectFaults(o *options) error {
 			continue
 		}
 		f.epochs, f.overlap = cmp.Or(f.epochs, shortEpochs), cmp.Or(f.overlap, 2)
-		times := o.repeat
+		times := cmp.Or(o.repeat, 20)
 		if f.few {
 			times = (times + 3) / 4
 		}

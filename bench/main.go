@@ -24,7 +24,8 @@ type options struct {
 	list, stranger, profile    bool
 	products, whole, clusters  bool
 	strategies                 bool
-	faults                     bool
+	faults, goodput            bool
+	lasts                      time.Duration
 	data, scale, only          string
 	repeat                     int
 	seed                       uint64
@@ -49,7 +50,9 @@ func main() {
 	flag.BoolVar(&o.whole, "whole", false, "time whole trainings of configs/mnist-mlp.yaml, from start to saved model")
 	flag.BoolVar(&o.clusters, "clusters", false, "time clusters of processes on this machine against one worker")
 	flag.BoolVar(&o.faults, "faults", false, "break clusters of processes on this machine, and see how they end; some faults need root")
-	flag.IntVar(&o.repeat, "repeat", 20, "how often each fault is tried")
+	flag.BoolVar(&o.goodput, "goodput", false, "time trainings of which a worker is killed every 10 s against the same in peace")
+	flag.DurationVar(&o.lasts, "lasts", 65*time.Second, "how long the first training of -goodput is to last at least")
+	flag.IntVar(&o.repeat, "repeat", 0, "how often each fault is tried, 0: 20; or pairs of -goodput, 0: 3")
 	flag.StringVar(&o.only, "only", "", "faults to try, with commas; empty: all")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the moments of faults; 0: another each time")
 	flag.BoolVar(&o.strategies, "strategies", false, "train configs/mnist-cluster.yaml with every strategy")
@@ -85,6 +88,8 @@ func run(o *options) error {
 		return raceStrategies(o)
 	case o.faults:
 		return injectFaults(o)
+	case o.goodput:
+		return measureGoodput(o)
 	case o.scale != "":
 		return drawScale(o)
 	}

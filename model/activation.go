@@ -34,6 +34,10 @@ func (c *construction) activateBy(x *G.Node, name string, alpha float64) *G.Node
 	case name == "linear":
 		return x
 	case name == "softmax":
+		if row := c.row(x); row[len(row)-1] == 1 {
+			c.fail("softmax over one number is always 1; one number for yes or no takes sigmoid")
+			return x
+		}
 		y = c.apply(ir.Softmax, ir.Attrs{}, x)
 	case known:
 		y = c.apply(ir.Activation, ir.Attrs{Act: act, Alpha: alpha}, x)

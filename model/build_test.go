@@ -89,6 +89,12 @@ hint: flatten makes each row a vector
 ` + sparse, digits, `
 test.yaml:4:5: model[1] conv2d: takes rows of height x width x channels, but model[0] "flatten" gives 64
 `},
+		{"softmax of one", `
+  - flatten
+  - dense: {units: 1, activation: softmax}
+` + sparse, digits, `
+test.yaml:4:5: model[1] dense: softmax over one number is always 1; one number for yes or no takes sigmoid
+`},
 		{"reshape", `
   - reshape: {target_shape: [7, -1]}
   - flatten

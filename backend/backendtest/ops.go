@@ -56,7 +56,7 @@ func Ops(t *testing.T, newExecutor func(t *testing.T) host.Executor) {
 func opCases() map[ir.Op][]opCase {
 	cases := map[ir.Op][]opCase{}
 	for _, family := range []map[ir.Op][]opCase{
-		linearCases(), imageCases(), elementCases(), normCases(), lossCases(), optimizerCases(), longCases(),
+		linearCases(), imageCases(), elementCases(), normCases(), lossCases(), optimizerCases(), structureCases(), longCases(),
 	} {
 		for op, c := range family {
 			cases[op] = append(cases[op], c...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -37,7 +38,9 @@ type LocalOptions struct {
 	// the address with which this machine reaches theirs.
 	Listen string
 	// Page, if not nil, shows the coordinator until ctx ends.
-	Page    func(ctx context.Context, s *server.Server) error
+	Page func(ctx context.Context, s *server.Server) error
+	// Words is where what worker i writes to its standard error goes. Nil: nowhere.
+	Words   func(i int) io.Writer
 	Version string
 	Log     *slog.Logger                     // of the coordinator; nil: none
 	Say     func(format string, args ...any) // lines for people; nil: none
@@ -125,6 +128,9 @@ func (l *LocalCluster) startHere(o LocalOptions) error {
 			cmd.Env = append(cmd.Environ(), "TMPDIR="+l.dir) // for what a killed child leaves behind
 			return cmd
 		}}
+		if o.Words != nil {
+			members[i].Words = o.Words(i)
+		}
 	}
 	l.crew = launch.Keep(members, o.Say)
 	return nil
@@ -134,7 +140,7 @@ func (l *LocalCluster) startHere(o LocalOptions) error {
 // this run alone.
 func (l *LocalCluster) startElsewhere(ctx context.Context, o LocalOptions) (err error) {
 	team := o.Team
-	team.Workers, team.Say = o.Workers, o.Say
+	team.Workers, team.Say, team.Words = o.Workers, o.Say, o.Words
 	team.Invite = func(from string) (*launch.Invitation, error) {
 		folder := filepath.Join(l.dir, "certs")
 		if err := certs.Make(folder, nil); err != nil {

@@ -21,6 +21,11 @@ var kernels = [ir.NumOps]func(c *call) step{
 	ir.Concat:      concat,
 	ir.Slice:       slice,
 
+	ir.Map:         mapped,
+	ir.Reduce:      reduce,
+	ir.Permute:     permute,
+	ir.BatchMatMul: batchMatMul,
+
 	ir.MaxPool:     maxPool,
 	ir.MaxPoolGrad: maxPoolGrad,
 	ir.AvgPool:     avgPool,

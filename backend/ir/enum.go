@@ -8,11 +8,12 @@ import (
 var (
 	actNames = []string{"none", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh",
 		"softplus", "silu"}
-	lossNames   = []string{"none", "squared_error", "abs_error", "huber", "sigmoid_xent"}
-	metricNames = []string{"none", "accuracy", "top_k", "binary_accuracy", "mae", "confusion"}
-	kindNames   = []string{"temp", "input", "output", "variable", "grad", "view"}
-	typeNames   = []string{"f", "i"}
-	roleNames   = []string{"param", "state", "optimizer"}
+	lossNames      = []string{"none", "squared_error", "abs_error", "huber", "sigmoid_xent"}
+	metricNames    = []string{"none", "accuracy", "top_k", "binary_accuracy", "mae", "confusion"}
+	reductionNames = []string{"none", "sum", "max"}
+	kindNames      = []string{"temp", "input", "output", "variable", "grad", "view"}
+	typeNames      = []string{"f", "i"}
+	roleNames      = []string{"param", "state", "optimizer"}
 )
 
 // String returns the name of the op in the text form, such as "conv2d_dx".
@@ -31,6 +32,9 @@ func (l Loss) String() string { return enumName(lossNames, "loss", int(l)) }
 
 // String returns the name of the metric, such as "top_k".
 func (m MetricKind) String() string { return enumName(metricNames, "metric", int(m)) }
+
+// String returns the name of the reduction, such as "max".
+func (r Reduction) String() string { return enumName(reductionNames, "reduction", int(r)) }
 
 // String returns the name of the kind, such as "temp".
 func (k Kind) String() string { return enumName(kindNames, "kind", int(k)) }

@@ -38,6 +38,10 @@ const (
 	fClipValue
 	fScale
 	fMax
+	fExpr
+	fAxes
+	fReduction
+	fPerm
 	numFields
 )
 
@@ -85,6 +89,10 @@ var fields = [numFields]field{
 	fClipValue:   floatField("clip_value", func(a *Attrs) *float64 { return &a.ClipValue }),
 	fScale:       boolField("scale", func(a *Attrs) *bool { return &a.Scale }),
 	fMax:         floatField("max", func(a *Attrs) *float64 { return &a.Max }),
+	fExpr:        textField("expr", func(a *Attrs) *Expr { return &a.Expr }),
+	fAxes:        axesField("axes"),
+	fReduction:   enumField("reduction", reductionNames, func(a *Attrs) *Reduction { return &a.Reduction }),
+	fPerm:        textField("perm", func(a *Attrs) *Perm { return &a.Perm }),
 }
 
 // unread returns the first attribute that is set in a but not in reads.
@@ -112,6 +120,39 @@ func boolField(name string, of func(*Attrs) *bool) field {
 				return fmt.Errorf("%s: got %q, want no value", name, text)
 			}
 			*of(a) = true
+			return nil
+		}}
+}
+
+func textField[T ~string](name string, of func(*Attrs) *T) field {
+	return field{name,
+		func(a *Attrs) string { return string(*of(a)) },
+		func(a *Attrs, text string) error {
+			*of(a) = T(text)
+			return nil
+		}}
+}
+
+// axesField prints the axes as digits, such as "12".
+func axesField(name string) field {
+	return field{name,
+		func(a *Attrs) string {
+			var text []byte
+			for i := range maxRank {
+				if a.Axes.Has(i) {
+					text = append(text, '0'+byte(i))
+				}
+			}
+			return string(text)
+		},
+		func(a *Attrs, text string) error {
+			a.Axes = 0
+			for _, c := range []byte(text) {
+				if c < '0' || c >= '0'+maxRank || a.Axes.Has(int(c-'0')) {
+					return fmt.Errorf("axes: got %q, want different digits from 0 to %d", text, maxRank-1)
+				}
+				a.Axes |= AxesOf(int(c - '0'))
+			}
 			return nil
 		}}
 }

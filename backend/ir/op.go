@@ -59,6 +59,20 @@ const (
 	// Slice: x -> y: Start ≤ index < Start+Count along Axis.
 	Slice
 
+	// Map: x0..xn -> y = Expr(x0, ..., xn), element by element. The shape of y is that
+	// which the inputs have when broadcast as in NumPy: shapes are aligned at their last
+	// dims, and a dim of 1, or one that is not there, goes with any other. Expr.
+	Map
+	// Reduce: x -> y: the sum or the maximum over Axes, whose dims are 1 in y. A NaN
+	// makes the maximum one. Axes, Reduction.
+	Reduce
+	// Permute: x -> y, whose axis i is axis Perm[i] of x. Perm.
+	Permute
+	// BatchMatMul: a[...,m,k], b[...,k,n] -> y[...,m,n], a product for each index of the
+	// leading dims, which are the same in a and b. TransA: a is stored [...,k,m].
+	// TransB: b is stored [...,n,k].
+	BatchMatMul
+
 	// MaxPool: x[B,H,W,C] -> y[B,OH,OW,C], arg int[B,OH,OW,C]: index into H·W·C
 	// of the first maximum of the window, or of a NaN in it; padding never wins.
 	// Win, undilated.
@@ -224,6 +238,58 @@ const (
 	numMetrics
 )
 
+// A Reduction says what Reduce makes of many numbers.
+type Reduction uint8
+
+const (
+	// NoReduction is none.
+	NoReduction Reduction = iota
+	// Sum is their sum.
+	Sum
+	// Maximum is the largest, or NaN if there is one.
+	Maximum
+
+	numReductions
+)
+
+// Axes is a set of axes of a tensor.
+type Axes uint8
+
+// AxesOf returns a set of axes, each 0 to 7.
+func AxesOf(axes ...int) (s Axes) {
+	for _, a := range axes {
+		s |= 1 << a
+	}
+	return s
+}
+
+// Has reports whether an axis is in the set.
+func (s Axes) Has(axis int) bool { return s>>axis&1 != 0 }
+
+// A Perm is an order of axes: a digit each, such as "0213".
+type Perm string
+
+// PermOf returns an order of axes, each 0 to 7.
+func PermOf(axes ...int) Perm {
+	text := make([]byte, len(axes))
+	for i, a := range axes {
+		text[i] = '0' + byte(a)
+	}
+	return Perm(text)
+}
+
+// Axis returns the axis at place i.
+func (p Perm) Axis(i int) int { return int(p[i] - '0') }
+
+// Inverse returns the order that undoes p.
+func (p Perm) Inverse() Perm {
+	axes := make([]int, len(p))
+	for i := range axes {
+		axes[p.Axis(i)] = i
+	}
+	return PermOf(axes...)
+}
+
 // A Window is the geometry of a convolution or pooling.
 type Window struct {
 	KH, KW         int // kernel
@@ -269,6 +335,10 @@ type Attrs struct {
 	ClipValue      float64 // 0: none
 	Scale          bool    // a gradient scale input follows step
 	Max            float64
+	Expr           Expr
+	Axes           Axes
+	Reduction      Reduction
+	Perm           Perm
 }
 
 // Keep reports whether Dropout keeps element i: a counter-based hash of the

@@ -42,6 +42,11 @@ var ops = [NumOps]opRow{
 	Concat:      {name: "concat", infer: inferConcat, reads: 1 << fAxis},
 	Slice:       {name: "slice", infer: inferSlice, reads: 1<<fAxis | 1<<fStart | 1<<fCount},
 
+	Map:         {name: "map", infer: inferMap, reads: 1 << fExpr},
+	Reduce:      {name: "reduce", infer: inferReduce, reads: 1<<fAxes | 1<<fReduction},
+	Permute:     {name: "permute", infer: inferPermute, reads: 1 << fPerm},
+	BatchMatMul: {name: "batch_matmul", infer: inferBatchMatMul, reads: 1<<fTransA | 1<<fTransB},
+
 	MaxPool:     {name: "max_pool", infer: inferMaxPool, reads: 1 << fWin},
 	MaxPoolGrad: {name: "max_pool_grad", infer: inferMaxPoolGrad, reads: 1 << fDims},
 	AvgPool:     {name: "avg_pool", infer: inferAvgPool, reads: 1 << fWin},

@@ -47,6 +47,11 @@ func newTable[T Float]() *table[T] {
 		ir.Concat:      call[T].concat,
 		ir.Slice:       call[T].slice,
 
+		ir.Map:         call[T].mapped,
+		ir.Reduce:      call[T].reduce,
+		ir.Permute:     call[T].permute,
+		ir.BatchMatMul: call[T].batchMatMul,
+
 		ir.MaxPool: func(c call[T]) {
 			maxPool(c.out(0), c.s.I[c.ins.Out[1]], c.in(0), convSizes(c.shape(0), c.outShape(0)), c.attrs().Win)
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -38,11 +39,15 @@ func newCluster(t terminal) *cluster.Backend {
 				return nil, err
 			}
 			o := cluster.LocalOptions{
-				Workers: c.Workers, Threads: threads, Command: childCommand,
+				Workers: c.Workers, Threads: threads, Command: t.childCommand,
 				Page: page, Version: moduleVersion(), Say: say,
 			}
+			if t.jsonFormat() {
+				o.Log = newLog(t.err).With("part", "coordinator")
+				o.Words = func(i int) io.Writer { return t.words(childName(i)) }
+			}
 			if c.Launch != "" {
-				if err := elsewhere(c, &o); err != nil {
+				if err := elsewhere(c, &o, t.format()); err != nil {
 					return nil, err
 				}
 			}
@@ -65,14 +70,17 @@ func dialDriver(ctx context.Context, c *backend.Cluster) (dist.Conn, error) {
 	return conn, nil
 }
 
+// childName is the name of the worker i of a run.
+func childName(i int) string { return fmt.Sprintf("worker-%d", i+1) }
+
 // childCommand returns the command of a worker that belongs to this process.
-func childCommand(i int, address string, threads int) *exec.Cmd {
+func (t terminal) childCommand(i int, address string, threads int) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
 	cmd := exec.Command(self, "worker", "--child", "--coordinator", address, "--backend", kindCPU,
-		"--threads", strconv.Itoa(threads), "--name", fmt.Sprintf("worker-%d", i+1))
+		"--threads", strconv.Itoa(threads), "--name", childName(i), "--log-format", t.format())
 	// One more for messages, so that they need not wait for the arithmetic.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads+1))
 	return cmd

@@ -62,6 +62,7 @@ others, files below the folders of --data-root: without it, none.`,
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	c.Flags().Int64Var(&f.maxUpload, "max-upload", 1024, "`MiB` of data that submit --upload may send with a job; 0 for none")
 	f.trust.add(c)
+	addLogFormat(c)
 	return c
 }
 

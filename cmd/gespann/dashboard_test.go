@@ -85,7 +85,7 @@ func TestRunOnItsPage(t *testing.T) {
 	if j.Epochs != 100000 || j.Progress >= 1 || j.Took <= 0 {
 		t.Errorf("got %+v, want a part of 100000 epochs", j)
 	}
-	metric := regexp.MustCompile(`gespann_job_progress_ratio\{job="` + j.ID + `"\} (\S+)`).FindStringSubmatch(get("/metrics"))
+	metric := regexp.MustCompile(`gespann_job_progress_ratio\{job_id="` + j.ID + `"\} (\S+)`).FindStringSubmatch(get("/metrics"))
 	if metric == nil || metric[1] == "0" {
 		t.Errorf("metrics: got progress %v", metric)
 	}

@@ -12,7 +12,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // TestHelp compares the help texts with those in testdata.
 func TestHelp(t *testing.T) {
 	for _, name := range []string{"", "train", "evaluate", "predict", "inspect", "schema", "layers", "devices", "version",
-		"coordinator", "worker", "certs", "manifest", "submit", "jobs", "logs", "cancel", "fetch", "help", "completion"} {
+		"coordinator", "worker", "health", "certs", "manifest", "submit", "jobs", "logs", "cancel", "fetch", "help", "completion"} {
 		args := []string{"--help"}
 		file := "gespann.txt"
 		if name != "" {

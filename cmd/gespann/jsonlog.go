@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/gespann/gespann/internal/train"
 )
@@ -12,6 +14,14 @@ import (
 func jsonLog(out io.Writer) func(train.Event) {
 	enc := json.NewEncoder(out)
 	return func(e train.Event) { enc.Encode(jsonEvent(e)) }
+}
+
+// slogEvents writes events as records of a log, whose message is their kind, too.
+func slogEvents(log *slog.Logger) func(train.Event) {
+	return func(e train.Event) {
+		o := jsonEvent(e)
+		log.Info(fmt.Sprint(o["event"]), attrsOf(o)...)
+	}
 }
 
 // An object is a JSON object.

@@ -28,7 +28,7 @@ func countWorkers(s *spec.Spec) error {
 }
 
 // elsewhere has the workers of a cluster started by a launcher.
-func elsewhere(c *backend.Cluster, o *cluster.LocalOptions) (err error) {
+func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err error) {
 	if o.Launcher, err = launch.For(c.Launch); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions) (err error) {
 				kind = kindGPU
 			}
 			return []string{"worker", "--child", "--invited", "--backend", kind,
-				"--threads", strconv.Itoa(c.Resources.CPUs), "--name", fmt.Sprintf("worker-%d", i+1)}
+				"--threads", strconv.Itoa(c.Resources.CPUs), "--name", childName(i), "--log-format", format}
 		},
 	}
 	return nil

@@ -12,8 +12,11 @@ import (
 )
 
 // newLog returns the log of a process that runs for long: one line per event, and the
-// hint of an error below it.
+// hint of an error below it. Where lines are JSON, they are of that log.
 func newLog(w io.Writer) *slog.Logger {
+	if j, ok := w.(*jsonWriter); ok {
+		return j.logger()
+	}
 	h := &logHandler{out: &logWriter{w: w}}
 	h.Handler = slog.NewTextHandler(&h.out.line, nil)
 	return slog.New(h)
@@ -36,10 +39,40 @@ type logWriter struct {
 
 // Handle implements slog.Handler.
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	var hints []string
+	plain, hints := cutHints(r)
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	h.out.line.Reset()
+	if err := h.Handler.Handle(ctx, plain); err != nil {
+		return err
+	}
+	for _, hint := range hints {
+		if hint != h.out.last {
+			h.out.line.WriteString("  hint: " + hint + "\n")
+			h.out.last = hint
+		}
+	}
+	_, err := h.out.w.Write(h.out.line.Bytes())
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{h.Handler.WithAttrs(attrs), h.out}
+}
+
+// WithGroup implements slog.Handler.
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	return &logHandler{h.Handler.WithGroup(name), h.out}
+}
+
+// cutHints returns a record without the hints in its texts, and those.
+func cutHints(r slog.Record) (plain slog.Record, hints []string) {
 	message, hint := cutHint(r.Message)
-	hints = append(hints, hint)
-	plain := slog.NewRecord(r.Time, r.Level, message, r.PC)
+	if hint != "" {
+		hints = append(hints, hint)
+	}
+	plain = slog.NewRecord(r.Time, r.Level, message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		text := ""
 		switch v := a.Value.Resolve(); {
@@ -57,30 +90,7 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		plain.AddAttrs(a)
 		return true
 	})
-	h.out.mu.Lock()
-	defer h.out.mu.Unlock()
-	h.out.line.Reset()
-	if err := h.Handler.Handle(ctx, plain); err != nil {
-		return err
-	}
-	for _, hint := range hints {
-		if hint != "" && hint != h.out.last {
-			h.out.line.WriteString("  hint: " + hint + "\n")
-			h.out.last = hint
-		}
-	}
-	_, err := h.out.w.Write(h.out.line.Bytes())
-	return err
-}
-
-// WithAttrs implements slog.Handler.
-func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &logHandler{h.Handler.WithAttrs(attrs), h.out}
-}
-
-// WithGroup implements slog.Handler.
-func (h *logHandler) WithGroup(name string) slog.Handler {
-	return &logHandler{h.Handler.WithGroup(name), h.out}
+	return plain, hints
 }
 
 // cutHint cuts a hint of one line from the end of a text. Whatever else has line

@@ -37,6 +37,11 @@ func hintOtherPage(err error, none string) error {
 
 // notListening says in a sentence why there can be no page at an address.
 func notListening(address string, err error) error {
+	return fmt.Errorf("%w: %w", errNoPage, whyNotAt(address, err))
+}
+
+// whyNotAt says in a sentence why nobody can listen at an address.
+func whyNotAt(address string, err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
@@ -47,13 +52,13 @@ func notListening(address string, err error) error {
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w: %s is in use", errNoPage, address)
+		return fmt.Errorf("%s is in use", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w: %s is not an address of this machine", errNoPage, address)
+		return fmt.Errorf("%s is not an address of this machine", address)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: %s: ports below 1024 are not for this user", errNoPage, address)
+		return fmt.Errorf("%s: ports below 1024 are not for this user", address)
 	}
-	return fmt.Errorf("%w: %s: %w", errNoPage, address, err)
+	return fmt.Errorf("%s: %w", address, err)
 }
 
 // pageFor is pageOf for a coordinator that workers reach at join.

@@ -103,9 +103,18 @@ func execute(t terminal, args []string) int {
 	words, complaints := plain.NewWriter(out), plain.NewWriter(t.err)
 	t.out, t.err = words, complaints
 	defer complaints.Flush()
+	json, formatErr := wantsJSON(args, os.Getenv(formatEnv))
+	var lines *jsonWriter
+	if json {
+		t, lines = t.asJSON()
+		defer lines.Flush()
+	}
 	root := newRoot(t)
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	err := formatErr
+	if err == nil {
+		err = root.ExecuteContext(context.Background())
+	}
 	words.Flush() // out has its error
 	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
 		err = fmt.Errorf("standard output: %w", withoutPath(out.err))
@@ -117,10 +126,20 @@ func execute(t terminal, args []string) int {
 	if errors.As(err, &stopped) {
 		return stopped.code()
 	}
+	code := codeOf(err)
+	if lines != nil {
+		lines.fail(err, hint(err), code)
+		return code
+	}
 	fmt.Fprintln(t.err, "gespann: "+err.Error())
 	if h := hint(err); h != "" {
 		fmt.Fprintln(t.err, "hint: "+h)
 	}
+	return code
+}
+
+// codeOf returns the exit code of a command that has failed.
+func codeOf(err error) int {
 	var (
 		usage usageError
 		bad   spec.Errors
@@ -168,7 +187,7 @@ and how; a run directory keeps the weights, the metrics and a plot.`,
 	cobra.EnableCommandSorting = false
 	root.AddCommand(newTrain(t), newEvaluate(t), newPredict(t), newInspect(t), newSchema(t),
 		newLayers(t), newDevices(t), newVersion(t),
-		newCoordinator(t), newWorker(t), newCerts(t),
+		newCoordinator(t), newWorker(t), newHealth(t), newCerts(t),
 		newManifest(t), newSubmit(t), newJobs(t), newLogs(t), newCancel(t), newFetch(t))
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()

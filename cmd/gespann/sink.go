@@ -21,6 +21,12 @@ type sink struct {
 // newSink returns the sink that --log names. Auto is a line that moves when the
 // output is a terminal, else plain.
 func newSink(t terminal, log string) (sink, error) {
+	if t.jsonFormat() {
+		if log != "auto" && log != formatJSON {
+			return sink{}, usagef("--log: got %q, but --log-format json has all lines JSON", log)
+		}
+		return sink{slogEvents(newJSONLog(t.out)), func() {}}, nil
+	}
 	switch log {
 	case "auto":
 		if width := terminalWidth(t.out); width > 0 {

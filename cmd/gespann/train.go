@@ -76,6 +76,7 @@ which may begin with the weights of another: --from.`,
 	c.Flags().Lookup("resume").NoOptDefVal = latestRun
 	c.Flags().StringVar(&from, "from", "", "begin a new run with the weights of `RUN`, or of a checkpoint")
 	c.Flags().StringVar(&log, "log", "auto", "how to show progress: auto, plain or json")
+	addLogFormat(c)
 	spec.AddFlags(c.Flags())
 	return c
 }

@@ -32,6 +32,7 @@ import (
 // workerFlags are what a worker is told.
 type workerFlags struct {
 	coordinator, backend, name, dataDir, listen string
+	metrics                                     string // address; "": none
 	threads, device                             int
 	roots                                       []string
 	trust                                       trustFlags
@@ -96,7 +97,9 @@ jobs of that account, a worker reads any file.`,
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` with the files of jobs: in place of data.dir, and for relative paths; also a --data-root")
 	c.Flags().StringArrayVar(&f.roots, "data-root", nil, "`folder` that jobs of other accounts may read files in; once for each")
 	c.Flags().StringVar(&f.listen, "listen", "", "`host:port` for other workers (default any port, on the way to the coordinator)")
+	c.Flags().StringVar(&f.metrics, "metrics", "", "`host:port` of /metrics, /healthz and /readyz; a port alone is for this machine (default none)")
 	f.trust.add(c)
+	addLogFormat(c)
 	c.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
 	c.Flags().BoolVar(&f.invited, "invited", false, "read where and whose the coordinator is from standard input")
 	for _, name := range []string{"child", "invited"} {
@@ -135,8 +138,20 @@ func (f *workerFlags) call() (string, error) {
 	return fmt.Sprintf("%s-%d", cmp.Or(f.place.Host, host), f.place.Rank), err
 }
 
+// settleName calls the worker something, unless it has a name.
+func (f *workerFlags) settleName() (err error) {
+	if f.name == "" {
+		f.name, err = f.call()
+	}
+	return err
+}
+
 // work serves the coordinator until ctx ends, or it has left.
 func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{}) error {
+	if err := f.settleName(); err != nil {
+		return err
+	}
+	t.call(f.name)
 	log := newLog(t.err)
 	reader, err := f.reader(ctx, log)
 	if err != nil {
@@ -157,7 +172,14 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 		return err
 	}
 	defer peers.Close()
+	watched := new(worker.Monitor)
+	shown, err := f.show(t, watched, log)
+	if err != nil {
+		return err
+	}
+	defer shown()
 	return worker.Run(ctx, worker.Options{
+		Monitor: watched,
 		Dial: func(ctx context.Context) (dist.Conn, error) {
 			return rpc.Dial(ctx, f.coordinator, rpc.Worker, trust)
 		},
@@ -175,10 +197,8 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 // settle finds out what to train on, and returns its name. When that is a card and
 // this program has no CUDA, the one that has takes over.
 func (f *workerFlags) settle(ctx context.Context) (device string, err error) {
-	if f.name == "" {
-		if f.name, err = f.call(); err != nil {
-			return "", err
-		}
+	if err := f.settleName(); err != nil {
+		return "", err
 	}
 	switch f.backend {
 	case kindCPU:

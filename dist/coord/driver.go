@@ -36,6 +36,7 @@ func (m *Machine) fromDriver(id string, msg wire.Message) {
 		j.fail(fmt.Sprintf("the driver sent %s before it was attached", kind(msg)))
 		return
 	}
+	j.back = false
 	switch d := msg.(type) {
 	case *wire.Restore:
 		j.take(d)

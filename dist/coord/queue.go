@@ -19,6 +19,7 @@ type job struct {
 	state   jobState
 	again   bool              // it was taken up, and its driver has not asked for anything since
 	driver  bool              // is connected
+	back    bool              // it has connected again, and not repeated its request yet
 	left    time.Duration     // when it went
 	told    string            // the latest reason to wait
 	begun   time.Duration     // when its turn came
@@ -121,7 +122,7 @@ func (j *job) String() string {
 // takeUp gives a job a new connection of its driver, which repeats its request.
 func (j *job) takeUp() {
 	j.m.note(j, nil, "the driver of %s is back", j)
-	j.driver, j.told = true, ""
+	j.driver, j.told, j.back = true, "", j.request != nil
 	if j.state == attached {
 		j.answer(&wire.Attached{Workers: len(j.opened())}, Nothing)
 	}
@@ -166,11 +167,14 @@ func (j *job) answer(msg wire.Message, with With) {
 	}
 }
 
-// finish answers the request.
+// finish answers the request. A driver that is back repeats it, and gets its answer
+// then: one to what it asked before would be taken for that to its next request.
 func (j *job) finish(msg wire.Message, with With) {
 	j.request, j.stop, j.bad = nil, false, nil
 	j.bill.rest.train(false, j.m.now)
-	j.answer(msg, with)
+	if !j.back {
+		j.answer(msg, with)
+	}
 }
 
 // fail ends the job, and tells its driver why.

@@ -24,6 +24,9 @@ type Member struct {
 	After  func()
 	// Input is what its standard input begins with.
 	Input []byte
+	// Words is where what it writes to its standard error goes, besides the last words that
+	// are kept of it. Nil: nowhere.
+	Words io.Writer
 	// Remote: it depends on other machines, which may be away for a while. Once it has
 	// stayed, it is started again for ever. Otherwise, and before, it is given up when it ends
 	// too often.
@@ -36,9 +39,8 @@ const (
 	maxRestarts = 5
 	restartTime = time.Minute
 	restartWait = 200 * time.Millisecond // before it is started again
-	// Of a remote one: it has stayed when it lived so long; how often it is tried before; and
-	// the longest wait.
-	stayTime     = 10 * time.Second
+	stayTime    = 10 * time.Second       // it has stayed when it lived so long
+	// Of a remote one: how often it is tried before it has stayed; and the longest wait.
 	firstTries   = 6
 	longestWait  = 30 * time.Second
 	patienceTime = 5 * time.Second // for one that is asked to end by a signal
@@ -146,7 +148,7 @@ func (c *child) keep() error {
 		}
 		c.say("cluster: %s has ended (%v); starting it again", c.Name, err)
 		select {
-		case <-time.After(wait):
+		case <-time.After(c.pause(now.Sub(began), wait)):
 		case <-c.quit:
 			return nil
 		}
@@ -154,6 +156,15 @@ func (c *child) keep() error {
 			wait = min(2*wait, longestWait)
 		}
 	}
+}
+
+// pause is how long to wait before a child is started again that has lived so long: not at
+// all if that was long, for what has killed it was no mistake of its own.
+func (c *child) pause(lived, wait time.Duration) time.Duration {
+	if !c.Remote && lived >= stayTime {
+		return 0
+	}
+	return wait
 }
 
 var errStart = errors.New("cannot be started")
@@ -169,6 +180,9 @@ func (c *child) run() error {
 	cmd := c.Command()
 	cmd.SysProcAttr = attributes()
 	cmd.Stderr = &c.words
+	if c.Words != nil {
+		cmd.Stderr = io.MultiWriter(&c.words, c.Words)
+	}
 	stdin, err := cmd.StdinPipe() // its end tells the child to end; without a word, that this process was killed
 	if err == nil {
 		err = cmd.Start()

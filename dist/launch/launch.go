@@ -30,6 +30,8 @@ type Team struct {
 	// The coordinator listens then.
 	Invite func(from string) (*Invitation, error)
 	Say    func(format string, args ...any) // lines for people
+	// Words is where what worker i writes to its standard error goes. Nil: nowhere.
+	Words func(i int) io.Writer
 }
 
 // Resources are what an engine is to give a worker. What is 0 is left to the engine.
@@ -91,6 +93,14 @@ func (t *Team) invitation(from string) ([]byte, error) {
 		return nil, err
 	}
 	return v.line()
+}
+
+// wordsOf returns where what a worker says goes, or nil.
+func (t *Team) wordsOf(i int) io.Writer {
+	if t.Words == nil {
+		return nil
+	}
+	return t.Words(i)
 }
 
 // line returns the invitation as a line.

@@ -48,7 +48,7 @@ func (l *slurmLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 		name := fmt.Sprintf("gespann-%s-%s", plain(team.Name), strings.ToLower(rand.Text()[:8]))
 		args := append(l.args(team, name), append([]string{team.Program}, team.Args(i)...)...)
 		members[i] = Member{
-			Name: fmt.Sprintf("worker %d of Slurm", i+1), Remote: true, Input: line,
+			Name: fmt.Sprintf("worker %d of Slurm", i+1), Remote: true, Input: line, Words: team.wordsOf(i),
 			Command: func() *exec.Cmd { return exec.Command("srun", args...) },
 			After:   func() { cancelJobs(name) },
 		}

@@ -151,7 +151,7 @@ func (l *sshLauncher) Launch(ctx context.Context, team Team) (Crew, error) {
 	for i := range members {
 		h, dir := used[i%len(used)], "gespann-"+rand.Text()
 		members[i] = Member{
-			Name: fmt.Sprintf("worker %d on %s", i+1, h.name), Remote: true, Input: line,
+			Name: fmt.Sprintf("worker %d on %s", i+1, h.name), Remote: true, Input: line, Words: team.wordsOf(i),
 			Before: func(ctx context.Context) error {
 				team.Say("cluster: copying the program to %s, for worker %d", h.name, i+1)
 				return h.put(ctx, dir, program)

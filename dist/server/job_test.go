@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/numtest"
 	"github.com/gespann/gespann/internal/plain"
@@ -185,11 +186,19 @@ func TestSilence(t *testing.T) {
 		t.Errorf("got %+v, %+v", v.Workers, v.Totals)
 	}
 	lost := s.View().Lost
-	if len(lost) != 1 || lost[0].ID != wire.WorkerID("w01") || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() {
+	if len(lost) != 1 || lost[0].ID != wire.WorkerID("w01") || lost[0].Name != "worker w01" || lost[0].Why == "" || lost[0].Time.IsZero() || lost[0].State != WorkerLost {
 		t.Fatalf("lost: got %+v, want w01 with when and why", lost)
 	}
-	hire(t, s, 1) // w01 is back
+	back := hire(t, s, 1)[0] // w01 is back
 	eventually(t, "nobody is lost", func() bool { return len(s.View().Workers) == 2 && len(s.View().Lost) == 0 })
+	if err := back.conn.Send(wire.Frame{Message: &wire.Leave{}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has left", func() bool { return len(s.View().Lost) == 1 })
+	v := s.View()
+	if got := v.Lost[0]; got.State != WorkerLeft || got.Why != backend.TookLeave || v.Totals.WorkersLeft != 1 || v.Totals.WorkersLost != 1 {
+		t.Errorf("after Leave: got %+v, %+v, want it to have left", got, v.Totals)
+	}
 }
 
 // TestWatch checks that a change is told, and the end as well.

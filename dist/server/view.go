@@ -39,10 +39,17 @@ type LostWorker struct {
 	Address string        `json:"address"`
 	Backend string        `json:"backend"`
 	Job     string        `json:"job,omitempty"` // that it had open
-	Time    time.Time     `json:"time"`          // when it was lost
+	State   string        `json:"state"`         // WorkerLost or WorkerLeft
+	Time    time.Time     `json:"time"`          // when that was
 	Why     string        `json:"why"`
 	lost    time.Duration // then, by the clock that never goes back
 }
+
+// How a worker went: without a word, or when it had been told to and nobody needed it.
+const (
+	WorkerLost = "lost"
+	WorkerLeft = "left"
+)
 
 // Bounds of what is remembered of lost workers.
 const (
@@ -96,6 +103,7 @@ type Totals struct {
 	TensorBytesOut int64 `json:"tensor_bytes_out"` // queued for sending
 	WorkersJoined  int64 `json:"workers_joined"`
 	WorkersLost    int64 `json:"workers_lost"`
+	WorkersLeft    int64 `json:"workers_left"` // that had been told to end
 	JobsDone       int64 `json:"jobs_done"`
 	JobsFailed     int64 `json:"jobs_failed"`
 	JobsCancelled  int64 `json:"jobs_cancelled"`

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/coord"
 	"github.com/gespann/gespann/dist/wire"
@@ -84,6 +85,7 @@ func (c *core) workerJoined(p *peer, h wire.Hello) {
 	if old != nil {
 		old.finish(nil) // without a word: it is the same worker, and is to stay
 		c.left(old)
+		c.totals.WorkersLost++
 	}
 	c.lost = slices.DeleteFunc(slices.Clone(c.lost), func(w LostWorker) bool { return w.ID == h.ID })
 	c.workers[h.ID] = &worker{peer: p, hello: h, heard: c.now}
@@ -96,8 +98,15 @@ func (c *core) workerJoined(p *peer, h wire.Hello) {
 func (c *core) loses(w *worker, why string) {
 	c.left(w)
 	h := w.hello
+	state := WorkerLost
+	if why == backend.TookLeave {
+		state = WorkerLeft
+		c.totals.WorkersLeft++
+	} else {
+		c.totals.WorkersLost++
+	}
 	gone := LostWorker{
-		ID: h.ID, Name: h.Name, Address: w.conn.Remote(), Backend: h.Backend, Job: w.open, Time: c.o.Now(), Why: why,
+		ID: h.ID, Name: h.Name, Address: w.conn.Remote(), Backend: h.Backend, Job: w.open, State: state, Time: c.o.Now(), Why: why,
 		lost: c.o.Elapsed(),
 	}
 	c.lost = append([]LostWorker{gone}, c.lost[:min(len(c.lost), maxLost-1)]...)
@@ -111,7 +120,6 @@ func (c *core) left(w *worker) {
 	if c.workers[w.hello.ID] == w {
 		delete(c.workers, w.hello.ID)
 	}
-	c.totals.WorkersLost++
 	c.counted()
 }
 

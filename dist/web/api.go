@@ -4,15 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/server/jobs"
 )
-
-// staleAfter is how old a View may be before the coordinator counts as stuck.
-const staleAfter = 10 * time.Second
 
 // apiIndex lists what there is.
 func (s *site) apiIndex(w http.ResponseWriter, _ *http.Request) {
@@ -23,6 +19,7 @@ func (s *site) apiIndex(w http.ResponseWriter, _ *http.Request) {
 		"job":         "/api/v1/jobs/{id}",
 		"metrics":     "/metrics",
 		"health":      "/healthz",
+		"ready":       "/readyz",
 	})
 }
 
@@ -109,24 +106,4 @@ func (s *site) json(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	w.Write(append(text, '\n')) // an error is the reader's
-}
-
-// healthz answers 200 while the coordinator does what it should.
-func (s *site) healthz(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if reason := s.sick(); reason != "" {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, reason)
-		return
-	}
-	fmt.Fprintln(w, "ok")
-}
-
-// sick returns what is wrong with the coordinator, or "".
-func (s *site) sick() string {
-	v := s.src.View()
-	if age := s.Elapsed() - v.Elapsed; age > staleAfter {
-		return fmt.Sprintf("the coordinator has not moved for %.0f s", age.Seconds())
-	}
-	return v.Warning
 }

@@ -164,7 +164,7 @@ func testClicks(t *testing.T, b *tab) {
 	address, _ := serving(t, src)
 	b.do(chromedp.Navigate(address))
 	b.until(`document.querySelectorAll("#workers tbody tr").length === 4`)
-	b.until(`document.querySelectorAll("#lost tbody tr").length === 1`)
+	b.until(`document.querySelectorAll("#lost tbody tr").length === 2`)
 	b.until(`document.getElementById("live").textContent === "live"`)
 
 	// It moves without being loaded again.

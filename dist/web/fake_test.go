@@ -147,7 +147,10 @@ func runningView(share float64) *server.View {
 	j.Account = someAccount(v.Workers, took*share)
 	v.Lost = []server.LostWorker{{
 		ID: "id-emil", Name: "emil", Address: "10.0.0.15:50110", Backend: "cpu", Job: j.ID,
-		Time: noon.Add(-3 * time.Minute), Why: "silent for 3.2 s",
+		State: server.WorkerLost, Time: noon.Add(-3 * time.Minute), Why: "silent for 3.2 s",
+	}, {
+		ID: "id-fred", Name: "fred", Address: "10.0.0.16:50111", Backend: "cpu",
+		State: server.WorkerLeft, Time: noon.Add(-4 * time.Minute), Why: backend.TookLeave,
 	}}
 	queued := someJob("digits-resnet-77ab01", "digits-resnet", wire.JobQueued)
 	queued.Wants, queued.Reason = 6, "waiting for workers: it wants 6, and 4 are connected; jobs that want fewer go first"
@@ -155,7 +158,7 @@ func runningView(share float64) *server.View {
 	v.Jobs = append([]server.JobView{j, queued}, endedJobs()...)
 	v.Totals = server.Totals{
 		Beats: 72000, Messages: 74123, Commits: 12, TensorBytesIn: 52428800, TensorBytesOut: 104857600,
-		WorkersJoined: 5, WorkersLost: 1, JobsDone: 1, JobsFailed: 1, JobsCancelled: 1, Rows: 9876543,
+		WorkersJoined: 5, WorkersLost: 1, WorkersLeft: 1, JobsDone: 1, JobsFailed: 1, JobsCancelled: 1, Rows: 9876543,
 	}
 	return v
 }

@@ -58,14 +58,12 @@ func (g *gate) Accept() (net.Conn, error) {
 	if g.from[p.peer] >= g.each && p.peer != thisMachine {
 		g.evict(p.peer)
 	}
-	for range breaths {
-		if !g.crowded() {
-			break
-		}
+	for g.crowded() && time.Since(p.since) < promptly {
 		g.mu.Unlock()
 		time.Sleep(breath)
 		g.mu.Lock()
 	}
+	p.since = time.Now()
 	if len(g.visitors) >= g.most {
 		g.evict(g.busiest())
 	}
@@ -74,21 +72,19 @@ func (g *gate) Accept() (net.Conn, error) {
 	return p, nil
 }
 
-// How long the next one waits at most where all places are of those who have just come:
-// each of them has a second so, in which it is heard, whoever else comes. On a machine
-// whose processors train, who has just come is not heard within a few milliseconds.
-const (
-	breaths = 100
-	breath  = time.Millisecond
-)
+// breath is how often the next one looks whether there is room, where all places are of
+// those who have just come. Each of them has a second so in which it is heard, whoever
+// else comes, and however busy the processors are with a training.
+const breath = time.Millisecond
 
-// crowded reports whether all places are taken, and none by someone who needs it little.
+// crowded reports whether all places are taken, and none by someone who needs it little
+// or has had time.
 func (g *gate) crowded() bool {
 	if len(g.visitors) < g.most {
 		return false
 	}
 	p := g.least(g.busiest())
-	return p != nil && p.need(time.Now()) > needsLittle
+	return p != nil && p.need(time.Now()) > needsLittle && !p.deaf(time.Now())
 }
 
 // busiest returns the address with the most connections.
@@ -151,12 +147,17 @@ func (p *visitor) need(now time.Time) int {
 		return needsLittle // has its answer
 	case p.state == http.StateNew:
 		return 2
-	case !p.stream && late:
-		return 3 // does not read its answer
+	case p.deaf(now):
+		return 3
 	case p.stream:
 		return 4 // comes back by itself
 	}
 	return 5
+}
+
+// deaf reports whether someone does not read its answer.
+func (p *visitor) deaf(now time.Time) bool {
+	return p.state == http.StateActive && !p.stream && now.Sub(p.since) > promptly
 }
 
 // Close closes the connection and gives its place back.

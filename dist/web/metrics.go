@@ -1,92 +1,31 @@
 package web
 
 import (
-	"bytes"
-	"fmt"
 	"net/http"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/dist/server"
 	"github.com/gespann/gespann/dist/wire"
 )
 
-// metrics answers in the text format 0.0.4 of Prometheus.
-//
-// Source: prometheus.io/docs/instrumenting/exposition_formats.
-func (s *site) metrics(w http.ResponseWriter, _ *http.Request) {
+// metrics answers with the numbers of a coordinator.
+func (s *site) metrics(w http.ResponseWriter, r *http.Request) {
 	v := s.src.View()
-	e := &exposition{seen: map[string]bool{}}
-	e.coordinator(v, s.sick() == "")
+	e := newExposition(r)
+	e.coordinator(v, s.stuck() == "", s.unready() == "")
 	e.workers(v.Workers)
 	e.jobs(v.Jobs)
 	e.totals(v.Totals)
 	e.process()
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	w.Write(e.text.Bytes()) // an error is the reader's
+	e.send(w)
 }
 
-// An exposition is metrics as text, one family after the other.
-type exposition struct {
-	text   bytes.Buffer
-	family string
-	seen   map[string]bool // series of the family, which must differ
-}
-
-// begin starts a family: a counter or a gauge.
-func (e *exposition) begin(name, kind, help string) {
-	e.family = name
-	clear(e.seen)
-	fmt.Fprintf(&e.text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-}
-
-// add adds a series; labels are names and values in turn.
-func (e *exposition) add(v float64, labels ...string) {
-	var b strings.Builder
-	b.WriteString(e.family)
-	for i := 0; i+1 < len(labels); i += 2 {
-		b.WriteByte("{,"[min(i, 1)])
-		fmt.Fprintf(&b, `%s="%s"`, labels[i], escape(labels[i+1]))
-	}
-	if len(labels) > 0 {
-		b.WriteByte('}')
-	}
-	if e.seen[b.String()] {
-		return
-	}
-	e.seen[b.String()] = true
-	fmt.Fprintf(&e.text, "%s %s\n", b.String(), number(v))
-}
-
-// one adds a family of one series.
-func (e *exposition) one(name, kind, help string, v float64) {
-	e.begin(name, kind, help)
-	e.add(v)
-}
-
-var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-// escape makes any text the value of a label.
-func escape(text string) string { return escapes.Replace(strings.ToValidUTF8(text, "?")) }
-
-// number formats a value; strconv's NaN and +Inf are those of the format.
-func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-
-func truth(v bool) float64 {
-	if v {
-		return 1
-	}
-	return 0
-}
-
-func (e *exposition) coordinator(v *server.View, healthy bool) {
+func (e *exposition) coordinator(v *server.View, healthy, ready bool) {
 	e.begin("gespann_build_info", "gauge", "Version of the coordinator; always 1.")
 	e.add(1, "version", v.Version)
 	e.one("gespann_healthy", "gauge", "Whether /healthz says ok.", truth(healthy))
+	e.one("gespann_ready", "gauge", "Whether /readyz says ok.", truth(ready))
 	e.one("gespann_start_time_seconds", "gauge", "When the coordinator started, since 1970.",
 		float64(v.Started.UnixMilli())/1000)
 }
@@ -156,7 +95,7 @@ func (e *exposition) jobs(all []server.JobView) {
 	each := func(name, kind, help string, value func(server.JobView) float64) {
 		e.begin(name, kind, help)
 		for _, j := range active {
-			e.add(value(j), "job", j.ID)
+			e.add(value(j), "job_id", j.ID)
 		}
 	}
 	each("gespann_job_progress_ratio", "gauge", "Share of a job that is done, 0 to 1.",
@@ -178,7 +117,7 @@ func (e *exposition) jobs(all []server.JobView) {
 				continue
 			}
 			if w := j.Account.Worth(); w.SpeedUp > 0 {
-				e.add(value(w), "job", j.ID)
+				e.add(value(w), "job_id", j.ID)
 			}
 		}
 	}
@@ -197,7 +136,7 @@ func (e *exposition) values(active []server.JobView) {
 			{"loss", "training"}, {"val_loss", "validation"}, {"test_loss", "test"},
 		} {
 			if v, ok := j.Latest[s.name]; ok {
-				e.add(float64(v), "job", j.ID, "split", s.split)
+				e.add(float64(v), "job_id", j.ID, "split", s.split)
 			}
 		}
 	}
@@ -206,7 +145,7 @@ func (e *exposition) values(active []server.JobView) {
 		m := jobModel{JobView: &j}
 		for _, v := range m.Values() {
 			if !slices.Contains([]string{"loss", "val_loss", "test_loss"}, v.Name) {
-				e.add(float64(v.Value), "job", j.ID, "metric", v.Name)
+				e.add(float64(v.Value), "job_id", j.ID, "metric", v.Name)
 			}
 		}
 	}
@@ -225,6 +164,7 @@ func (e *exposition) totals(t server.Totals) {
 		{"gespann_tensor_sent_bytes_total", "Tensors that the coordinator sent.", t.TensorBytesOut},
 		{"gespann_workers_joined_total", "Workers that connected.", t.WorkersJoined},
 		{"gespann_workers_lost_total", "Workers whose connection ended.", t.WorkersLost},
+		{"gespann_workers_left_total", "Workers that had been told to end, and ended between steps.", t.WorkersLeft},
 	} {
 		e.one(c.name, "counter", c.help, float64(c.v))
 	}
@@ -232,24 +172,4 @@ func (e *exposition) totals(t server.Totals) {
 	e.add(float64(t.JobsDone), "state", wire.JobDone)
 	e.add(float64(t.JobsFailed), "state", wire.JobFailed)
 	e.add(float64(t.JobsCancelled), "state", wire.JobCancelled)
-}
-
-func (e *exposition) process() {
-	e.one("go_goroutines", "gauge", "Goroutines of the process.", float64(runtime.NumGoroutine()))
-	if size, ok := residentBytes(); ok {
-		e.one("process_resident_memory_bytes", "gauge", "Memory of the process.", float64(size))
-	}
-}
-
-// residentBytes returns the memory of this process, where the system tells.
-func residentBytes() (int64, bool) {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, false
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
-		return 0, false
-	}
-	return resident * int64(os.Getpagesize()), true
 }

@@ -29,8 +29,10 @@ func TestMetrics(t *testing.T) {
 				t.Error(err)
 			}
 			// What this process takes is another number each time.
-			at := strings.Index(text, "# HELP go_goroutines")
+			at := strings.Index(text, "# HELP go_info")
 			golden(t, c.name, []byte(text[:at]))
+			checkOpenMetrics(t, handler(c.src), text)
+			promtool(t, text)
 		})
 	}
 }

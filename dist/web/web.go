@@ -1,6 +1,6 @@
 // Package web serves the page of a coordinator: its workers and jobs as HTML that
 // works without JavaScript and moves with it, as JSON below /api, and as metrics
-// for Prometheus.
+// for Prometheus. Of a worker it serves metrics and health.
 //
 // It only shows: there is nothing on it that changes a coordinator. It has no
 // passwords either, so whoever reaches its address reads what is there; on
@@ -54,7 +54,7 @@ type site struct {
 	streams streams
 }
 
-// Handler returns the page of a coordinator, with /metrics, /healthz and /api.
+// Handler returns the page of a coordinator, with /metrics, /healthz, /readyz and /api.
 func Handler(src Source, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -70,26 +70,27 @@ func Handler(src Source, o Options) http.Handler {
 	mux.HandleFunc("GET /jobs/{id}/events", s.followJob)
 	mux.HandleFunc("GET /static/{file}", s.static)
 	mux.HandleFunc("GET /metrics", s.metrics)
-	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, s.stuck()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, s.unready()) })
 	mux.HandleFunc("GET /api", s.apiIndex)
 	mux.HandleFunc("GET /api/v1/coordinator", s.apiCoordinator)
 	mux.HandleFunc("GET /api/v1/workers", s.apiWorkers)
 	mux.HandleFunc("GET /api/v1/jobs", s.apiJobs)
 	mux.HandleFunc("GET /api/v1/jobs/{id}", s.apiJob)
 	mux.HandleFunc("GET /", s.nothing)
-	return s.survive(guard(mux))
+	return survive(o.Log, guard(mux))
 }
 
-// survive answers a request whose handler panics, and lets the coordinator live.
-func (s *site) survive(next http.Handler) http.Handler {
+// survive answers a request whose handler panics, and lets the process live.
+func survive(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			fault := recover()
 			if fault == nil {
 				return
 			}
-			s.Log.Error("the page has a fault", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
-			http.Error(w, "the page has a fault; the coordinator goes on", http.StatusInternalServerError)
+			log.Error("the page has a fault", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
+			http.Error(w, "the page has a fault; the process goes on", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -88,18 +88,23 @@ func TestHealth(t *testing.T) {
 	sick, stuck := emptyView(), emptyView()
 	sick.Warning = "write jobs/x/job.json: no space left on device"
 	stuck.Elapsed = -time.Minute
+	const full, late = "write jobs/x/job.json: no space left on device\n", "the coordinator has not moved for 60 s\n"
 	for _, c := range []struct {
 		src  *fake
+		path string
 		code int
 		body string
 	}{
-		{newFake(emptyView()), 200, "ok\n"},
-		{newFake(sick), 503, "write jobs/x/job.json: no space left on device\n"},
-		{newFake(stuck), 503, "the coordinator has not moved for 60 s\n"},
+		{newFake(emptyView()), "/healthz", 200, "ok\n"},
+		{newFake(sick), "/healthz", 200, "ok\n"}, // to start it again makes no room
+		{newFake(stuck), "/healthz", 503, late},
+		{newFake(emptyView()), "/readyz", 200, "ok\n"},
+		{newFake(sick), "/readyz", 503, full},
+		{newFake(stuck), "/readyz", 503, late},
 	} {
-		w := get(t, handler(c.src), "/healthz")
+		w := get(t, handler(c.src), c.path)
 		if w.Code != c.code || w.Body.String() != c.body {
-			t.Errorf("got %d %q, want %d %q", w.Code, w.Body, c.code, c.body)
+			t.Errorf("%s: got %d %q, want %d %q", c.path, w.Code, w.Body, c.code, c.body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -19,8 +20,10 @@ const (
 // Its methods may be called concurrently.
 type account struct {
 	mu    sync.Mutex
-	cost  wire.Cost
-	done  int64 // optimiser steps
+	cost  wire.Cost // of the job
+	past  wire.Cost // of those before it
+	done  int64     // optimiser steps that the variables have had
+	steps int64     // that this worker has taken, in all jobs
 	phase string
 	since time.Time // of the phase
 	// ready is when the latest training ended, or the first group was told to form: until
@@ -33,6 +36,7 @@ type account struct {
 func (a *account) reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	plus(&a.past, a.cost)
 	a.cost, a.done, a.ready = wire.Cost{}, 0, time.Time{}
 }
 
@@ -48,6 +52,13 @@ func (a *account) at(done int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.done = done
+}
+
+// took counts optimiser steps.
+func (a *account) took(steps int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.steps += int64(steps)
 }
 
 // begin begins training: the time since the last one was spent waiting, but for so many
@@ -103,13 +114,27 @@ func (a *account) pause() {
 func (a *account) add(c wire.Cost) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cost.Compute += c.Compute
-	a.cost.Update += c.Update
-	a.cost.Wait += c.Wait
-	a.cost.Comm += c.Comm
-	a.cost.Rows += c.Rows
-	a.cost.Sent += c.Sent
-	a.cost.Received += c.Received
+	plus(&a.cost, c)
+}
+
+// plus adds to a cost.
+func plus(sum *wire.Cost, c wire.Cost) {
+	sum.Compute += c.Compute
+	sum.Update += c.Update
+	sum.Wait += c.Wait
+	sum.Comm += c.Comm
+	sum.Rows += c.Rows
+	sum.Sent += c.Sent
+	sum.Received += c.Received
+}
+
+// all says what the worker is doing, and what it has done in all jobs.
+func (a *account) all() (phase string, steps int64, total wire.Cost) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	total = a.past
+	plus(&total, a.cost)
+	return cmp.Or(a.phase, idle), a.steps, total
 }
 
 // beat says how the worker is doing.

@@ -143,15 +143,16 @@ func initial(t testing.TB, job wire.Job) []float32 {
 
 // A yard has workers, whose coordinator is the test.
 type yard struct {
-	t    *testing.T
-	net  *disttest.Network
-	load func(context.Context, *wire.Job) (*data.Set, error) // of new workers
-	open func(context.Context, wire.Job, *data.Set) (backend.Session, error)
-	once bool
-	one  bool          // job only
-	quit chan struct{} // closed: workers leave
-	max  int64         // bytes of data
-	all  sync.WaitGroup
+	t     *testing.T
+	net   *disttest.Network
+	load  func(context.Context, *wire.Job) (*data.Set, error) // of new workers
+	open  func(context.Context, wire.Job, *data.Set) (backend.Session, error)
+	once  bool
+	one   bool          // job only
+	quit  chan struct{} // closed: workers leave
+	max   int64         // bytes of data
+	watch *Monitor      // of the next worker; nil: none
+	all   sync.WaitGroup
 }
 
 func inYard(t *testing.T, f func(t *testing.T, y *yard)) {
@@ -191,7 +192,7 @@ func (y *yard) hire() *hand {
 			return a, nil
 		},
 		Peers: h.peers, Name: "w", Backend: "ref", Threads: 1, Once: y.once, OneJob: y.one, Leave: y.quit, MaxData: y.max,
-		Load: y.load, Open: y.open,
+		Load: y.load, Open: y.open, Monitor: y.watch,
 	}
 	y.all.Go(func() {
 		defer close(h.done)

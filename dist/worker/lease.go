@@ -82,6 +82,7 @@ func (s *serving) alone(t *task, m *wire.Lease) (backend.Stats, int, error) {
 	}
 	j.at.Index, j.at.Done = j.at.Index+steps, j.at.Done+int64(steps)
 	s.account.at(j.at.Done)
+	s.account.took(steps)
 	s.account.add(wire.Cost{Compute: time.Since(began).Seconds(), Rows: stats.Rows})
 	if stopped(t, err) {
 		err = nil

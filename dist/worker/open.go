@@ -34,11 +34,13 @@ func (s *serving) open(t *task, m *wire.Open) error {
 		case t.ctx.Err() != nil:
 			return context.Cause(t.ctx)
 		case err != nil:
+			s.Monitor.note(func(v *View) { v.Failures++ })
 			s.Log.Error("cannot open the job", "job", m.Job.Name, "error", err)
 			answer.Err = err.Error()
 		default:
 			s.Log.Info("job is open", "job", m.Job.Name, "id", m.Job.ID)
 			s.held = held
+			s.Monitor.opened(m.Job.ID)
 		}
 	}
 	if s.held != nil {

@@ -51,6 +51,8 @@ func (w *worker) serve(ctx context.Context) (welcome bool, err error) {
 	if err := s.greet(); err != nil {
 		return false, s.because(ctx, err)
 	}
+	w.Monitor.connected(true)
+	defer w.Monitor.connected(false)
 	w.account.pause() // nobody knows for how long it was away
 	w.Log.Info("connected", "coordinator", conn.Remote())
 	all.Go(func() { s.read(ctx, watchdog) })
@@ -91,6 +93,7 @@ func (s *serving) leave(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	s.Monitor.note(func(v *View) { v.Leaving = true })
 	s.Log.Info("leaving when what has begun is done", "at most", s.LeaveTime)
 	if err := s.send(&wire.Leave{}, nil); err != nil {
 		s.cancel(fmt.Errorf("lost the coordinator: %w", err))
@@ -174,6 +177,7 @@ func (s *serving) beat(ctx context.Context) {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for {
+		s.Monitor.moves()
 		beat := s.account.beat()
 		if err := s.send(&beat, nil); err != nil {
 			s.cancel(fmt.Errorf("lost the coordinator: %w", err))
@@ -232,6 +236,7 @@ func (s *serving) failed(t *task, f wire.Frame, err error) error {
 			m.At = &at
 		}
 	}
+	s.Monitor.note(func(v *View) { v.Failures++ })
 	s.Log.Error("cannot do what the coordinator asks", "message", f.Kind(), "error", err)
 	return s.send(m, nil)
 }

@@ -71,6 +71,7 @@ func (g *group) advance(at backend.StepAt, p *plan) {
 	}
 	pos.Sums.Add(g.step)
 	g.account.at(pos.Done)
+	g.account.took(1)
 }
 
 // pay writes down where the time of a step went. What is spent blocked while

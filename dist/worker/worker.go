@@ -11,6 +11,7 @@
 //	lease.go     steps taken alone
 //	evaluate.go  batches of a split
 //	account.go   where the time goes
+//	monitor.go   all that for those who look at it
 //	watchdog.go  notices that the coordinator is silent
 package worker
 
@@ -51,7 +52,8 @@ type Options struct {
 	// MaxData is how many bytes of rows it takes from a coordinator; 0: DefaultMaxData.
 	MaxData int64
 
-	Log *slog.Logger // nil: silent
+	Log     *slog.Logger // nil: silent
+	Monitor *Monitor     // lets others look at the worker; nil: nobody does
 	// Once ends Run when the first connection ends, or cannot be made.
 	Once bool
 	// OneJob ends Run, without an error, when the first job that the worker was told to open
@@ -95,10 +97,15 @@ func Run(ctx context.Context, o Options) error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.LeaveTime = cmp.Or(o.LeaveTime, DefaultLeaveTime)
+	if o.Monitor == nil {
+		o.Monitor = new(Monitor)
+	}
 	secret := rand.Text()
 	w := &worker{Options: o, id: wire.WorkerID(secret), secret: secret}
+	o.Monitor.begin(w)
 	defer w.drop()
 	for delay := firstDelay; ; {
+		o.Monitor.moves()
 		welcome, err := w.serve(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -180,4 +187,5 @@ func (w *worker) drop() {
 		w.Log.Warn("closing the job", "job", w.held.ID, "error", err)
 	}
 	w.held = nil
+	w.Monitor.opened("")
 }

@@ -20,6 +20,7 @@
 #include "../norm.cu"
 #include "../optimizer.cu"
 #include "../pool.cu"
+#include "../structure.cu"
 
 #ifndef __x86_64__
 #include <ucontext.h>

@@ -53,6 +53,7 @@ var Passes = []Pass{
 	{"activation", fuseActivation},
 	{"pooling gradient", fusePoolGrad},
 	{"activation gradient", fuseActGrad},
+	{"maps", fuseMaps},
 }
 
 // Lower returns the program that computes the outputs of the graph g. The

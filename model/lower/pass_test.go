@@ -73,6 +73,54 @@ y = bias_add %8, g ; l
 `, `
 y = conv2d image, k, g bias win=2x2 groups=1 ; l
 `},
+		{"maps", fuseMaps, `
+output %10 y f[2,4]
+
+%8 = map z, b expr=mul(x0,x1) : f[2,4] ; l
+%9 = map %8, z expr=tanh(x0);sub(t0,x1) : f[2,4] ; l
+y = map %9 expr=exp(x0) ; l
+`, `
+y = map z, b expr=mul(x0,x1);tanh(t0);sub(t1,x0);exp(t2) ; l
+`},
+		{"maps with others", fuseMaps, `
+output %10 y f[2,4]
+
+%7 = add z, z : f[2,4] ; l
+%8 = map %7 expr=neg(x0) : f[2,4] ; l
+%9 = bias_add %8, b : f[2,4] ; l
+y = activation %9 act=silu ; l
+`, `
+y = map z, b expr=add(x0,x0);neg(t0);add(t1,x1);sigmoid(t2);mul(t2,t3) ; l
+`},
+		{"a map that is broadcast", fuseMaps, `
+output %10 y f[2,4]
+
+%8 = map b expr=exp(x0) : f[4] ; l
+y = map z, %8 expr=mul(x0,x1) ; l
+`, ``},
+		{"a map that is read twice", fuseMaps, `
+output %10 y f[2,4]
+
+%8 = map z expr=exp(x0) : f[2,4] ; l
+%9 = map %8 expr=neg(x0) : f[2,4] ; l
+y = map %8, %9 expr=mul(x0,x1) ; l
+`, `
+y = map z expr=exp(x0);neg(t0);mul(t0,t1) ; l
+`},
+		{"a map that others read, too", fuseMaps, `
+output %10 y f[2,4]
+output %11 p f[2,4]
+
+%8 = map z expr=exp(x0) : f[2,4] ; l
+p = softmax %8 ; l
+y = map %8 expr=neg(x0) ; l
+`, ``},
+		{"no map", fuseMaps, `
+output %10 y f[2,4]
+
+%8 = bias_add z, b : f[2,4] ; l
+y = add %8, z ; l
+`, ``},
 		{"activation", fuseActivation, `
 output %10 y f[2,4]
 

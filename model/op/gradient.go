@@ -12,7 +12,7 @@ import (
 // A rule says how to differentiate an op.
 type rule struct {
 	// wrt tells for each input whether there is a derivative; the last element
-	// also holds for further inputs.
+	// also holds for further inputs. Of a map it depends on the expression.
 	wrt []bool
 	// grad returns the derivatives of the loss with respect to the inputs, nil
 	// where there is none, from dy, that with respect to output 0.
@@ -30,6 +30,10 @@ var rules = map[ir.Op]rule{
 	ir.Dropout:     {[]bool{true, false}, gradDropout},
 	ir.Add:         {[]bool{true, true}, gradAdd},
 	ir.Concat:      {[]bool{true}, gradConcat},
+	ir.Map:         {[]bool{true}, gradMap},
+	ir.Reduce:      {[]bool{true}, gradReduce},
+	ir.Permute:     {[]bool{true}, gradPermute},
+	ir.BatchMatMul: {[]bool{true, true}, gradBatchMatMul},
 	ir.MaxPool:     {[]bool{true}, gradMaxPool},
 	ir.AvgPool:     {[]bool{true}, gradAvgPool},
 	ir.BatchNorm:   {[]bool{true, true, true}, gradBatchNorm},
@@ -49,6 +53,9 @@ func (o Op) DiffWRT(inputs int) []bool {
 	}
 	for i := range out {
 		out[i] = r.wrt[min(i, len(r.wrt)-1)]
+	}
+	if o.Kind == ir.Map {
+		mapWRT(o.Attrs.Expr, out)
 	}
 	return out
 }
@@ -101,18 +108,22 @@ func dims(a ir.Attrs, n *G.Node) ir.Attrs {
 // gradMatMul: for y = a·b, da = dy·bᵀ and db = aᵀ·dy; a transposed operand has
 // the transposed derivative, (b·dyᵀ) and (dyᵀ·a).
 func gradMatMul(d *deriver, x G.Nodes, _, dy *G.Node) G.Nodes {
+	return gradProduct(d, ir.MatMul, x, dy)
+}
+
+func gradProduct(d *deriver, kind ir.Op, x G.Nodes, dy *G.Node) G.Nodes {
 	a, b := x[0], x[1]
 	ta, tb := d.op.Attrs.TransA, d.op.Attrs.TransB
 	var da, db *G.Node
 	if ta {
-		da = d.apply(ir.MatMul, ir.Attrs{TransA: tb, TransB: true}, b, dy)
+		da = d.apply(kind, ir.Attrs{TransA: tb, TransB: true}, b, dy)
 	} else {
-		da = d.apply(ir.MatMul, ir.Attrs{TransB: !tb}, dy, b)
+		da = d.apply(kind, ir.Attrs{TransB: !tb}, dy, b)
 	}
 	if tb {
-		db = d.apply(ir.MatMul, ir.Attrs{TransA: true, TransB: ta}, dy, a)
+		db = d.apply(kind, ir.Attrs{TransA: true, TransB: ta}, dy, a)
 	} else {
-		db = d.apply(ir.MatMul, ir.Attrs{TransA: !ta}, a, dy)
+		db = d.apply(kind, ir.Attrs{TransA: !ta}, a, dy)
 	}
 	return G.Nodes{da, db}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -60,6 +61,18 @@ func gradCases() []gradCase {
 		{name: "add", kind: ir.Add, floats: shapes([]int{2, 3}, []int{2, 3})},
 		{name: "concat", kind: ir.Concat, attrs: ir.Attrs{Axis: 1}, floats: shapes([]int{2, 3}, []int{2, 1}, []int{2, 4})},
 		{name: "concat_last", kind: ir.Concat, attrs: ir.Attrs{Axis: 3}, floats: shapes([]int{1, 2, 2, 3}, []int{1, 2, 2, 2})},
+		{name: "reduce", kind: ir.Reduce, attrs: ir.Attrs{Axes: ir.AxesOf(0, 2), Reduction: ir.Sum}, floats: shapes([]int{3, 2, 4})},
+		{name: "reduce_max", kind: ir.Reduce, attrs: ir.Attrs{Axes: ir.AxesOf(1), Reduction: ir.Maximum}, floats: shapes([]int{3, 5})},
+		{name: "permute", kind: ir.Permute, attrs: ir.Attrs{Perm: "2013"}, floats: shapes([]int{2, 3, 4, 2})},
+		{name: "batch_matmul", kind: ir.BatchMatMul, floats: shapes([]int{2, 3, 4}, []int{2, 4, 5})},
+		{name: "batch_matmul_ta", kind: ir.BatchMatMul, attrs: ir.Attrs{TransA: true}, floats: shapes([]int{2, 2, 4, 3}, []int{2, 2, 4, 5})},
+		{name: "batch_matmul_tb", kind: ir.BatchMatMul, attrs: ir.Attrs{TransB: true}, floats: shapes([]int{3, 3, 4}, []int{3, 5, 4})},
+		{name: "batch_matmul_tatb", kind: ir.BatchMatMul, attrs: ir.Attrs{TransA: true, TransB: true}, floats: shapes([]int{1, 4, 3}, []int{1, 5, 4})},
+		{name: "map_broadcast", kind: ir.Map, attrs: ir.Attrs{Expr: "mul(x0,x1);add(t0,x2);mul(t1,x3);tanh(t2)"},
+			floats: shapes([]int{2, 3, 4}, []int{2, 1, 4}, []int{4}, []int{1})},
+		{name: "map_grows", kind: ir.Map, attrs: ir.Attrs{Expr: "mul(x0,x1)"}, floats: shapes([]int{3, 1}, []int{2, 1, 4})},
+		{name: "map_shared", kind: ir.Map, attrs: ir.Attrs{Expr: "tanh(x0);mul(t0,t0);mul(t1,t0);sub(t2,t1)"}, floats: shapes([]int{7})},
+		{name: "map_unused", kind: ir.Map, attrs: ir.Attrs{Expr: "exp(x1)"}, floats: shapes([]int{2, 3}, []int{3})},
 		{name: "max_pool", kind: ir.MaxPool, attrs: ir.Attrs{Win: window(2, 2, 1, 0)}, floats: shapes([]int{2, 4, 4, 3})},
 		{name: "max_pool_overlap", kind: ir.MaxPool, attrs: ir.Attrs{Win: window(3, 1, 1, 1)}, floats: shapes([]int{1, 4, 4, 2})},
 		{name: "avg_pool", kind: ir.AvgPool, attrs: ir.Attrs{Win: window(2, 2, 1, 0)}, floats: shapes([]int{2, 4, 4, 3})},
@@ -77,6 +90,19 @@ func gradCases() []gradCase {
 			a.Alpha = 0.7
 		}
 		cases = append(cases, gradCase{name: act.String(), kind: ir.Activation, attrs: a, floats: shapes([]int{3, 5})})
+	}
+	for fn := range ir.Fn(ir.NumFns) {
+		if fn == ir.FnGT || fn == ir.FnGE || fn == ir.FnEQ {
+			continue // their derivative is 0; see select
+		}
+		// Arguments away from kinks and from where there is no value.
+		e := map[int]ir.Expr{1: "F(div(1,add(mul(x0,x0),0.5)))", 2: "F(x0,add(mul(x1,x1),0.5))", 3: "F(gt(x0,x1),mul(x0,x0),exp(x1))"}[fn.Arity()]
+		f, err := ir.Expr(strings.Replace(string(e), "F", fn.String(), 1)).Parse()
+		if err != nil {
+			panic(err)
+		}
+		cases = append(cases, gradCase{name: "map_" + fn.String(), kind: ir.Map, attrs: ir.Attrs{Expr: f.Expr()},
+			floats: shapes([]int{4, 5}, []int{4, 5})[:min(fn.Arity(), 2)]})
 	}
 	for loss := ir.SquaredError; loss <= ir.SigmoidXent; loss++ {
 		a := ir.Attrs{Loss: loss}
@@ -107,7 +133,7 @@ func TestEveryOpHasAGradientCase(t *testing.T) {
 	}
 	for kind := ir.Invalid + 1; int(kind) < ir.NumOps; kind++ {
 		differentiable := false
-		for _, d := range (op.Op{Kind: kind}).DiffWRT(3) {
+		for _, d := range (op.Op{Kind: kind, Attrs: ir.Attrs{Expr: "x0"}}).DiffWRT(3) {
 			differentiable = differentiable || d
 		}
 		why, without := withoutGradient[kind]

@@ -92,6 +92,8 @@ func setNonZero(f reflect.Value) {
 		f.SetUint(3)
 	case reflect.Float64:
 		f.SetFloat(1e-300)
+	case reflect.String:
+		f.SetString("x")
 	case reflect.Struct:
 		setNonZero(f.Field(f.NumField() - 1))
 	case reflect.Array:

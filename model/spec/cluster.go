@@ -3,26 +3,53 @@ package spec
 // Cluster says how several workers train together. It counts where backend.kind
 // is cluster; a file may have it for others too, so that one file trains anywhere.
 type Cluster struct {
-	Coordinator string `yaml:"coordinator" doc:"Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine."`
-	Launch      string `yaml:"launch" doc:"Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line; slurm or slurm:PARTITION. Default: none; on this machine."`
-	Listen      string `yaml:"listen" doc:"Address at which launched workers reach this machine, host:port. Default: none; any port of the one on the way to them."`
-	Workers     int    `yaml:"workers" doc:"Workers to start, or with a coordinator to wait for. More may join later. With launch, and where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is in." default:"2" min:"1" max:"1024"`
-	Resources   Each   `yaml:"resources" doc:"What the engine of launch is to give each worker."`
-	Strategy    Choice `yaml:"strategy" doc:"How the workers make one model." default:"sync"`
-	Wire        string `yaml:"wire" doc:"How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the bytes with 7 bits of mantissa." default:"fp32" enum:"fp32,bf16"`
-	Data        string `yaml:"data" doc:"Where workers get the rows: local, each from its own disk; stream, from the process that trains; auto, local where the same rows are there, else stream." default:"auto" enum:"auto,local,stream"`
-	Probe       bool   `yaml:"probe" doc:"Measure one worker alone for a fifth of a second before the run: a check of what is said at its end, from the time that the workers spent, of how many times as fast as one they were." default:"true"`
-	Certs       string `yaml:"certs" doc:"Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs in the user's configuration directory."`
-	Insecure    bool   `yaml:"insecure" doc:"Talk to a coordinator that was started with --insecure: without TLS, and without proofs that both sides are of one account." default:"false"`
-	Dashboard   string `yaml:"dashboard" doc:"Address of a page that shows the workers and the run, such as :8080. Only without a coordinator, which has its own. Default: none."`
+	// Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers
+	// are started on this machine.
+	Coordinator string `yaml:"coordinator"`
+	// Where to start workers for the run: ssh://host,host or ssh:FILE with a host on each line;
+	// slurm or slurm:PARTITION. Default: none; on this machine.
+	Launch string `yaml:"launch"`
+	// Address at which launched workers reach this machine, host:port. Default: none; any port of
+	// the one on the way to them.
+	Listen string `yaml:"listen"`
+	// Workers to start, or with a coordinator to wait for. More may join later. With launch, and
+	// where nothing is said, as many as there are hosts, or tasks of the Slurm job that this is
+	// in.
+	Workers int `yaml:"workers" default:"2" min:"1" max:"1024"`
+	// What the engine of launch is to give each worker.
+	Resources Each `yaml:"resources"`
+	// How the workers make one model.
+	Strategy Choice `yaml:"strategy" default:"sync"`
+	// How gradients travel in sync, and weights in the other strategies: fp32; or bf16, half the
+	// bytes with 7 bits of mantissa.
+	Wire string `yaml:"wire" default:"fp32" enum:"fp32,bf16"`
+	// Where workers get the rows: local, each from its own disk; stream, from the process that
+	// trains; auto, local where the same rows are there, else stream.
+	Data string `yaml:"data" default:"auto" enum:"auto,local,stream"`
+	// Measure one worker alone for a fifth of a second before the run: a check of what is said at
+	// its end, from the time that the workers spent, of how many times as fast as one they were.
+	Probe bool `yaml:"probe" default:"true"`
+	// Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs
+	// in the user's configuration directory.
+	Certs string `yaml:"certs"`
+	// Talk to a coordinator that was started with --insecure: without TLS, and without proofs that
+	// both sides are of one account.
+	Insecure bool `yaml:"insecure" default:"false"`
+	// Address of a page that shows the workers and the run, such as :8080. Only without a
+	// coordinator, which has its own. Default: none.
+	Dashboard string `yaml:"dashboard"`
 }
 
 // Each is what an engine gives a worker.
 type Each struct {
-	CPUs      int `yaml:"cpus" doc:"Processors, and threads. Default: 0; those of the host, or one of Slurm." default:"0" min:"0" max:"4096"`
-	GPUs      int `yaml:"gpus" doc:"Cards." default:"0" min:"0" max:"64"`
-	MemoryMiB int `yaml:"memory_mib" doc:"Memory in MiB. Default: 0; what the engine gives." default:"0" min:"0" max:"1073741824"`
-	Minutes   int `yaml:"minutes" doc:"Time until the engine may take it all away. Default: 0; what the engine gives." default:"0" min:"0" max:"525600"`
+	// Processors, and threads. Default: 0; those of the host, or one of Slurm.
+	CPUs int `yaml:"cpus" default:"0" min:"0" max:"4096"`
+	// Cards.
+	GPUs int `yaml:"gpus" default:"0" min:"0" max:"64"`
+	// Memory in MiB. Default: 0; what the engine gives.
+	MemoryMiB int `yaml:"memory_mib" default:"0" min:"0" max:"1073741824"`
+	// Time until the engine may take it all away. Default: 0; what the engine gives.
+	Minutes int `yaml:"minutes" default:"0" min:"0" max:"525600"`
 }
 
 // Strategies lists how workers make one model. In their descriptions w are a
@@ -48,39 +75,51 @@ const MaxMembers = 1024
 type (
 	// LocalSGD averages weights after some steps.
 	LocalSGD struct {
-		Window int `yaml:"window" doc:"Steps that a worker takes alone, k." default:"8" min:"1" max:"1048576"`
+		// Steps that a worker takes alone, k.
+		Window int `yaml:"window" default:"8" min:"1" max:"1048576"`
 	}
 	// DiLoCo lets an outer optimiser follow the mean change of the weights.
 	DiLoCo struct {
-		Window            int     `yaml:"window" doc:"Steps that a worker takes alone, k." default:"500" min:"1" max:"1048576"`
-		OuterLearningRate float64 `yaml:"outer_learning_rate" doc:"Of the step that c takes." default:"0.7" gt:"0"`
-		OuterMomentum     float64 `yaml:"outer_momentum" doc:"Of the step that c takes." default:"0.9" min:"0" lt:"1"`
+		// Steps that a worker takes alone, k.
+		Window int `yaml:"window" default:"500" min:"1" max:"1048576"`
+		// Of the step that c takes.
+		OuterLearningRate float64 `yaml:"outer_learning_rate" default:"0.7" gt:"0"`
+		// Of the step that c takes.
+		OuterMomentum float64 `yaml:"outer_momentum" default:"0.9" min:"0" lt:"1"`
 	}
 	// Ensemble trains several models.
 	Ensemble struct {
-		Members int `yaml:"members" doc:"How many models. Default: as many as cluster.workers." min:"1" max:"1024"`
+		// How many models. Default: as many as cluster.workers.
+		Members int `yaml:"members" min:"1" max:"1024"`
 	}
 	// Downpour adds what workers learnt.
 	Downpour struct {
-		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"5" min:"1" max:"1048576"`
+		// Steps between two updates of a worker, k.
+		Window int `yaml:"window" default:"5" min:"1" max:"1048576"`
 	}
 	// ADAG adds what workers learnt, per step.
 	ADAG struct {
-		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"12" min:"1" max:"1048576"`
+		// Steps between two updates of a worker, k.
+		Window int `yaml:"window" default:"12" min:"1" max:"1048576"`
 	}
 	// DynSGD adds what workers learnt, less of it the staler it is.
 	DynSGD struct {
-		Window int `yaml:"window" doc:"Steps between two updates of a worker, k." default:"10" min:"1" max:"1048576"`
+		// Steps between two updates of a worker, k.
+		Window int `yaml:"window" default:"10" min:"1" max:"1048576"`
 	}
 	// AEASGD pulls workers and the center together.
 	AEASGD struct {
-		Window int     `yaml:"window" doc:"Steps between two meetings of a worker with c, k." default:"32" min:"1" max:"1048576"`
-		Rho    float64 `yaml:"rho" doc:"Elasticity: worker and c move by rho·learning_rate of what is between them." default:"5" gt:"0"`
+		// Steps between two meetings of a worker with c, k.
+		Window int `yaml:"window" default:"32" min:"1" max:"1048576"`
+		// Elasticity: worker and c move by rho·learning_rate of what is between them.
+		Rho float64 `yaml:"rho" default:"5" gt:"0"`
 	}
 	// EAMSGD is AEASGD with momentum.
 	EAMSGD struct {
-		Window int     `yaml:"window" doc:"Steps between two meetings of a worker with c, k." default:"32" min:"1" max:"1048576"`
-		Rho    float64 `yaml:"rho" doc:"Elasticity: worker and c move by rho·learning_rate of what is between them." default:"5" gt:"0"`
+		// Steps between two meetings of a worker with c, k.
+		Window int `yaml:"window" default:"32" min:"1" max:"1048576"`
+		// Elasticity: worker and c move by rho·learning_rate of what is between them.
+		Rho float64 `yaml:"rho" default:"5" gt:"0"`
 	}
 )
 

@@ -58,14 +58,14 @@ func fieldsOf(t reflect.Type) []field {
 				out = append(out, f)
 			}
 		case key != "" && key != "-":
-			out = append(out, newField(key, i, sf))
+			out = append(out, newField(key, i, t, sf))
 		}
 	}
 	return out
 }
 
-func newField(key string, i int, sf reflect.StructField) field {
-	f := field{key: key, doc: sf.Tag.Get("doc"), index: []int{i}, typ: sf.Type}
+func newField(key string, i int, t reflect.Type, sf reflect.StructField) field {
+	f := field{key: key, doc: docs[t.Name()+"."+sf.Name], index: []int{i}, typ: sf.Type}
 	f.def, f.hasDef = sf.Tag.Lookup("default")
 	f.req = sf.Tag.Get("req") == "true"
 	for _, b := range []struct{ tag, op string }{{"min", "≥"}, {"gt", ">"}, {"max", "≤"}, {"lt", "<"}} {

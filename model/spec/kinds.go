@@ -69,135 +69,194 @@ type NoParams struct{}
 type (
 	// Dense is a fully connected layer.
 	Dense struct {
-		Units             int    `yaml:"units" doc:"Size of the output." req:"true" min:"1" max:"2147483647"`
-		Activation        string `yaml:"activation" doc:"Applied to the output." default:"linear" enum:"@activation"`
-		UseBias           bool   `yaml:"use_bias" doc:"Whether to add a bias." default:"true"`
-		KernelInitializer string `yaml:"kernel_initializer" doc:"Initial kernel." default:"glorot_uniform" enum:"@initializer"`
-		BiasInitializer   string `yaml:"bias_initializer" doc:"Initial bias." default:"zeros" enum:"@initializer"`
+		// Size of the output.
+		Units int `yaml:"units" req:"true" min:"1" max:"2147483647"`
+		// Applied to the output.
+		Activation string `yaml:"activation" default:"linear" enum:"@activation"`
+		// Whether to add a bias.
+		UseBias bool `yaml:"use_bias" default:"true"`
+		// Initial kernel.
+		KernelInitializer string `yaml:"kernel_initializer" default:"glorot_uniform" enum:"@initializer"`
+		// Initial bias.
+		BiasInitializer string `yaml:"bias_initializer" default:"zeros" enum:"@initializer"`
 	}
 	// Activation is an activation on its own.
 	Activation struct {
-		Kind  string   `yaml:"kind" doc:"Which one." req:"true" enum:"@activation"`
-		Alpha *float64 `yaml:"alpha" doc:"Slope of leaky_relu for negative inputs (default 0.2), or scale of elu (default 1)."`
+		// Which one.
+		Kind string `yaml:"kind" req:"true" enum:"@activation"`
+		// Slope of leaky_relu for negative inputs (default 0.2), or scale of elu (default 1).
+		Alpha *float64 `yaml:"alpha"`
 	}
 	// Dropout drops inputs in training.
 	Dropout struct {
-		Rate float64 `yaml:"rate" doc:"Fraction to drop." req:"true" min:"0" lt:"1"`
-		Seed uint64  `yaml:"seed" doc:"Added to the run's seed." default:"0"`
+		// Fraction to drop.
+		Rate float64 `yaml:"rate" req:"true" min:"0" lt:"1"`
+		// Added to the run's seed.
+		Seed uint64 `yaml:"seed" default:"0"`
 	}
 	// Flatten makes each row a vector.
 	Flatten struct{}
 	// Reshape gives each row another shape.
 	Reshape struct {
-		TargetShape []int `yaml:"target_shape" doc:"Shape of a row; one -1 takes what is left." req:"true"`
+		// Shape of a row; one -1 takes what is left.
+		TargetShape []int `yaml:"target_shape" req:"true"`
 	}
 	// Conv2D is a 2-D convolution.
 	Conv2D struct {
-		Filters           int    `yaml:"filters" doc:"Output channels." req:"true" min:"1" max:"2147483647"`
-		KernelSize        Pair   `yaml:"kernel_size" doc:"Height and width of the window; one number for both." req:"true" min:"1"`
-		Strides           Pair   `yaml:"strides" doc:"Steps of the window." default:"1" min:"1"`
-		Padding           string `yaml:"padding" doc:"valid: none; same: zeros so that the output has ceil(input/stride) positions." default:"valid" enum:"valid,same"`
-		DilationRate      Pair   `yaml:"dilation_rate" doc:"Distance between the taps of the window." default:"1" min:"1"`
-		Groups            int    `yaml:"groups" doc:"Parts into which channels and filters are split." default:"1" min:"1"`
-		Activation        string `yaml:"activation" doc:"Applied to the output." default:"linear" enum:"@activation"`
-		UseBias           bool   `yaml:"use_bias" doc:"Whether to add a bias." default:"true"`
-		KernelInitializer string `yaml:"kernel_initializer" doc:"Initial kernel." default:"glorot_uniform" enum:"@initializer"`
-		BiasInitializer   string `yaml:"bias_initializer" doc:"Initial bias." default:"zeros" enum:"@initializer"`
+		// Output channels.
+		Filters int `yaml:"filters" req:"true" min:"1" max:"2147483647"`
+		// Height and width of the window; one number for both.
+		KernelSize Pair `yaml:"kernel_size" req:"true" min:"1"`
+		// Steps of the window.
+		Strides Pair `yaml:"strides" default:"1" min:"1"`
+		// valid: none; same: zeros so that the output has ceil(input/stride) positions.
+		Padding string `yaml:"padding" default:"valid" enum:"valid,same"`
+		// Distance between the taps of the window.
+		DilationRate Pair `yaml:"dilation_rate" default:"1" min:"1"`
+		// Parts into which channels and filters are split.
+		Groups int `yaml:"groups" default:"1" min:"1"`
+		// Applied to the output.
+		Activation string `yaml:"activation" default:"linear" enum:"@activation"`
+		// Whether to add a bias.
+		UseBias bool `yaml:"use_bias" default:"true"`
+		// Initial kernel.
+		KernelInitializer string `yaml:"kernel_initializer" default:"glorot_uniform" enum:"@initializer"`
+		// Initial bias.
+		BiasInitializer string `yaml:"bias_initializer" default:"zeros" enum:"@initializer"`
 	}
 	// Pool2D is max or average pooling.
 	Pool2D struct {
-		PoolSize Pair   `yaml:"pool_size" doc:"Height and width of the window." default:"2" min:"1"`
-		Strides  Pair   `yaml:"strides" doc:"Steps of the window. Default: pool_size." min:"1"`
-		Padding  string `yaml:"padding" doc:"As for conv2d." default:"valid" enum:"valid,same"`
+		// Height and width of the window.
+		PoolSize Pair `yaml:"pool_size" default:"2" min:"1"`
+		// Steps of the window. Default: pool_size.
+		Strides Pair `yaml:"strides" min:"1"`
+		// As for conv2d.
+		Padding string `yaml:"padding" default:"valid" enum:"valid,same"`
 	}
 	// GlobalAveragePooling2D averages over height and width.
 	GlobalAveragePooling2D struct{}
 	// BatchNormalization normalises channels over the batch. A batch must have more than
 	// one value in each channel.
 	BatchNormalization struct {
-		Momentum float64 `yaml:"momentum" doc:"Of the running statistics." default:"0.99" min:"0" lt:"1"`
-		Epsilon  float64 `yaml:"epsilon" doc:"Added to the variance." default:"0.001" gt:"0"`
+		// Of the running statistics.
+		Momentum float64 `yaml:"momentum" default:"0.99" min:"0" lt:"1"`
+		// Added to the variance.
+		Epsilon float64 `yaml:"epsilon" default:"0.001" gt:"0"`
 	}
 	// LayerNormalization normalises rows.
 	LayerNormalization struct {
-		Epsilon float64 `yaml:"epsilon" doc:"Added to the variance." default:"0.001" gt:"0"`
+		// Added to the variance.
+		Epsilon float64 `yaml:"epsilon" default:"0.001" gt:"0"`
 	}
 	// Embedding maps ids to vectors.
 	Embedding struct {
-		InputDim              int    `yaml:"input_dim" doc:"Number of ids: 0 up to this, exclusive." req:"true" min:"1" max:"2147483647"`
-		OutputDim             int    `yaml:"output_dim" doc:"Size of a vector." req:"true" min:"1" max:"2147483647"`
-		EmbeddingsInitializer string `yaml:"embeddings_initializer" doc:"Initial vectors." default:"random_uniform" enum:"@initializer"`
+		// Number of ids: 0 up to this, exclusive.
+		InputDim int `yaml:"input_dim" req:"true" min:"1" max:"2147483647"`
+		// Size of a vector.
+		OutputDim int `yaml:"output_dim" req:"true" min:"1" max:"2147483647"`
+		// Initial vectors.
+		EmbeddingsInitializer string `yaml:"embeddings_initializer" default:"random_uniform" enum:"@initializer"`
 	}
 	// AddLayers sums its inputs.
 	AddLayers struct{}
 	// Concatenate joins its inputs.
 	Concatenate struct {
-		Axis int `yaml:"axis" doc:"Axis of the batched tensor; 0 is the batch and not allowed, -1 the last." default:"-1"`
+		// Axis of the batched tensor; 0 is the batch and not allowed, -1 the last.
+		Axis int `yaml:"axis" default:"-1"`
 	}
 	// Repeat is a block of layers, several times. Layers of the copies are named
 	// name_1, name_2, ...; inputs inside the block mean the same copy.
 	Repeat struct {
-		Times  int     `yaml:"times" doc:"How often." req:"true" min:"1" max:"10000"`
-		Layers []Layer `yaml:"layers" doc:"The block." req:"true"`
+		// How often.
+		Times int `yaml:"times" req:"true" min:"1" max:"10000"`
+		// The block.
+		Layers []Layer `yaml:"layers" req:"true"`
 	}
 
 	// Huber is the Huber loss.
 	Huber struct {
-		Delta float64 `yaml:"delta" doc:"Where squared turns absolute." default:"1" gt:"0"`
+		// Where squared turns absolute.
+		Delta float64 `yaml:"delta" default:"1" gt:"0"`
 	}
 
 	// Common is shared by most optimisers.
 	Common struct {
-		WeightDecay float64 `yaml:"weight_decay" doc:"Decoupled: the weights shrink by this times the learning rate in each step." default:"0" min:"0"`
+		// Decoupled: the weights shrink by this times the learning rate in each step.
+		WeightDecay float64 `yaml:"weight_decay" default:"0" min:"0"`
 		Clip        `yaml:",inline"`
 	}
 	// Clip bounds gradients; at most one of the three may be set.
 	Clip struct {
-		Clipnorm       float64 `yaml:"clipnorm" doc:"Largest norm of one variable's gradient; 0 is none." default:"0" min:"0"`
-		GlobalClipnorm float64 `yaml:"global_clipnorm" doc:"Largest norm of all gradients together; 0 is none." default:"0" min:"0"`
-		Clipvalue      float64 `yaml:"clipvalue" doc:"Largest absolute value of a gradient's element; 0 is none." default:"0" min:"0"`
+		// Largest norm of one variable's gradient; 0 is none.
+		Clipnorm float64 `yaml:"clipnorm" default:"0" min:"0"`
+		// Largest norm of all gradients together; 0 is none.
+		GlobalClipnorm float64 `yaml:"global_clipnorm" default:"0" min:"0"`
+		// Largest absolute value of a gradient's element; 0 is none.
+		Clipvalue float64 `yaml:"clipvalue" default:"0" min:"0"`
 	}
 	// SGD is gradient descent.
 	SGD struct {
-		LearningRate float64 `yaml:"learning_rate" doc:"Step size." default:"0.01" min:"0"`
-		Momentum     float64 `yaml:"momentum" doc:"Fraction of the last step that is kept." default:"0" min:"0" lt:"1"`
-		Nesterov     bool    `yaml:"nesterov" doc:"Nesterov's form of momentum." default:"false"`
-		Common       `yaml:",inline"`
+		// Step size.
+		LearningRate float64 `yaml:"learning_rate" default:"0.01" min:"0"`
+		// Fraction of the last step that is kept.
+		Momentum float64 `yaml:"momentum" default:"0" min:"0" lt:"1"`
+		// Nesterov's form of momentum.
+		Nesterov bool `yaml:"nesterov" default:"false"`
+		Common   `yaml:",inline"`
 	}
 	// Adam is Adam.
 	Adam struct {
-		LearningRate float64 `yaml:"learning_rate" doc:"Step size." default:"0.001" min:"0"`
-		Beta1        float64 `yaml:"beta_1" doc:"Decay of the first moment." default:"0.9" min:"0" lt:"1"`
-		Beta2        float64 `yaml:"beta_2" doc:"Decay of the second moment." default:"0.999" min:"0" lt:"1"`
-		Epsilon      float64 `yaml:"epsilon" doc:"Added to the root of the second moment." default:"1e-7" gt:"0"`
-		AMSGrad      bool    `yaml:"amsgrad" doc:"Use the largest second moment so far: Reddi et al., 2018." default:"false"`
-		Common       `yaml:",inline"`
+		// Step size.
+		LearningRate float64 `yaml:"learning_rate" default:"0.001" min:"0"`
+		// Decay of the first moment.
+		Beta1 float64 `yaml:"beta_1" default:"0.9" min:"0" lt:"1"`
+		// Decay of the second moment.
+		Beta2 float64 `yaml:"beta_2" default:"0.999" min:"0" lt:"1"`
+		// Added to the root of the second moment.
+		Epsilon float64 `yaml:"epsilon" default:"1e-7" gt:"0"`
+		// Use the largest second moment so far: Reddi et al., 2018.
+		AMSGrad bool `yaml:"amsgrad" default:"false"`
+		Common  `yaml:",inline"`
 	}
 	// AdamW is Adam with weight decay.
 	AdamW struct {
-		LearningRate float64 `yaml:"learning_rate" doc:"Step size." default:"0.001" min:"0"`
-		Beta1        float64 `yaml:"beta_1" doc:"Decay of the first moment." default:"0.9" min:"0" lt:"1"`
-		Beta2        float64 `yaml:"beta_2" doc:"Decay of the second moment." default:"0.999" min:"0" lt:"1"`
-		Epsilon      float64 `yaml:"epsilon" doc:"Added to the root of the second moment." default:"1e-7" gt:"0"`
-		AMSGrad      bool    `yaml:"amsgrad" doc:"Use the largest second moment so far." default:"false"`
-		WeightDecay  float64 `yaml:"weight_decay" doc:"Decoupled weight decay." default:"0.004" min:"0"`
-		Clip         `yaml:",inline"`
+		// Step size.
+		LearningRate float64 `yaml:"learning_rate" default:"0.001" min:"0"`
+		// Decay of the first moment.
+		Beta1 float64 `yaml:"beta_1" default:"0.9" min:"0" lt:"1"`
+		// Decay of the second moment.
+		Beta2 float64 `yaml:"beta_2" default:"0.999" min:"0" lt:"1"`
+		// Added to the root of the second moment.
+		Epsilon float64 `yaml:"epsilon" default:"1e-7" gt:"0"`
+		// Use the largest second moment so far.
+		AMSGrad bool `yaml:"amsgrad" default:"false"`
+		// Decoupled weight decay.
+		WeightDecay float64 `yaml:"weight_decay" default:"0.004" min:"0"`
+		Clip        `yaml:",inline"`
 	}
 	// RMSProp is RMSprop.
 	RMSProp struct {
-		LearningRate float64 `yaml:"learning_rate" doc:"Step size." default:"0.001" min:"0"`
-		Rho          float64 `yaml:"rho" doc:"Decay of the mean square." default:"0.9" min:"0" lt:"1"`
-		Momentum     float64 `yaml:"momentum" doc:"Fraction of the last step that is kept." default:"0" min:"0" lt:"1"`
-		Epsilon      float64 `yaml:"epsilon" doc:"Added to the mean square." default:"1e-7" gt:"0"`
-		Centered     bool    `yaml:"centered" doc:"Subtract the squared mean gradient." default:"false"`
-		Common       `yaml:",inline"`
+		// Step size.
+		LearningRate float64 `yaml:"learning_rate" default:"0.001" min:"0"`
+		// Decay of the mean square.
+		Rho float64 `yaml:"rho" default:"0.9" min:"0" lt:"1"`
+		// Fraction of the last step that is kept.
+		Momentum float64 `yaml:"momentum" default:"0" min:"0" lt:"1"`
+		// Added to the mean square.
+		Epsilon float64 `yaml:"epsilon" default:"1e-7" gt:"0"`
+		// Subtract the squared mean gradient.
+		Centered bool `yaml:"centered" default:"false"`
+		Common   `yaml:",inline"`
 	}
 	// Adagrad is Adagrad.
 	Adagrad struct {
-		LearningRate            float64 `yaml:"learning_rate" doc:"Step size." default:"0.001" min:"0"`
-		InitialAccumulatorValue float64 `yaml:"initial_accumulator_value" doc:"Start of the sum of squares." default:"0.1" min:"0"`
-		Epsilon                 float64 `yaml:"epsilon" doc:"Added to the sum of squares." default:"1e-7" gt:"0"`
-		Common                  `yaml:",inline"`
+		// Step size.
+		LearningRate float64 `yaml:"learning_rate" default:"0.001" min:"0"`
+		// Start of the sum of squares.
+		InitialAccumulatorValue float64 `yaml:"initial_accumulator_value" default:"0.1" min:"0"`
+		// Added to the sum of squares.
+		Epsilon float64 `yaml:"epsilon" default:"1e-7" gt:"0"`
+		Common  `yaml:",inline"`
 	}
 
 	// Constant keeps the learning rate.
@@ -206,35 +265,49 @@ type (
 	}
 	// StepDecay lowers the rate in steps.
 	StepDecay struct {
-		StepSize int     `yaml:"step_size" doc:"Optimizer steps between changes." req:"true" min:"1"`
-		Factor   float64 `yaml:"factor" doc:"What the rate is multiplied with." default:"0.1" gt:"0"`
-		Warmup   `yaml:",inline"`
+		// Optimizer steps between changes.
+		StepSize int `yaml:"step_size" req:"true" min:"1"`
+		// What the rate is multiplied with.
+		Factor float64 `yaml:"factor" default:"0.1" gt:"0"`
+		Warmup `yaml:",inline"`
 	}
 	// Exponential lowers the rate a little in each step.
 	Exponential struct {
-		DecaySteps int     `yaml:"decay_steps" doc:"Steps after which the rate has changed by decay_rate." req:"true" min:"1"`
-		DecayRate  float64 `yaml:"decay_rate" doc:"Factor per decay_steps." req:"true" gt:"0"`
-		Staircase  bool    `yaml:"staircase" doc:"Change only every decay_steps." default:"false"`
-		Warmup     `yaml:",inline"`
+		// Steps after which the rate has changed by decay_rate.
+		DecaySteps int `yaml:"decay_steps" req:"true" min:"1"`
+		// Factor per decay_steps.
+		DecayRate float64 `yaml:"decay_rate" req:"true" gt:"0"`
+		// Change only every decay_steps.
+		Staircase bool `yaml:"staircase" default:"false"`
+		Warmup    `yaml:",inline"`
 	}
 	// Cosine lowers the rate along half a cosine.
 	Cosine struct {
-		DecaySteps int     `yaml:"decay_steps" doc:"Steps after warm-up until alpha is reached; 0 is to the end of the run." default:"0" min:"0"`
-		Alpha      float64 `yaml:"alpha" doc:"Final fraction of the rate." default:"0" min:"0" max:"1"`
-		Warmup     `yaml:",inline"`
+		// Steps after warm-up until alpha is reached; 0 is to the end of the run.
+		DecaySteps int `yaml:"decay_steps" default:"0" min:"0"`
+		// Final fraction of the rate.
+		Alpha  float64 `yaml:"alpha" default:"0" min:"0" max:"1"`
+		Warmup `yaml:",inline"`
 	}
 	// ReduceOnPlateau lowers the rate when nothing improves.
 	ReduceOnPlateau struct {
-		Monitor         string  `yaml:"monitor" doc:"As for early_stopping." default:"val_loss"`
-		Factor          float64 `yaml:"factor" doc:"What the rate is multiplied with." default:"0.1" gt:"0" lt:"1"`
-		Patience        int     `yaml:"patience" doc:"Epochs without improvement before the rate changes." default:"10" min:"0"`
-		MinDelta        float64 `yaml:"min_delta" doc:"Smallest change that counts as an improvement." default:"1e-4" min:"0"`
-		MinLearningRate float64 `yaml:"min_learning_rate" doc:"The rate does not fall below this." default:"0" min:"0"`
+		// As for early_stopping.
+		Monitor string `yaml:"monitor" default:"val_loss"`
+		// What the rate is multiplied with.
+		Factor float64 `yaml:"factor" default:"0.1" gt:"0" lt:"1"`
+		// Epochs without improvement before the rate changes.
+		Patience int `yaml:"patience" default:"10" min:"0"`
+		// Smallest change that counts as an improvement.
+		MinDelta float64 `yaml:"min_delta" default:"1e-4" min:"0"`
+		// The rate does not fall below this.
+		MinLearningRate float64 `yaml:"min_learning_rate" default:"0" min:"0"`
 		Warmup          `yaml:",inline"`
 	}
 	// Warmup raises the rate linearly at the start.
 	Warmup struct {
-		WarmupSteps int `yaml:"warmup_steps" doc:"Steps over which the rate rises linearly from 0: step i of n, counted from 0, has i/n of it." default:"0" min:"0"`
+		// Steps over which the rate rises linearly from 0: step i of n, counted from 0, has i/n of
+		// it.
+		WarmupSteps int `yaml:"warmup_steps" default:"0" min:"0"`
 	}
 )
 

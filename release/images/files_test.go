@@ -41,6 +41,8 @@ type service struct {
 	Volumes    []string
 	Ports      []string
 	Devices    []string
+	Command    string
+	Health     struct{ Test []string } `yaml:"healthcheck"`
 }
 
 // TestCompose checks that every service has no more rights than it needs.
@@ -53,7 +55,11 @@ func TestCompose(t *testing.T) {
 		t.Errorf("got %d services, want certs, coordinator and worker", got)
 	}
 	for name, s := range file.Services {
+		asks := strings.Join(s.Health.Test, " ")
 		for what, ok := range map[string]bool{
+			"a healthcheck without a shell, of what runs": name == "certs" ||
+				name == "coordinator" && asks == "CMD gespann health" && strings.Contains(s.Command, "--dashboard :8080") ||
+				name == "worker" && asks == "CMD gespann health 9108" && strings.Contains(s.Command, "--metrics 9108"),
 			"read_only: true":                        s.ReadOnly,
 			"cap_drop: [ALL]":                        slices.Equal(s.CapDrop, []string{"ALL"}),
 			"no cap_add":                             len(s.CapAdd) == 0,
@@ -82,7 +88,7 @@ func TestDockerfiles(t *testing.T) {
 		t.Fatal("go.mod: want a line toolchain: the compiler that a release is built with")
 	}
 	for _, name := range []string{"Dockerfile", "Dockerfile.cuda"} {
-		user, golang := "", 0
+		user, golang, health := "", 0, ""
 		for line := range strings.Lines(strings.ReplaceAll(text(t, name), "\\\n", " ")) {
 			words := strings.Fields(line)
 			if len(words) == 0 {
@@ -99,6 +105,8 @@ func TestDockerfiles(t *testing.T) {
 						t.Errorf("%s: got golang:%s, want %s, as in go.mod", name, v, compiler[1])
 					}
 				}
+			case "HEALTHCHECK":
+				health = line[strings.Index(line, "CMD"):]
 			case "USER":
 				user = words[1]
 			case "ADD":
@@ -113,6 +121,9 @@ func TestDockerfiles(t *testing.T) {
 		}
 		if !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user) {
 			t.Errorf("%s: got USER %q in the last stage, want numbers that are not 0", name, user)
+		}
+		if want := "CMD [\"gespann\", \"health\", \"--optional\"]\n"; health != want {
+			t.Errorf("%s: got HEALTHCHECK %q, want %q: there may be no shell", name, health, want)
 		}
 		if golang != 1 {
 			t.Errorf("%s: got %d stages of golang, want 1", name, golang)

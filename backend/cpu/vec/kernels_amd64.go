@@ -791,3 +791,207 @@ func fromBytesCenteredAsm(dst []float32, x []uint8, scale []float32, shift []flo
 	fromBytesCenteredAVX2(n, &dst[0], &x[0], &scale[0], &shift[0], &center[0])
 	return n
 }
+
+// subAVX2 is dst = a − b.
+//
+//go:noescape
+func subAVX2(n int, dst *float32, a *float32, b *float32)
+
+func subAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	subAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// divAVX2 is dst = a/b.
+//
+//go:noescape
+func divAVX2(n int, dst *float32, a *float32, b *float32)
+
+func divAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	divAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// largerAVX2 is dst = the larger of a and b; NaN if either is.
+//
+//go:noescape
+func largerAVX2(n int, dst *float32, a *float32, b *float32)
+
+func largerAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	largerAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// smallerAVX2 is dst = the smaller of a and b; NaN if either is.
+//
+//go:noescape
+func smallerAVX2(n int, dst *float32, a *float32, b *float32)
+
+func smallerAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	smallerAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// greaterAVX2 is dst = 1 where a > b, else 0.
+//
+//go:noescape
+func greaterAVX2(n int, dst *float32, a *float32, b *float32)
+
+func greaterAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	greaterAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// atLeastAVX2 is dst = 1 where a ≥ b, else 0.
+//
+//go:noescape
+func atLeastAVX2(n int, dst *float32, a *float32, b *float32)
+
+func atLeastAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	atLeastAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// equalAVX2 is dst = 1 where a = b, else 0.
+//
+//go:noescape
+func equalAVX2(n int, dst *float32, a *float32, b *float32)
+
+func equalAsm(dst []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = a[n-1]
+	_ = b[n-1]
+	equalAVX2(n, &dst[0], &a[0], &b[0])
+	return n
+}
+
+// chooseAVX2 is dst = a where which is not 0, else b.
+//
+//go:noescape
+func chooseAVX2(n int, dst *float32, which *float32, a *float32, b *float32)
+
+func chooseAsm(dst []float32, which []float32, a []float32, b []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = which[n-1]
+	_ = a[n-1]
+	_ = b[n-1]
+	chooseAVX2(n, &dst[0], &which[0], &a[0], &b[0])
+	return n
+}
+
+// negateAVX2 is dst = −x.
+//
+//go:noescape
+func negateAVX2(n int, dst *float32, x *float32)
+
+func negateAsm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	negateAVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// absoluteAVX2 is dst = |x|.
+//
+//go:noescape
+func absoluteAVX2(n int, dst *float32, x *float32)
+
+func absoluteAsm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	absoluteAVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// rootAVX2 is dst = √x.
+//
+//go:noescape
+func rootAVX2(n int, dst *float32, x *float32)
+
+func rootAsm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	rootAVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// logAVX2 is dst = log x.
+//
+//go:noescape
+func logAVX2(n int, dst *float32, x *float32)
+
+func logAsm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	logAVX2(n, &dst[0], &x[0])
+	return n
+}
+
+// erfAVX2 is dst = erf x.
+//
+//go:noescape
+func erfAVX2(n int, dst *float32, x *float32)
+
+func erfAsm(dst []float32, x []float32) int {
+	n := len(dst) &^ 7
+	if n == 0 || !useAsm {
+		return 0
+	}
+	_ = x[n-1]
+	erfAVX2(n, &dst[0], &x[0])
+	return n
+}

@@ -135,3 +135,29 @@ func fromBytesEachAsm(dst []float32, x []uint8, scale []float32, shift []float32
 func fromBytesCenteredAsm(dst []float32, x []uint8, scale []float32, shift []float32, center []float32) int {
 	return 0
 }
+
+func subAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func divAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func largerAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func smallerAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func greaterAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func atLeastAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func equalAsm(dst []float32, a []float32, b []float32) int { return 0 }
+
+func chooseAsm(dst []float32, which []float32, a []float32, b []float32) int { return 0 }
+
+func negateAsm(dst []float32, x []float32) int { return 0 }
+
+func absoluteAsm(dst []float32, x []float32) int { return 0 }
+
+func rootAsm(dst []float32, x []float32) int { return 0 }
+
+func logAsm(dst []float32, x []float32) int { return 0 }
+
+func erfAsm(dst []float32, x []float32) int { return 0 }

@@ -27,6 +27,9 @@ var accuracy = []struct {
 	{"expm1 of x ≤ 0", func(x float32) float32 { return expm1f(-abs(x)) },
 		func(x float64) float64 { return math.Expm1(-math.Abs(x)) }, constant(2)},
 	{"sigmoid", sigmoid, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, constant(4)},
+	{"log", logf, math.Log, constant(3)},
+	// Beyond 0.6 the error is one of 1, not of the result.
+	{"erf", erff, math.Erf, constant(4)},
 	{"tanh", tanhf, math.Tanh, constant(2)},
 	{"softplus", func(x float32) float32 { return one(ir.Softplus, x) }, func(x float64) float64 {
 		return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))

@@ -34,6 +34,11 @@ var planners = [ir.NumOps]func(b *builder){
 	ir.Concat: (*builder).concat,
 	ir.Slice:  (*builder).slice,
 
+	ir.Map:         (*builder).structure,
+	ir.Reduce:      (*builder).structure,
+	ir.Permute:     (*builder).structure,
+	ir.BatchMatMul: (*builder).structure,
+
 	ir.MaxPool: func(b *builder) {
 		b.pool("max_pool", b.shape(0), b.outShape(0), b.ins.Attrs.Win, b.out(0), b.out(1), b.in(0))
 	},

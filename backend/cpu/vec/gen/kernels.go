@@ -20,6 +20,7 @@ func kernels(a *assembly) {
 	optimisers(a)
 	halves(a)
 	bytes(a)
+	functions(a)
 }
 
 func arithmetic(a *assembly) {
