@@ -88,16 +88,17 @@ type Cluster struct {
 // engine; 0 leaves it to that.
 type Resources struct{ CPUs, GPUs, MemoryMiB, Minutes int }
 
-// Programs builds the programs of a model. Sessions cache what they get.
+// Programs has the programs of a model, which callers must not change. Those with a
+// batch are for any number of rows; ir.Program.At gives them one.
 type Programs interface {
 	// Vars returns the variables that all programs share, in a fixed order.
 	Vars() []ir.Var
-	// Forward returns the inference program for a batch of so many rows. Without
-	// targets it has no input y, no loss and no metrics.
-	Forward(rows int, targets bool) (*ir.Program, error)
+	// Forward returns the inference program. Without targets it has no input y, no loss
+	// and no metrics.
+	Forward(targets bool) (*ir.Program, error)
 	// Gradient returns the training program. With add, it adds to the gradients
 	// instead of overwriting them.
-	Gradient(rows int, add bool) (*ir.Program, error)
+	Gradient(add bool) (*ir.Program, error)
 	// Update returns the optimiser's program.
 	Update() (*ir.Program, error)
 }
@@ -126,6 +127,15 @@ type Stats struct {
 	Rows    int64
 	Loss    float64              // Σ over rows of the loss; Loss/Rows is the mean
 	Metrics map[string][]float64 // per metric, sums over rows
+}
+
+// Clone returns a copy of s that shares nothing with it.
+func (s Stats) Clone() Stats {
+	s.Metrics = maps.Clone(s.Metrics)
+	for name, sums := range s.Metrics {
+		s.Metrics[name] = slices.Clone(sums)
+	}
+	return s
 }
 
 // Add adds t to s.

@@ -21,10 +21,10 @@ func profile(works []*work, o *options) error {
 		}
 		vars := m.Initial(seed)
 		programs := []func() (*ir.Program, error){
-			func() (*ir.Program, error) { return m.Gradient(w.Batch, false) }, m.Update}
+			func() (*ir.Program, error) { return m.Gradient(false) }, m.Update}
 		if w.Optimizer == "" {
 			programs = []func() (*ir.Program, error){
-				func() (*ir.Program, error) { return m.Forward(w.Batch, false) }}
+				func() (*ir.Program, error) { return m.Forward(false) }}
 		}
 		if err := profileWork(w, programs, vars, o); err != nil {
 			return err
@@ -42,6 +42,7 @@ func profileWork(w *work, programs []func() (*ir.Program, error), vars [][]float
 		if err != nil {
 			return err
 		}
+		p = p.At(w.Batch)
 		r, err := ex.Compile(p, memory(p, vars))
 		if err != nil {
 			return err

@@ -21,7 +21,7 @@ func (k *machine) own(m *Model, i int) *machine {
 // outputs runs a model forward.
 func outputs(t *testing.T, m *Model, k *machine, rows int) map[string][]float64 {
 	t.Helper()
-	p, err := m.Forward(rows, true)
+	p, err := m.forwardAt(rows, true)
 	must(t, p, err)
 	if err := ir.Verify(p, m.Vars()); err != nil {
 		t.Error(err)
@@ -52,7 +52,7 @@ func TestEnsembleIsMean(t *testing.T) {
 		if e.Logits() != "" {
 			t.Errorf("got logits of %q, want probabilities", e.Logits())
 		}
-		p, err := e.Forward(rows, false)
+		p, err := e.forwardAt(rows, false)
 		if bare := k.run(must(t, p, err)); len(bare) != 1 {
 			t.Errorf("without targets: got %d outputs, want the prediction alone", len(bare))
 		} else {
@@ -174,24 +174,24 @@ func TestEnsembleVariables(t *testing.T) {
 // TestEnsembleTrainsMembers: an ensemble has no training programs of its own.
 func TestEnsembleTrainsMembers(t *testing.T) {
 	e := build(t, zoo[0]).Ensemble(2)
-	if _, err := e.Gradient(2, false); err == nil || !strings.Contains(err.Error(), errMembers.Error()) {
+	if _, err := e.Gradient(false); err == nil || !strings.Contains(err.Error(), errMembers.Error()) {
 		t.Errorf("gradient: got %v, want %v", err, errMembers)
 	}
 	if _, err := e.Update(); err == nil || !strings.Contains(err.Error(), errMembers.Error()) {
 		t.Errorf("update: got %v, want %v", err, errMembers)
 	}
-	want, _, err := e.Member().Graph(2)
+	want, _, err := e.Member().Graph()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err := e.Graph(2); err != nil || got != want {
+	if got, _, err := e.Graph(); err != nil || got != want {
 		t.Errorf("graph: got %v %v, want that of a member", got, err)
 	}
 	if got := e.Summary(); got != e.Member().Summary()+"ensemble of 2 members, each as above\n" {
 		t.Errorf("summary: got %s", got)
 	}
 	for _, pass := range lower.Passes {
-		p, err := e.build(programKey{"forward", 3, true, false}, true)
+		p, err := e.build(programKey{"forward", true, false}, ir.B, true)
 		must(t, p, err)
 		pass.Run(p)
 		if err := ir.Verify(p, e.Vars()); err != nil {

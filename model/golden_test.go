@@ -28,14 +28,14 @@ func describeModel(t *testing.T, s specimen, m *Model) string {
 	t.Helper()
 	const rows = 4
 	text := "# model" + s.yaml + "\n# summary\n" + m.Summary()
-	graph, _, err := m.Graph(rows)
+	graph, _, err := m.Graph()
 	if err != nil {
 		t.Fatal(err)
 	}
 	text += "\n# graph\n" + graph
-	forward, err := m.Forward(rows, true)
+	forward, err := m.forwardAt(rows, true)
 	must(t, forward, err)
-	gradient, err := m.Gradient(rows, false)
+	gradient, err := m.gradientAt(rows, false)
 	must(t, gradient, err)
 	update, err := m.Update()
 	must(t, update, err)
@@ -46,7 +46,7 @@ func describeModel(t *testing.T, s specimen, m *Model) string {
 }
 
 func TestGoldenDOT(t *testing.T) {
-	_, dot, err := build(t, zoo[0]).Graph(2)
+	_, dot, err := build(t, zoo[0]).Graph()
 	if err != nil {
 		t.Fatal(err)
 	}

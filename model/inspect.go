@@ -86,17 +86,14 @@ func trimLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Graph returns the training graph for so many rows, before lowering: as text,
-// one node per line in the order of execution, and in the language of Graphviz. Of
-// an ensemble it is that of a member.
-func (m *Model) Graph(rows int) (text, dot string, err error) {
+// Graph returns the training graph, before lowering: as text, one node per line in the
+// order of execution, and in the language of Graphviz. Of an ensemble it is that of a
+// member.
+func (m *Model) Graph() (text, dot string, err error) {
 	if m.many != nil {
-		return m.many.member.Graph(rows)
+		return m.many.member.Graph()
 	}
-	if rows < 1 {
-		return "", "", fmt.Errorf("model: got %d rows, want at least 1", rows)
-	}
-	g, err := m.graph(programKey{name: "gradient", rows: rows, targets: true})
+	g, err := m.graph(programKey{name: "gradient", targets: true}, ir.B)
 	if err != nil {
 		return "", "", err
 	}
@@ -150,7 +147,7 @@ func describe(n *G.Node) string {
 
 func shapeBrackets(n *G.Node) string {
 	v := op.Value(n)
-	return fmt.Sprintf("%v[%s]", v.Type, strings.Trim(strings.ReplaceAll(fmt.Sprint(v.Shape), " ", ","), "[]"))
+	return v.Type.String() + ir.ShapeText(v.Shape)
 }
 
 // graphDOT groups the nodes by layer.

@@ -40,9 +40,9 @@ func TestMetricsAreOfProbabilities(t *testing.T) {
 				for i, x := range k.floats[ir.InY] {
 					k.floats[ir.InY][i] = float64(indicator(x > 0)) // probabilities
 				}
-				forward, err := m.Forward(rows, true)
+				forward, err := m.forwardAt(rows, true)
 				got := k.run(must(t, forward, err))
-				gradient, err := m.Gradient(rows, false)
+				gradient, err := m.gradientAt(rows, false)
 				trained := k.run(must(t, gradient, err))
 				p := slices.Clone(got[ir.OutPrediction])
 				if (m.Logits() == "") != written {
@@ -140,7 +140,7 @@ metrics: [mean_absolute_error]
 	k := newMachine(m, 3)
 	k.vars[0][0] = 1
 	k.floats[ir.InX], k.floats[ir.InY] = []float64{5, -5, 0}, []float64{1, 0, 1}
-	p, err := m.Forward(3, true)
+	p, err := m.forwardAt(3, true)
 	got := k.run(must(t, p, err))[ir.MetricPrefix+"mean_absolute_error"]
 	numtest.Close(t, []float64{got[0] / 3}, []float64{0.1711285672828565}, exact)
 }

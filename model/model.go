@@ -81,8 +81,7 @@ func Build(s *spec.Spec, in Input) (*Model, error) {
 
 // probe builds the training graph once, to find its errors and variables.
 func (m *Model) probe() spec.Errors {
-	const rows = 2 // any number
-	n, errs := newNetwork(m.layers, m.input, rows, true, m.seed)
+	n, errs := newNetwork(m.layers, m.input, ir.B, true, m.seed)
 	for _, out := range n.outputs {
 		var row []int
 		if out != nil {
@@ -98,7 +97,7 @@ func (m *Model) probe() spec.Errors {
 		if _, written := n.acts[n.output()]; !written {
 			m.logits = m.head.lossKind.logits
 		}
-		if m.logits != "" && m.endsInActivation(rows) {
+		if m.logits != "" && m.endsInActivation() {
 			errs = append(errs, m.layers[len(m.layers)-1].errorf(
 				"dropout between the last activation and %s, which needs what comes before the activation", m.head.choice.Kind))
 		}
@@ -112,8 +111,8 @@ func (m *Model) probe() spec.Errors {
 
 // endsInActivation reports whether the model's output is an activation at
 // inference, where dropout does nothing.
-func (m *Model) endsInActivation(rows int) bool {
-	n, _ := newNetwork(m.layers, m.input, rows, false, m.seed)
+func (m *Model) endsInActivation() bool {
+	n, _ := newNetwork(m.layers, m.input, ir.B, false, m.seed)
 	_, ok := n.acts[n.output()]
 	return ok
 }

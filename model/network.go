@@ -12,11 +12,10 @@ import (
 	"github.com/gespann/gespann/model/spec"
 )
 
-// A network is the Gorgonia graph of a model for one number of rows, under
-// construction.
+// A network is the Gorgonia graph of a model, under construction.
 type network struct {
 	layers   []*layer
-	rows     int
+	rows     int // of a batch; ir.B: any number
 	training bool
 	seed     uint64 // of the run, for dropout
 

@@ -13,22 +13,21 @@ import (
 // A programKey says which program.
 type programKey struct {
 	name         string
-	rows         int
 	targets, add bool
 }
 
-// Forward returns the inference program for a batch of so many rows. Without
-// targets it has no input y, no loss and no metrics.
-func (m *Model) Forward(rows int, targets bool) (*ir.Program, error) {
-	return m.program(programKey{name: "forward", rows: rows, targets: targets})
+// Forward returns the inference program, for any number of rows. Without targets it has
+// no input y, no loss and no metrics.
+func (m *Model) Forward(targets bool) (*ir.Program, error) {
+	return m.program(programKey{name: "forward", targets: targets})
 }
 
-// Gradient returns the training program; an ensemble has none. With add, it adds
-// to the gradients instead of overwriting them. The input seed is the batch's weight: gradients
+// Gradient returns the training program, for any number of rows; an ensemble has none.
+// With add, it adds to the gradients instead of overwriting them. The input seed is the batch's weight: gradients
 // and batch statistics are multiplied by it, and so become means over all batches
 // that are added up.
-func (m *Model) Gradient(rows int, add bool) (*ir.Program, error) {
-	return m.program(programKey{name: "gradient", rows: rows, targets: true, add: add})
+func (m *Model) Gradient(add bool) (*ir.Program, error) {
+	return m.program(programKey{name: "gradient", targets: true, add: add})
 }
 
 // Update returns the optimiser's program; an ensemble has none.
@@ -36,44 +35,34 @@ func (m *Model) Update() (*ir.Program, error) {
 	return m.program(programKey{name: "update"})
 }
 
-// maxPrograms bounds the cache: a worker whose share of a step follows its speed asks
-// for batches of ever new sizes.
-const maxPrograms = 256
-
-// program returns a program, which callers must not change, from the cache or
-// newly built.
+// program returns a program, which callers must not change. Each is built once.
 func (m *Model) program(k programKey) (*ir.Program, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p := m.programs[k]; p != nil {
 		return p, nil
 	}
-	p, err := m.build(k, false)
+	p, err := m.build(k, ir.B, false)
 	if err != nil {
-		return nil, fmt.Errorf("model: %s program for %d rows: %w", k.name, k.rows, err)
-	}
-	if len(m.programs) >= maxPrograms {
-		clear(m.programs)
+		return nil, fmt.Errorf("model: %s program: %w", k.name, err)
 	}
 	m.programs[k] = p
 	return p, nil
 }
 
-func (m *Model) build(k programKey, unfused bool) (*ir.Program, error) {
+// build builds a program for so many rows; tests compare that for ir.B with others.
+func (m *Model) build(k programKey, rows int, unfused bool) (*ir.Program, error) {
 	if m.many != nil && k.name != "forward" {
 		return nil, errMembers
 	}
 	if k.name == "update" {
 		return m.update.program(m.Vars()), nil
 	}
-	if k.rows < 1 {
-		return nil, fmt.Errorf("got %d rows, want at least 1", k.rows)
-	}
-	g, err := m.graph(k)
+	g, err := m.graph(k, rows)
 	if err != nil {
 		return nil, err
 	}
-	return lower.Lower(g.g, lower.Request{Name: k.name, Batch: k.rows, Vars: m.Vars(),
+	return lower.Lower(g.g, lower.Request{Name: k.name, Batch: rows, Vars: m.Vars(),
 		Outputs: g.roots, Add: k.add, Unfused: unfused})
 }
 
@@ -84,9 +73,9 @@ type graph struct {
 }
 
 // graph builds the graph of a program.
-func (m *Model) graph(k programKey) (*graph, error) {
+func (m *Model) graph(k programKey, rows int) (*graph, error) {
 	training := k.name == "gradient"
-	n, errs := newNetwork(m.layers, m.input, k.rows, training, m.seed)
+	n, errs := newNetwork(m.layers, m.input, rows, training, m.seed)
 	if len(errs) > 0 {
 		return nil, errs
 	}

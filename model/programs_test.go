@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -13,34 +14,65 @@ import (
 
 var _ backend.Programs = (*Model)(nil)
 
-func TestProgramsAreCached(t *testing.T) {
+// forwardAt and gradientAt are the programs for so many rows.
+func (m *Model) forwardAt(rows int, targets bool) (*ir.Program, error) {
+	p, err := m.Forward(targets)
+	return p.At(rows), err
+}
+
+func (m *Model) gradientAt(rows int, add bool) (*ir.Program, error) {
+	p, err := m.Gradient(add)
+	return p.At(rows), err
+}
+
+func TestProgramsAreBuiltOnce(t *testing.T) {
 	m := build(t, zoo[0])
-	a, err := m.Gradient(3, false)
+	a, err := m.Gradient(false)
 	must(t, a, err)
-	b, err := m.Gradient(3, false)
+	b, err := m.Gradient(false)
 	if must(t, b, err) != a {
 		t.Error("the same program was built twice")
 	}
-	c, err := m.Gradient(4, false)
-	if must(t, c, err) == a {
-		t.Error("programs for 3 and 4 rows are one")
+}
+
+// TestRowsAreOpen compares programs for any number of rows, at some, with what becomes of
+// a graph that was built for so many: nothing else in a model depends on their number.
+func TestRowsAreOpen(t *testing.T) {
+	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
+		sameRows(t, m)
+		sameRows(t, m.Ensemble(3))
+	})
+}
+
+func sameRows(t *testing.T, m *Model) {
+	t.Helper()
+	keys := []programKey{{"forward", false, false}, {"forward", true, false}, {"gradient", true, false}, {"gradient", true, true}}
+	if m.many != nil {
+		keys = keys[:2]
+	}
+	for _, key := range keys {
+		open, err := m.program(key)
+		must(t, open, err)
+		if err := ir.Verify(open, m.Vars()); err != nil {
+			t.Error(err)
+		}
+		for _, rows := range []int{1, 2, 3, 10, 64} {
+			want, err := m.build(key, rows, false)
+			must(t, want, err)
+			if got := open.At(rows); !reflect.DeepEqual(got, want) {
+				t.Errorf("got\n%v\nwant\n%v", got, want)
+			}
+		}
 	}
 }
 
-func TestRowsOutOfRange(t *testing.T) {
-	m := build(t, zoo[0])
-	for _, rows := range []int{0, -1} {
-		_, err := m.Forward(rows, true)
-		if err == nil || !strings.Contains(err.Error(), "want at least 1") {
-			t.Errorf("Forward(%d) = %v, want an error", rows, err)
-		}
-		if _, _, err := m.Graph(rows); err == nil {
-			t.Errorf("Graph(%d) has no error", rows)
-		}
-	}
-	// 6 inputs per row: more elements than an index can count.
-	if _, err := m.Gradient(1<<30, false); err == nil || !strings.Contains(err.Error(), "want at most 2147483647 elements") {
-		t.Errorf("Gradient(2^30) = %v, want an error", err)
+// TestTooManyRows: the number of rows is refused where an index cannot count the elements.
+func TestTooManyRows(t *testing.T) {
+	m := build(t, zoo[0]) // 6 inputs per row
+	p, err := m.gradientAt(1<<30, false)
+	err = ir.Verify(must(t, p, err), m.Vars())
+	if err == nil || !strings.Contains(err.Error(), "want at most 2147483647 elements") {
+		t.Errorf("2^30 rows: got %v, want an error", err)
 	}
 }
 
@@ -51,7 +83,7 @@ func TestProgramsConcurrently(t *testing.T) {
 		wg.Go(func() {
 			other := build(t, zoo[0])
 			for _, m := range []*Model{one, other} {
-				p, err := m.Gradient(1+i/2, false)
+				p, err := m.gradientAt(1+i/2, false)
 				if err != nil {
 					t.Error(err)
 				} else if err := ir.Verify(p, m.Vars()); err != nil {
@@ -105,7 +137,7 @@ func names(p *ir.Program, prefix string) []string {
 
 func TestMetrics(t *testing.T) {
 	attrs := func(m *Model) string {
-		p, err := m.Forward(2, true)
+		p, err := m.forwardAt(2, true)
 		must(t, p, err)
 		var out []string
 		for _, in := range p.Instrs {
@@ -142,7 +174,7 @@ func TestMetrics(t *testing.T) {
 		if got := attrs(m); got != tt.want {
 			t.Errorf("%smetrics are %q, want %q", text, got, tt.want)
 		}
-		p, err := m.Gradient(2, false)
+		p, err := m.gradientAt(2, false)
 		if got := names(must(t, p, err), ir.MetricPrefix); !slices.Equal(got, m.Metrics()) {
 			t.Errorf("%sgradient has metrics %v, want %v", text, got, m.Metrics())
 		}
@@ -157,7 +189,7 @@ func TestFinalActivationIsFolded(t *testing.T) {
 		if losses[sp.Loss.Kind].logits == "" {
 			continue
 		}
-		p, err := build(t, s).Gradient(2, false)
+		p, err := build(t, s).gradientAt(2, false)
 		for _, in := range must(t, p, err).Instrs {
 			if in.Op == ir.SoftmaxGrad || in.Op == ir.Softmax && len(sp.Metrics) == 0 {
 				t.Errorf("%s: the gradient program has %v of %s", s.name, in.Op, in.Layer)
@@ -178,7 +210,7 @@ func TestDropoutSeeds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := m.Gradient(2, false)
+		p, err := m.gradientAt(2, false)
 		var out []uint64
 		for _, in := range must(t, p, err).Instrs {
 			if in.Op == ir.Dropout && !slices.Contains(out, in.Attrs.Seed) {
@@ -196,7 +228,7 @@ func TestDropoutSeeds(t *testing.T) {
 			t.Errorf("runs of different seeds share the mask seed %d", seed)
 		}
 	}
-	p, err := build(t, s).Forward(2, true)
+	p, err := build(t, s).forwardAt(2, true)
 	for _, in := range must(t, p, err).Instrs {
 		if in.Op == ir.Dropout {
 			t.Error("the forward program has dropout")

@@ -120,9 +120,9 @@ func TestRandomModels(t *testing.T) {
 		}
 		built++
 		const rows = 3
-		fused, err := m.Gradient(rows, false)
+		fused, err := m.gradientAt(rows, false)
 		must(t, fused, err)
-		plain, err := m.build(programKey{"gradient", rows, true, false}, true)
+		plain, err := m.build(programKey{"gradient", true, false}, rows, true)
 		must(t, plain, err)
 		for _, p := range programs(t, m, rows) {
 			if err := ir.Verify(p, m.Vars()); err != nil {

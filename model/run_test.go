@@ -135,8 +135,8 @@ func TestProgramsVerify(t *testing.T) {
 
 func TestEveryPassVerifies(t *testing.T) {
 	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
-		for _, key := range []programKey{{"forward", 3, true, false}, {"gradient", 3, true, false}} {
-			p, err := m.build(key, true)
+		for _, key := range []programKey{{"forward", true, false}, {"gradient", true, false}} {
+			p, err := m.build(key, ir.B, true)
 			must(t, p, err)
 			for _, pass := range lower.Passes {
 				pass.Run(p)
@@ -144,7 +144,7 @@ func TestEveryPassVerifies(t *testing.T) {
 					t.Errorf("after %s: %v", pass.Name, err)
 				}
 			}
-			fused, err := m.build(key, false)
+			fused, err := m.build(key, ir.B, false)
 			if must(t, fused, err).String() != p.String() {
 				t.Errorf("got\n%v\nwant\n%v", p, fused)
 			}
@@ -156,7 +156,7 @@ func TestGradientsAgreeWithDifferences(t *testing.T) {
 	const rows = 3
 	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
 		k := newMachine(m, rows)
-		p, err := m.Gradient(rows, false)
+		p, err := m.gradientAt(rows, false)
 		must(t, p, err)
 		k.run(p)
 		symbolic := make([][]float64, len(k.grads))
@@ -182,13 +182,13 @@ func TestGradientsAgreeWithDifferences(t *testing.T) {
 
 func TestFusionChangesNothing(t *testing.T) {
 	const rows = 4
-	keys := []programKey{{"forward", rows, false, false}, {"forward", rows, true, false},
-		{"gradient", rows, true, false}, {"gradient", rows, true, true}}
+	keys := []programKey{{"forward", false, false}, {"forward", true, false},
+		{"gradient", true, false}, {"gradient", true, true}}
 	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
 		for _, key := range keys {
-			fused, err := m.build(key, false)
+			fused, err := m.build(key, rows, false)
 			must(t, fused, err)
-			plain, err := m.build(key, true)
+			plain, err := m.build(key, rows, true)
 			must(t, plain, err)
 			if err := ir.Verify(plain, m.Vars()); err != nil {
 				t.Error(err)
@@ -217,12 +217,12 @@ func compareRuns(t *testing.T, a, b *machine, got, want map[string][]float64) {
 func TestTapeMachineAgrees(t *testing.T) {
 	const rows = 4
 	forZoo(t, func(t *testing.T, _ specimen, m *Model) {
-		for _, key := range []programKey{{"forward", rows, true, false}, {"gradient", rows, true, false}} {
-			p, err := m.build(key, false)
+		for _, key := range []programKey{{"forward", true, false}, {"gradient", true, false}} {
+			p, err := m.build(key, rows, false)
 			must(t, p, err)
 			k := newMachine(m, rows)
 			outputs := k.run(p)
-			g, err := m.graph(key)
+			g, err := m.graph(key, rows)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,13 +274,13 @@ func TestAccumulationEqualsLargeBatch(t *testing.T) {
 			t.Skip("its rows depend on one another")
 		}
 		whole, parts := newMachine(m, rows), newMachine(m, rows)
-		p, err := m.Gradient(rows, false)
+		p, err := m.gradientAt(rows, false)
 		want := whole.run(must(t, p, err))
-		p, err = m.Gradient(cut, false)
+		p, err = m.gradientAt(cut, false)
 		first := parts.rows(m, 0, cut)
 		first.floats[ir.InSeed] = []float64{float64(cut) / rows}
 		a := first.run(must(t, p, err))
-		p, err = m.Gradient(rows-cut, true)
+		p, err = m.gradientAt(rows-cut, true)
 		second := parts.rows(m, cut, rows)
 		second.floats[ir.InSeed] = []float64{float64(rows-cut) / rows}
 		b := second.run(must(t, p, err))
@@ -301,12 +301,12 @@ func TestStatisticsAreWeighted(t *testing.T) {
 	m := build(t, zoo[len(zoo)-1])
 	const rows = 4
 	k := newMachine(m, rows)
-	p, err := m.Gradient(rows, false)
+	p, err := m.gradientAt(rows, false)
 	k.run(must(t, p, err))
 	once := slices.Clone(k.grads[slices.IndexFunc(m.vars, isState)])
 	k.floats[ir.InSeed] = []float64{0.25}
 	k.run(p)
-	p, err = m.Gradient(rows, true)
+	p, err = m.gradientAt(rows, true)
 	must(t, p, err)
 	for range 3 {
 		k.run(p)

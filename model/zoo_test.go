@@ -220,10 +220,10 @@ func programs(t *testing.T, m *Model, rows int) []*ir.Program {
 		}
 		out = append(out, p)
 	}
-	add(m.Forward(rows, false))
-	add(m.Forward(rows, true))
-	add(m.Gradient(rows, false))
-	add(m.Gradient(rows, true))
+	add(m.forwardAt(rows, false))
+	add(m.forwardAt(rows, true))
+	add(m.gradientAt(rows, false))
+	add(m.gradientAt(rows, true))
 	add(m.Update())
 	return out
 }

@@ -93,9 +93,9 @@ var (
 )
 
 // Forward returns the inference program.
-func (m *Tiny) Forward(rows int, targets bool) (*ir.Program, error) {
-	b := NewBuilder(m.t, "forward", rows, m.Vars())
-	x := b.Input(ir.InX, ir.Float, rows, features)
+func (m *Tiny) Forward(targets bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "forward", ir.B, m.Vars())
+	x := b.Input(ir.InX, ir.Float, ir.B, features)
 	h := b.Do(ir.MatMul, relu, x, b.Variable(k1), b.Variable(b1))[0]
 	if !m.Plain {
 		h = b.Do(ir.BatchNormInfer, bnAttrs, h, b.Variable(gamma), b.Variable(beta),
@@ -104,14 +104,14 @@ func (m *Tiny) Forward(rows int, targets bool) (*ir.Program, error) {
 	z := b.Do(ir.MatMul, ir.Attrs{Bias: true}, h, b.Variable(k2), b.Variable(b2))[0]
 	b.Name(b.Do(ir.Softmax, ir.Attrs{}, z)[0], ir.OutPrediction)
 	if targets {
-		m.loss(b, z, rows)
+		m.loss(b, z)
 	}
 	return b.Done(), nil
 }
 
 // loss adds the loss and metrics on logits z, and returns probabilities and y.
-func (m *Tiny) loss(b *Builder, z ir.Slot, rows int) (prob, y ir.Slot) {
-	y = b.Input(ir.InY, ir.Int, rows)
+func (m *Tiny) loss(b *Builder, z ir.Slot) (prob, y ir.Slot) {
+	y = b.Input(ir.InY, ir.Int, ir.B)
 	out := b.Do(ir.SoftmaxXent, ir.Attrs{}, z, y)
 	b.Name(out[0], ir.OutLoss)
 	b.Name(b.Do(ir.Metric, ir.Attrs{Metric: ir.Accuracy}, z, y)[0], ir.MetricPrefix+"accuracy")
@@ -120,9 +120,9 @@ func (m *Tiny) loss(b *Builder, z ir.Slot, rows int) (prob, y ir.Slot) {
 }
 
 // Gradient returns the training program.
-func (m *Tiny) Gradient(rows int, add bool) (*ir.Program, error) {
-	b := NewBuilder(m.t, "gradient", rows, m.Vars())
-	x, seed, tick := b.Input(ir.InX, ir.Float, rows, features), b.Input(ir.InSeed, ir.Float, 1), ir.None
+func (m *Tiny) Gradient(add bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "gradient", ir.B, m.Vars())
+	x, seed, tick := b.Input(ir.InX, ir.Float, ir.B, features), b.Input(ir.InSeed, ir.Float, 1), ir.None
 	wk2, wgamma := b.Variable(k2), b.Variable(gamma)
 	h := b.Do(ir.MatMul, relu, x, b.Variable(k1), b.Variable(b1))[0]
 	d := h
@@ -136,7 +136,7 @@ func (m *Tiny) Gradient(rows int, add bool) (*ir.Program, error) {
 		d = b.Do(ir.Dropout, dropAttrs, d, tick)[0]
 	}
 	z := b.Do(ir.MatMul, ir.Attrs{Bias: true}, d, wk2, b.Variable(b2))[0]
-	prob, y := m.loss(b, z, rows)
+	prob, y := m.loss(b, z)
 
 	grads := map[int]ir.Slot{}
 	dz := b.Do(ir.SoftmaxXentGrad, ir.Attrs{}, prob, y, seed)[0]
@@ -226,27 +226,27 @@ func (m *Single) Initial() [][]float32 {
 }
 
 // Forward returns the inference program, which is that of training without gradients.
-func (m *Single) Forward(rows int, targets bool) (*ir.Program, error) {
-	b := NewBuilder(m.t, "forward", rows, m.Vars())
-	x := b.Input(ir.InX, ir.Float, rows, features)
+func (m *Single) Forward(targets bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "forward", ir.B, m.Vars())
+	x := b.Input(ir.InX, ir.Float, ir.B, features)
 	y := b.Do(ir.BatchNormInfer, bnAttrs, x, b.Variable(2), b.Variable(3), b.Variable(0), b.Variable(1))[0]
 	b.Name(y, ir.OutPrediction)
 	if targets {
-		m.loss(b, x, rows)
+		m.loss(b, x)
 	}
 	return b.Done(), nil
 }
 
-func (m *Single) loss(b *Builder, x ir.Slot, rows int) {
-	b.Name(b.Do(ir.SoftmaxXent, ir.Attrs{}, x, b.Input(ir.InY, ir.Int, rows))[0], ir.OutLoss)
+func (m *Single) loss(b *Builder, x ir.Slot) {
+	b.Name(b.Do(ir.SoftmaxXent, ir.Attrs{}, x, b.Input(ir.InY, ir.Int, ir.B))[0], ir.OutLoss)
 }
 
 // Gradient returns the training program.
-func (m *Single) Gradient(rows int, add bool) (*ir.Program, error) {
-	b := NewBuilder(m.t, "gradient", rows, m.Vars())
-	x, seed := b.Input(ir.InX, ir.Float, rows, features), b.Input(ir.InSeed, ir.Float, 1)
+func (m *Single) Gradient(add bool) (*ir.Program, error) {
+	b := NewBuilder(m.t, "gradient", ir.B, m.Vars())
+	x, seed := b.Input(ir.InX, ir.Float, ir.B, features), b.Input(ir.InSeed, ir.Float, 1)
 	n := b.Do(ir.BatchNorm, bnAttrs, x, b.Variable(2), b.Variable(3))
-	m.loss(b, x, rows)
+	m.loss(b, x)
 	for i := range 2 {
 		weighed := (&Tiny{t: m.t}).weigh(b, n[1+i], seed)
 		op := ir.Activation

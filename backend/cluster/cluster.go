@@ -16,12 +16,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/gespann/gespann/backend"
-	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server/jobs"
 	"github.com/gespann/gespann/dist/wire"
@@ -172,22 +170,9 @@ func wireJob(job backend.Job) wire.Job {
 		programs = c.Member
 	}
 	for _, v := range programs.Vars() {
-		w.Vars = append(w.Vars, wire.Var{Name: v.Name, Shape: v.Shape, Role: role(v.Role)})
+		w.Vars = append(w.Vars, wire.Var{Name: v.Name, Shape: v.Shape, Role: v.Role.String()})
 	}
 	return w
-}
-
-// role returns the word for a role in a message.
-func role(r ir.Role) string {
-	switch r {
-	case ir.Param:
-		return "param"
-	case ir.State:
-		return "state"
-	case ir.OptState:
-		return "optimizer"
-	}
-	panic(fmt.Sprintf("cluster: invariant: role %d", r))
 }
 
 // clip shortens a name to what a message may hold, with room for an ID.

@@ -28,8 +28,8 @@ func (p pair) Vars() []ir.Var {
 	return all
 }
 
-func (p pair) Forward(rows int, targets bool) (*ir.Program, error) {
-	one, err := p.Tiny.Forward(rows, targets)
+func (p pair) Forward(targets bool) (*ir.Program, error) {
+	one, err := p.Tiny.Forward(targets)
 	if err != nil {
 		return nil, err
 	}

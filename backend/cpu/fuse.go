@@ -87,21 +87,12 @@ func readers(p *ir.Program, s ir.Slot) int {
 	}
 	for _, ins := range p.Instrs {
 		for _, in := range ins.In {
-			if owner(p, in) == &p.Values[s] {
+			if p.Root(in) == s {
 				n++
 			}
 		}
 	}
 	return n
-}
-
-// owner returns the value whose memory a slot shows.
-func owner(p *ir.Program, s ir.Slot) *ir.Value {
-	v := &p.Values[s]
-	if v.Kind == ir.View {
-		v = &p.Values[v.Of]
-	}
-	return v
 }
 
 // overlap reports whether two slices, of elements of 4 bytes, have memory in common.

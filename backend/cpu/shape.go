@@ -2,21 +2,16 @@ package cpu
 
 import "github.com/gespann/gespann/backend/ir"
 
-// around returns the number of elements before axis, and from axis on.
-func around(shape []int, axis int) (outer, inner int) {
-	return ir.Size(shape[:axis]), ir.Size(shape[axis:])
-}
-
 // concat -- op Concat: joins the inputs along Axis
 func concat(c *call) step {
 	type part struct {
 		x     []float32
 		n, at int // elements per outer row, and where they go
 	}
-	outer, row := around(c.outShape(0), c.ins.Attrs.Axis)
+	outer, row := ir.Around(c.outShape(0), c.ins.Attrs.Axis)
 	parts, at := make([]part, len(c.ins.In)), 0
 	for k := range parts {
-		_, n := around(c.shape(k), c.ins.Attrs.Axis)
+		_, n := ir.Around(c.shape(k), c.ins.Attrs.Axis)
 		parts[k] = part{c.in(k), n, at}
 		at += n
 	}
@@ -33,8 +28,8 @@ func concat(c *call) step {
 // slice -- op Slice: takes Start ≤ index < Start+Count along Axis
 func slice(c *call) step {
 	at := &c.ins.Attrs
-	outer, row := around(c.shape(0), at.Axis)
-	_, n := around(c.outShape(0), at.Axis)
+	outer, row := ir.Around(c.shape(0), at.Axis)
+	_, n := ir.Around(c.outShape(0), at.Axis)
 	from := at.Start * (n / at.Count)
 	y, x := c.out(0), c.in(0)
 	return c.rows(outer, n, func(lo, hi int) {

@@ -117,7 +117,7 @@ func (o *optimiser) takes(calls []*call, i int) int {
 			if s == ir.None {
 				continue
 			}
-			v := owner(c.p, s)
+			v := &c.p.Values[c.p.Root(s)]
 			if j != i && v.Kind == ir.Grad && v.Var == grad.Var || j > i && v.Kind == ir.Variable && o.changes(k, v.Var) {
 				return -1
 			}
@@ -129,7 +129,7 @@ func (o *optimiser) takes(calls []*call, i int) int {
 // reads reports whether an input of the calls is such a value.
 func reads(calls []*call, such func(v *ir.Value) bool) bool {
 	return slices.ContainsFunc(calls, func(c *call) bool {
-		return slices.ContainsFunc(c.ins.In, func(s ir.Slot) bool { return such(owner(c.p, s)) })
+		return slices.ContainsFunc(c.ins.In, func(s ir.Slot) bool { return such(&c.p.Values[c.p.Root(s)]) })
 	})
 }
 

@@ -15,28 +15,28 @@ import (
 	"github.com/gespann/gespann/internal/numtest"
 )
 
-// wholeText is the gradient of a perceptron 20-256-160-10 for any number of rows R. The
+// wholeText is the gradient of a perceptron 20-256-160-10 for any number of rows. The
 // weights b are large enough to be updated with their gradient.
-const wholeText = `program gradient batch R
-input %0 x f[R,20]
+const wholeText = `program gradient batch B
+input %0 x f[B,20]
 variable %1 a f[20,256] var 0
 variable %2 b f[256,160] var 1
 variable %3 c f[160,10] var 2
-input %4 y i[R]
+input %4 y i[B]
 output %5 loss f[1]
 input %6 seed f[1]
 grad %7 da f[20,256] var 0
 grad %8 db f[256,160] var 1
 grad %9 dc f[160,10] var 2
 
-%10 = matmul x, a act=relu : f[R,256] ; first
-%11 = matmul %10, b act=relu : f[R,160] ; second
-%12 = matmul %11, c : f[R,10] ; third
-loss, %13 = softmax_xent %12, y : f[R,10] ; loss
-%14 = softmax_xent_grad %13, y, seed : f[R,10] ; loss
-%15 = matmul %14, c, %11 trans_b grad_act act=relu : f[R,160] ; third
+%10 = matmul x, a act=relu : f[B,256] ; first
+%11 = matmul %10, b act=relu : f[B,160] ; second
+%12 = matmul %11, c : f[B,10] ; third
+loss, %13 = softmax_xent %12, y : f[B,10] ; loss
+%14 = softmax_xent_grad %13, y, seed : f[B,10] ; loss
+%15 = matmul %14, c, %11 trans_b grad_act act=relu : f[B,160] ; third
 dc = matmul %11, %14 trans_a ; third
-%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second
+%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[B,256] ; second
 db = matmul %10, %15 trans_a ; second
 da = matmul x, %16 trans_a ; first
 `
@@ -66,23 +66,17 @@ func (w wholePrograms) Vars() []ir.Var {
 	return all
 }
 
-func (w wholePrograms) Forward(rows int, _ bool) (*ir.Program, error) {
+func (w wholePrograms) Forward(bool) (*ir.Program, error) {
 	text, _, _ := strings.Cut(wholeText, "input %6")
-	for _, line := range []string{"", "%6 = matmul x, a act=relu : f[R,256] ; first", "%7 = matmul %6, b act=relu : f[R,160] ; second",
-		"%8 = matmul %7, c : f[R,10] ; third", "loss, %9 = softmax_xent %8, y : f[R,10] ; loss", ""} {
+	for _, line := range []string{"", "%6 = matmul x, a act=relu : f[B,256] ; first", "%7 = matmul %6, b act=relu : f[B,160] ; second",
+		"%8 = matmul %7, c : f[B,10] ; third", "loss, %9 = softmax_xent %8, y : f[B,10] ; loss", ""} {
 		text += line + "\n"
 	}
-	return w.parse(strings.Replace(text, "gradient", "forward", 1), rows)
+	return ir.Parse(strings.Replace(text, "gradient", "forward", 1))
 }
 
-func (w wholePrograms) Gradient(rows int, _ bool) (*ir.Program, error) {
-	return w.parse(w.change.Replace(wholeText), rows)
-}
-
-// parse returns a program for so many rows.
-func (w wholePrograms) parse(text string, rows int) (*ir.Program, error) {
-	numbers := strings.NewReplacer("[R", fmt.Sprintf("[%d", rows), "batch R", fmt.Sprintf("batch %d", rows))
-	return ir.Parse(numbers.Replace(text))
+func (w wholePrograms) Gradient(bool) (*ir.Program, error) {
+	return ir.Parse(w.change.Replace(wholeText))
 }
 
 func (w wholePrograms) Update() (*ir.Program, error) {
@@ -209,12 +203,12 @@ func TestWhole(t *testing.T) {
 		{"rmsprop", nil, "rmsprop beta2=0.9 momentum=0.5 eps=1e-07 centered", 3, true, ""},
 		{"adagrad", nil, "adagrad eps=1e-07", 1, true, ""},
 		{"clipped norm", nil, adam + " scale", 2, false, ""},
-		{"weights read later", []string{"%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second\ndb = matmul %10, %15 trans_a ; second\n",
-			"db = matmul %10, %15 trans_a ; second\n%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[R,256] ; second\n"}, adam, 2, false, ""},
+		{"weights read later", []string{"%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[B,256] ; second\ndb = matmul %10, %15 trans_a ; second\n",
+			"db = matmul %10, %15 trans_a ; second\n%16 = matmul %15, b, %10 trans_b grad_act act=relu : f[B,256] ; second\n"}, adam, 2, false, ""},
 		{"gradient read", []string{"da = matmul x, %16 trans_a ; first\n",
 			"da = matmul x, %16 trans_a ; first\n%17 = bias_grad db : f[160] ; second\n"}, adam, 2, false, ""},
 		{"activation of the gradient", []string{"db = matmul %10, %15 trans_a", "db = matmul %10, %15 trans_a act=tanh"}, adam, 2, false, ""},
-		{"loss only later", []string{"loss, %13 = softmax_xent %12, y : f[R,10] ; loss\n", "%17, %13 = softmax_xent %12, y : f[1] f[R,10] ; loss\n",
+		{"loss only later", []string{"loss, %13 = softmax_xent %12, y : f[B,10] ; loss\n", "%17, %13 = softmax_xent %12, y : f[1] f[B,10] ; loss\n",
 			"da = matmul x, %16 trans_a ; first\n", "da = matmul x, %16 trans_a ; first\nloss = activation %17 act=relu ; loss\n"}, adam, 2, false, ""},
 		{"averages after it", nil, "sgd", 1, true, "d = ema a momentum=0.9 ; optimizer\n"},
 		{"an average of the gradient", nil, "sgd", 1, false, "e = ema db momentum=0.9 ; optimizer\n"},

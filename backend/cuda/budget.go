@@ -7,6 +7,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -56,18 +57,16 @@ func (n need) String() string {
 // A programKey names a program of the job. The variant is targets for forward,
 // add for gradient.
 type programKey struct {
-	kind    programKind
+	kind    rules.Kind
 	rows    int
 	variant bool
 	meets   bool // a gradient program whose parts meet: see together.go
 }
 
-type programKind uint8
-
 const (
-	forward programKind = iota
-	gradient
-	update
+	forward  = rules.Forward
+	gradient = rules.Gradient
+	update   = rules.Update
 )
 
 // keysFor returns the programs that a job runs with a batch size: of whole
@@ -201,7 +200,7 @@ func (pl *planner) get(key programKey) (*plan.Plan, error) {
 	if p := pl.plans[key]; p != nil {
 		return p, nil
 	}
-	p, err := pl.build(key)
+	p, err := rules.Build(pl.job, pl.vars, key.kind, key.rows, key.variant)
 	if err != nil {
 		return nil, err
 	}
@@ -231,25 +230,6 @@ func (pl *planner) lay(p *ir.Program, key programKey) (*plan.Plan, error) {
 		shift(&o.Layout, pl.behind)
 	}
 	return plan.Build(p, o)
-}
-
-// build gets a program from the job and verifies it.
-func (pl *planner) build(key programKey) (p *ir.Program, err error) {
-	switch key.kind {
-	case forward:
-		p, err = pl.job.Programs.Forward(key.rows, key.variant)
-	case gradient:
-		p, err = pl.job.Programs.Gradient(key.rows, key.variant)
-	case update:
-		p, err = pl.job.Programs.Update()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if p.Batch != key.rows {
-		return nil, fmt.Errorf("program %s: batch is %d, want %d", p.Name, p.Batch, key.rows)
-	}
-	return p, ir.Verify(p, pl.vars)
 }
 
 // shift moves a layout by so many elements.
@@ -301,8 +281,9 @@ func (pl *planner) need(batch int, streamed bool) (need, error) {
 }
 
 func (pl *planner) stepsPerEpoch(batch int) int {
-	size := batch * pl.job.Accumulate
-	return (pl.job.Data.Parts[data.Train].Rows + size - 1) / size
+	c := rules.CutOf(pl.job, false)
+	c.BatchSize = batch
+	return c.Steps(pl.job.Data.Parts[data.Train].Rows)
 }
 
 // fit decides whether launches wait for memory, and whether the data is streamed,

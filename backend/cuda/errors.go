@@ -113,11 +113,7 @@ func (e *instrError) shapes() string {
 			words = append(words, "...")
 			break
 		}
-		words = append(words, shapeText(e.p.Values[s].Shape))
+		words = append(words, ir.ShapeText(e.p.Values[s].Shape))
 	}
 	return "x " + strings.Join(words, " ")
-}
-
-func shapeText(shape []int) string {
-	return strings.ReplaceAll(fmt.Sprint(shape), " ", ",")
 }

@@ -6,18 +6,18 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cuda/plan"
-	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
 // Evaluate returns loss and metrics over a split, taken in order.
 func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
-	switch {
-	case s.dev == nil:
+	if s.dev == nil {
 		return stats, errClosed
-	case s.job.Data == nil || int(split) >= len(s.job.Data.Parts):
-		return stats, fmt.Errorf("evaluate: the job has no such data")
+	}
+	if _, err := rules.Split(&s.job, split); err != nil {
+		return stats, err
 	}
 	err = s.dev.Do(func() (err error) { stats, err = s.evaluate(ctx, split); return err })
 	return stats, s.explained(ctx, err)
@@ -125,7 +125,7 @@ func (s *session) predictAll(ctx context.Context, x *data.Table,
 	if err != nil {
 		return fmt.Errorf("cuda: %w", err)
 	}
-	if err := host.CheckInput(pr.Program, ir.InX, x, batch); err != nil {
+	if err := rules.CheckInput(pr.Program, ir.InX, x, batch); err != nil {
 		return err
 	}
 	if _, _, ok := pr.Value(ir.OutPrediction); !ok {

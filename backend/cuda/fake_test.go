@@ -14,6 +14,7 @@ import (
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/ref"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -430,7 +431,7 @@ func (f *fake) endBatch(c *command, control []byte) {
 		}
 		ref, v, _ := c.plan.Value(name)
 		values := floats32(f.memory(c.at.address(ref), int64(v.Size())*4))
-		if sum.Name == ir.OutLoss && !finite(values[0]) {
+		if sum.Name == ir.OutLoss && !rules.Finite(values[0]) {
 			le.PutUint32(control[84:], 1)
 			le.PutUint32(control[88:], math.Float32bits(values[0]))
 			return

@@ -9,6 +9,7 @@ import (
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -49,7 +50,7 @@ func (s *session) placeGradients() error {
 		}
 	}
 	if s.job.Programs != nil {
-		if p, err := s.job.Programs.Gradient(s.job.BatchSize, false); err == nil {
+		if p, err := s.job.Programs.Gradient(false); err == nil {
 			offset, size, s.flat.metrics = host.GradientVector(p, s.vars)
 			s.flat.size, s.points = size, meet.Points(p)
 		}
@@ -91,7 +92,7 @@ func (s *session) Gradient(ctx context.Context, at backend.StepAt, part backend.
 	if err := s.checkReplica(ctx); err != nil {
 		return o, err
 	}
-	if err := s.checkPart(part); err != nil {
+	if err := rules.CheckPart(&s.job, part); err != nil {
 		return o, fmt.Errorf("gradient: %w", err)
 	}
 	err = s.dev.Do(func() (err error) { o, err = s.gradient(at, part, add); return err })
@@ -117,17 +118,6 @@ func (s *session) checkReplica(ctx context.Context) error {
 		return fmt.Errorf("cuda: no host memory for gradients of %s", gib(int64(s.flat.bytes())))
 	}
 	return ctx.Err()
-}
-
-func (s *session) checkPart(part backend.Part) error {
-	rows := s.rows(data.Train)
-	if part.Rows < 1 || part.Rows > s.job.BatchSize {
-		return fmt.Errorf("a part of %d rows, want 1 to %d", part.Rows, s.job.BatchSize)
-	}
-	if part.First < 0 || part.First > rows-part.Rows {
-		return fmt.Errorf("a part of rows %d to %d in an epoch of %d", part.First, part.First+part.Rows-1, rows)
-	}
-	return nil
 }
 
 func (s *session) gradient(at backend.StepAt, part backend.Part, add bool) (o backend.Outcome, err error) {
@@ -281,7 +271,7 @@ func (s *session) Trace(ctx context.Context, at backend.StepAt, part backend.Par
 	if err := s.checkReplica(ctx); err != nil {
 		return err
 	}
-	if err := s.checkPart(part); err != nil {
+	if err := rules.CheckPart(&s.job, part); err != nil {
 		return fmt.Errorf("trace: %w", err)
 	}
 	e := &backend.NotFiniteError{Step: at.Done + 1, Loss: loss, Layer: backend.UnknownLayer, Value: "loss"}
@@ -315,12 +305,13 @@ func (s *session) EvaluateBatches(ctx context.Context, split data.Split, first, 
 	if s.dev == nil {
 		return errClosed
 	}
-	if s.job.Data == nil || int(split) >= len(s.job.Data.Parts) {
-		return fmt.Errorf("evaluate: the job has no such data")
+	rows, err := rules.Split(&s.job, split)
+	if err != nil {
+		return err
 	}
-	n, size := s.rows(split), s.job.BatchSize
-	if batches := (n + size - 1) / size; first < 0 || last < first || last > batches {
-		return fmt.Errorf("evaluate: batches %d to %d of %d", first, last-1, batches)
+	n, size := rows.Rows, s.job.BatchSize
+	if err := rules.CheckBatches(&s.job, n, first, last); err != nil {
+		return err
 	}
 	for i := first; i < last; i++ {
 		var stats backend.Stats

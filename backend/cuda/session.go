@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 	"unsafe"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cuda/plan"
-	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -89,16 +88,15 @@ func (s *session) opened(ctx context.Context, o plan.Options) (backend.Session, 
 }
 
 func (s *session) open(ctx context.Context, o plan.Options) error {
-	if s.job.BatchSize < 1 || s.job.Accumulate < 1 {
-		return fmt.Errorf("batch size is %d and accumulation %d, want >= 1",
-			s.job.BatchSize, s.job.Accumulate)
+	if err := rules.CheckJob(&s.job); err != nil {
+		return err
 	}
 	if err := s.plantTree(); err != nil {
 		return err
 	}
 	s.vars = s.job.Programs.Vars()
 	s.planner.vars, s.planner.options = s.vars, o
-	if err := s.checkData(); err != nil {
+	if err := rules.CheckData(&s.job, s.vars); err != nil {
 		return err
 	}
 	free, err := s.dev.Free()
@@ -120,49 +118,6 @@ func (s *session) open(ctx context.Context, o plan.Options) error {
 		return err
 	}
 	return s.rehearse(ctx)
-}
-
-// checkData checks shapes and integers of the job's data against the programs,
-// so that no kernel meets a class or id that does not exist.
-func (s *session) checkData() error {
-	if s.job.Data == nil {
-		return nil
-	}
-	for i := range s.job.Data.Parts {
-		part, split := &s.job.Data.Parts[i], data.Split(i)
-		if part.Rows == 0 {
-			continue
-		}
-		if x, y := part.X.Rows(), part.Y.Rows(); x != part.Rows || y != part.Rows {
-			return fmt.Errorf("%v data: got %d rows of features and %d of targets, want %d",
-				split, x, y, part.Rows)
-		}
-		rows := min(part.Rows, s.job.BatchSize)
-		keys := []programKey{{kind: forward, rows: rows, variant: true}}
-		if split == data.Train {
-			keys = []programKey{{kind: update}, {kind: forward, rows: rows, variant: true}, {kind: gradient, rows: rows, variant: false}}
-		}
-		for _, key := range keys {
-			p, err := s.planner.get(key)
-			if err != nil {
-				return err
-			}
-			if err := checkInputs(p.Program, part, rows); err != nil {
-				return fmt.Errorf("%v data: %w", split, err)
-			}
-		}
-	}
-	return nil
-}
-
-func checkInputs(p *ir.Program, part *data.Part, rows int) error {
-	if p.Batch == 0 {
-		return nil
-	}
-	if err := host.CheckInput(p, ir.InX, &part.X, rows); err != nil {
-		return err
-	}
-	return host.CheckInput(p, ir.InY, &part.Y, rows)
 }
 
 // allocate takes the memory whose size the job alone decides.
@@ -374,14 +329,8 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(vars) != len(s.vars) {
-		return fmt.Errorf("restore: got %d variables, want %d", len(vars), len(s.vars))
-	}
-	for i, v := range vars {
-		if want := ir.Size(s.vars[i].Shape); len(v) != want {
-			return fmt.Errorf("restore: variable %s: got %d elements, want %d (%v)",
-				s.vars[i].Name, len(v), want, s.vars[i].Shape)
-		}
+	if err := rules.CheckAll(s.vars, vars); err != nil {
+		return err
 	}
 	return s.dev.Do(func() error {
 		for i, v := range vars {
@@ -415,15 +364,8 @@ func (s *session) some(ctx context.Context, verb string, vars []int, x []float32
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	want := 0
-	for _, i := range vars {
-		if i < 0 || i >= len(s.vars) {
-			return fmt.Errorf("%s: there is no variable %d", verb, i)
-		}
-		want += ir.Size(s.vars[i].Shape)
-	}
-	if len(x) != want {
-		return fmt.Errorf("%s: got %d elements, want %d", verb, len(x), want)
+	if err := rules.CheckSome(s.vars, verb, vars, x); err != nil {
+		return err
 	}
 	return s.dev.Do(func() error {
 		for _, i := range vars {
@@ -473,5 +415,3 @@ func floats32(b []byte) []float32 {
 	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
 }
-
-func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }

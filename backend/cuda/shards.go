@@ -2,11 +2,11 @@ package cuda
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/backend/sumtree"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -16,23 +16,19 @@ import (
 // copies of the gradients for each shard, and so is for runs that must have the
 // bits of others, not for speed. Nor is there a choice of how products are computed.
 
-// plantTree checks the number of shards.
+// plantTree makes the tree of shards, if there are any.
 func (s *session) plantTree() (err error) {
-	n := s.job.Shards
-	if n == 0 {
+	if s.job.Shards == 0 {
 		return nil
 	}
-	if n < s.job.Accumulate {
-		return fmt.Errorf("got %d shards, want at least the accumulation, %d", n, s.job.Accumulate)
-	}
 	s.large = math.MaxInt64
-	s.tree, err = sumtree.New(n, nil)
+	s.tree, err = sumtree.New(s.job.Shards, nil)
 	return err
 }
 
 // trainShards takes the steps of a span shard by shard.
 func (s *session) trainShards(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
-	stats := cloneStats(span.Sums)
+	stats := span.Sums.Clone()
 	if _, err := s.trainPass(span); err != nil {
 		return stats, 0, err
 	}
@@ -51,15 +47,15 @@ func (s *session) trainShards(ctx context.Context, span backend.Span) (backend.S
 }
 
 func (s *session) shardStep(ctx context.Context, at backend.StepAt, rate float32, tick int32, stats *backend.Stats) error {
-	first := at.Index * s.stepRows()
-	rows := min(s.stepRows(), s.rows(data.Train)-first)
+	c := rules.CutOf(&s.job, s.Meets())
+	first, rows := at.Index*c.Size(), c.Rows(at.Index, s.rows(data.Train))
 	s.tree.Reset()
 	var outcomes []backend.Outcome
 	var err error
-	if s.Meets() {
-		outcomes, err = s.meetingShards(ctx, at, first, rows, tick)
+	if c.Meets {
+		outcomes, err = s.meetingShards(ctx, c, at, first, rows, tick)
 	} else {
-		outcomes, err = s.shards(ctx, at, first, rows, tick)
+		outcomes, err = s.shards(ctx, c, at, first, rows, tick)
 	}
 	if err != nil {
 		return err
@@ -74,10 +70,10 @@ func (s *session) shardStep(ctx context.Context, at backend.StepAt, rate float32
 }
 
 // shards pushes the gradients of shards, one after the other.
-func (s *session) shards(ctx context.Context, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
+func (s *session) shards(ctx context.Context, c rules.Cut, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
 	outcomes := make([]backend.Outcome, 0, s.job.Shards)
 	for i := range s.job.Shards {
-		part := backend.Shard(at, first, rows, i, s.job.Shards)
+		part := c.Part(at, first, rows, i)
 		part.Tick += tick
 		if part.Rows == 0 {
 			if err := s.tree.Push(i, i+1, nil); err != nil {
@@ -89,7 +85,7 @@ func (s *session) shards(ctx context.Context, at backend.StepAt, first, rows int
 		if err != nil {
 			return nil, err
 		}
-		if !finite(o.Loss) {
+		if !rules.Finite(o.Loss) {
 			return nil, s.Trace(ctx, at, part, o.Loss)
 		}
 		outcomes = append(outcomes, o)
@@ -101,13 +97,13 @@ func (s *session) shards(ctx context.Context, at backend.StepAt, first, rows int
 }
 
 // meetingShards pushes the gradients of shards that meet, one gradient run after the other.
-func (s *session) meetingShards(ctx context.Context, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
+func (s *session) meetingShards(ctx context.Context, c rules.Cut, at backend.StepAt, first, rows int, tick int32) ([]backend.Outcome, error) {
 	outcomes := make([]backend.Outcome, 0, s.job.Shards)
-	n := meetingShards(&s.job)
+	n := c.PerRun()
 	for run := 0; run < s.job.Shards; run += n {
 		parts := make([]backend.Part, n)
 		for i := range parts {
-			parts[i] = backend.ShardOfRun(at, first, rows, s.job.BatchSize, n, run+i, s.job.Shards)
+			parts[i] = c.Part(at, first, rows, run+i)
 			parts[i].Tick += tick
 		}
 		got, err := s.Together(ctx, at, parts, backend.Together{
@@ -118,7 +114,7 @@ func (s *session) meetingShards(ctx context.Context, at backend.StepAt, first, r
 			return nil, err
 		}
 		for i, o := range got {
-			if o.Rows > 0 && !finite(o.Loss) {
+			if o.Rows > 0 && !rules.Finite(o.Loss) {
 				return nil, backend.TraceRun(parts, i, func(part backend.Part) error { return s.Trace(ctx, at, part, o.Loss) })
 			}
 			if o.Rows > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -25,18 +26,10 @@ type partMemory struct {
 	grads      vector
 }
 
-// meetingShards returns how many shards of a gradient run meet, 0 without shards.
-func meetingShards(job *backend.Job) int {
-	if job.Shards == 0 {
-		return 0
-	}
-	return backend.RunShards(job.Accumulate, job.Shards)
-}
-
 // needParts adds the memory of all shards of a run but the first, where they meet: any
 // number of workers, one at last, may have to take them.
 func (pl *planner) needParts(n *need, batch int) error {
-	shards := meetingShards(pl.job)
+	shards := rules.CutOf(pl.job, true).PerRun()
 	rows := min(batch, pl.job.Data.Parts[data.Train].Rows)
 	if shards < 2 || rows == 0 {
 		return nil
@@ -75,7 +68,7 @@ func (s *session) Together(ctx context.Context, at backend.StepAt, parts []backe
 		if part.Rows == 0 {
 			continue
 		}
-		if err := s.checkPart(part); err != nil {
+		if err := rules.CheckPart(&s.job, part); err != nil {
 			return nil, fmt.Errorf("together: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/backendtest"
 	"github.com/gespann/gespann/backend/cuda/plan"
+	"github.com/gespann/gespann/backend/rules"
 )
 
 // TestMeetingMemory checks that the memory of shards that meet is counted before any is
@@ -21,8 +22,8 @@ func TestMeetingMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if meets := meetingShards(&job) > 1; meets != (n.parts > 0) || meets != strings.Contains(n.String(), "shards that meet") {
-			t.Errorf("%d shards of a run need %d bytes (%v)", meetingShards(&job), n.parts, n)
+		if meets := rules.CutOf(&job, true).PerRun() > 1; meets != (n.parts > 0) || meets != strings.Contains(n.String(), "shards that meet") {
+			t.Errorf("%d shards of a run need %d bytes (%v)", rules.CutOf(&job, true).PerRun(), n.parts, n)
 		}
 		f := newFake(t, reserveBytes+n.total())
 		s, err := open(t.Context(), job, f, plan.Options{})

@@ -8,6 +8,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cuda/plan"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -88,7 +89,7 @@ func (s *session) badLoss(pr *program) (bool, error) {
 		return false, nil
 	}
 	loss, err := s.values32(s.at.address(at), 1)
-	return err == nil && !finite(loss[0]), err
+	return err == nil && !rules.Finite(loss[0]), err
 }
 
 // traceBatch takes a batch again, instruction by instruction.
@@ -168,5 +169,5 @@ func layerOf(name string) string {
 }
 
 func allFinite(v []float32) bool {
-	return !slices.ContainsFunc(v, func(v float32) bool { return !finite(v) })
+	return !slices.ContainsFunc(v, func(v float32) bool { return !rules.Finite(v) })
 }

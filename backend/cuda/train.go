@@ -3,9 +3,7 @@ package cuda
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cuda/plan"
@@ -37,7 +35,7 @@ func (p *pass) rowsOf(n int) int64 {
 // Train takes the steps of span.
 func (s *session) Train(ctx context.Context, span backend.Span) (stats backend.Stats, steps int, err error) {
 	if s.dev == nil {
-		return cloneStats(span.Sums), 0, errClosed
+		return span.Sums.Clone(), 0, errClosed
 	}
 	if s.tree != nil {
 		return s.trainShards(ctx, span)
@@ -47,7 +45,7 @@ func (s *session) Train(ctx context.Context, span backend.Span) (stats backend.S
 }
 
 func (s *session) train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
-	stats := cloneStats(span.Sums)
+	stats := span.Sums.Clone()
 	p, err := s.trainPass(span)
 	if err != nil || p.first >= p.last {
 		return stats, 0, err
@@ -59,7 +57,7 @@ func (s *session) train(ctx context.Context, span backend.Span) (backend.Stats, 
 	}
 	control, ctxErr, err := s.pass(ctx, &p, &stats)
 	if err != nil {
-		return cloneStats(span.Sums), 0, s.faultIn(&p, err)
+		return span.Sums.Clone(), 0, s.faultIn(&p, err)
 	}
 	steps := int(control.Index)
 	if control.Halt != 0 {
@@ -232,14 +230,6 @@ func (s *session) end(p *pass, stats *backend.Stats, ctxErr error) (plan.Control
 		stats.Metrics[sum.Name] = append(stats.Metrics[sum.Name][:0], sums[sum.Offset:][:sum.Size]...)
 	}
 	return c, ctxErr, nil
-}
-
-func cloneStats(s backend.Stats) backend.Stats {
-	s.Metrics = maps.Clone(s.Metrics)
-	for name, sums := range s.Metrics {
-		s.Metrics[name] = slices.Clone(sums)
-	}
-	return s
 }
 
 // controlAt writes a Control block for looking at a single batch, without halt.

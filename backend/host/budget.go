@@ -69,9 +69,9 @@ func (s *session) need(batch int) (need, error) {
 			return n, err
 		}
 		if s.tree != nil && len(meet.Points(p)) > 0 { // the shards of a run are all there
-			n.grads += params * int64(s.runShards()-1)
-			key.rows = min(rows, (batch+s.runShards()-1)/s.runShards()) // none has rows of two runs
-			if _, err := takes(key, s.runShards()); err != nil {
+			n.grads += params * int64(s.cut().PerRun()-1)
+			key.rows = min(rows, (batch+s.cut().PerRun()-1)/s.cut().PerRun()) // none has rows of two runs
+			if _, err := takes(key, s.cut().PerRun()); err != nil {
 				return n, err
 			}
 		}

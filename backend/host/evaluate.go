@@ -6,12 +6,13 @@ import (
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
 // Evaluate returns loss and metrics over a split, taken in order.
 func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend.Stats, err error) {
-	part, err := s.split(split)
+	part, err := rules.Split(&s.job, split)
 	if err != nil {
 		return stats, err
 	}
@@ -25,14 +26,14 @@ func (s *session) Evaluate(ctx context.Context, split data.Split) (stats backend
 // EvaluateBatches calls each with the statistics of batches first ≤ i < last.
 func (s *session) EvaluateBatches(ctx context.Context, split data.Split, first, last int,
 	each func(backend.Stats)) error {
-	part, err := s.split(split)
+	part, err := rules.Split(&s.job, split)
 	if err != nil {
 		return err
 	}
-	size := s.job.BatchSize
-	if batches := (part.Rows + size - 1) / size; first < 0 || last < first || last > batches {
-		return fmt.Errorf("evaluate: batches %d to %d of %d", first, last-1, batches)
+	if err := rules.CheckBatches(&s.job, part.Rows, first, last); err != nil {
+		return err
 	}
+	size := s.job.BatchSize
 	return s.forward(ctx, &part.X, &part.Y, first*size, min(last*size, part.Rows),
 		func(pr *program, rows int) error {
 			var stats backend.Stats
@@ -40,13 +41,6 @@ func (s *session) EvaluateBatches(ctx context.Context, split data.Split, first, 
 			each(stats)
 			return nil
 		})
-}
-
-func (s *session) split(split data.Split) (*data.Part, error) {
-	if s.job.Data == nil || int(split) >= len(s.job.Data.Parts) {
-		return nil, fmt.Errorf("evaluate: the job has no such data")
-	}
-	return &s.job.Data.Parts[split], nil
 }
 
 // Predict calls emit with the model's output for consecutive rows of x.
@@ -61,7 +55,7 @@ func (s *session) Predict(ctx context.Context, x *data.Table,
 	if err != nil {
 		return err
 	}
-	if err := CheckInput(pr.p, ir.InX, x, batch); err != nil {
+	if err := rules.CheckInput(pr.p, ir.InX, x, batch); err != nil {
 		return err
 	}
 	if pr.prediction == nil {

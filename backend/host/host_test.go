@@ -64,8 +64,8 @@ type spoiled struct {
 	err    error
 }
 
-func (s spoiled) Forward(rows int, targets bool) (*ir.Program, error) {
-	p, err := s.Programs.Forward(rows, targets)
+func (s spoiled) Forward(targets bool) (*ir.Program, error) {
+	p, err := s.Programs.Forward(targets)
 	if s.change != nil {
 		s.change(p)
 	}
@@ -102,7 +102,7 @@ func TestOpenErrors(t *testing.T) {
 			job.Programs = spoiled{job.Programs, func(p *ir.Program) { p.Instrs[0].In[0] = 99 }, nil}
 		}, "program forward: instruction 0 (model[0] matmul): matmul: input 0 is slot 99, want 0 to "},
 		"other batch": {func(job *backend.Job, _ *executor) {
-			job.Programs = spoiled{job.Programs, func(p *ir.Program) { p.Batch++ }, nil}
+			job.Programs = spoiled{job.Programs, func(p *ir.Program) { p.Batch = 17 }, nil}
 		}, "program forward: batch is 17, want 16"},
 		"executor": {func(_ *backend.Job, ex *executor) { ex.err = errors.New("no such kernel") },
 			"program update: no such kernel"},
@@ -171,12 +171,12 @@ type embedder struct{ t *testing.T }
 
 func (embedder) Vars() []ir.Var { return []ir.Var{{Name: "e.embeddings", Shape: []int{5, 3}}} }
 
-func (e embedder) Forward(rows int, _ bool) (*ir.Program, error) {
-	b := backendtest.NewBuilder(e.t, "forward", rows, e.Vars())
-	x := b.Input(ir.InX, ir.Int, rows, 2)
-	b.Name(b.Do(ir.Embedding, ir.Attrs{}, b.Variable(0), b.View(x, rows*2))[0], ir.OutPrediction)
+func (e embedder) Forward(bool) (*ir.Program, error) {
+	b := backendtest.NewBuilder(e.t, "forward", ir.B, e.Vars())
+	x := b.Input(ir.InX, ir.Int, ir.B, 2)
+	b.Name(b.Do(ir.Embedding, ir.Attrs{}, b.Variable(0), b.View(x, 2*ir.B))[0], ir.OutPrediction)
 	return b.Done(), nil
 }
 
-func (embedder) Gradient(int, bool) (*ir.Program, error) { return nil, errors.New("not trained") }
-func (embedder) Update() (*ir.Program, error)            { return nil, errors.New("not trained") }
+func (embedder) Gradient(bool) (*ir.Program, error) { return nil, errors.New("not trained") }
+func (embedder) Update() (*ir.Program, error)       { return nil, errors.New("not trained") }

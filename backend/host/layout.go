@@ -57,11 +57,7 @@ func lastUses(p *ir.Program, vars int) []int {
 				if s == ir.None {
 					continue
 				}
-				v := &p.Values[s]
-				if v.Kind == ir.View {
-					v = &p.Values[v.Of]
-				}
-				if v.Kind == ir.Grad {
+				if v := &p.Values[p.Root(s)]; v.Kind == ir.Grad {
 					last[v.Var] = i
 				}
 			}

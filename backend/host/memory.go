@@ -52,10 +52,7 @@ func (s *session) slots(p *ir.Program, plan ir.Plan, m *memory) Slots {
 		}
 	}
 	for i := range p.Values {
-		owner := i
-		if p.Values[i].Kind == ir.View {
-			owner = int(p.Values[i].Of)
-		}
+		owner := int(p.Root(ir.Slot(i)))
 		if f := memory(&p.Values[owner], owner); p.Values[i].Type == ir.Int {
 			slots.I[i] = Ints(f)
 		} else {

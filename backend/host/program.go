@@ -7,21 +7,20 @@ import (
 
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
-type programKind uint8
-
 const (
-	forward programKind = iota
-	gradient
-	update
+	forward  = rules.Forward
+	gradient = rules.Gradient
+	update   = rules.Update
 )
 
 // A programKey names a program of the job. The variant is targets for forward,
 // add for gradient.
 type programKey struct {
-	kind    programKind
+	kind    rules.Kind
 	rows    int
 	variant bool
 	memory  int // of a gradient program: see together.go
@@ -66,12 +65,12 @@ type metric struct {
 }
 
 // program returns the compiled program of that name.
-func (s *session) program(kind programKind, rows int, variant bool) (*program, error) {
+func (s *session) program(kind rules.Kind, rows int, variant bool) (*program, error) {
 	return s.programIn(0, kind, rows, variant)
 }
 
 // programIn is program on one of the session's memories.
-func (s *session) programIn(memory int, kind programKind, rows int, variant bool) (*program, error) {
+func (s *session) programIn(memory int, kind rules.Kind, rows int, variant bool) (*program, error) {
 	key := programKey{kind, rows, variant, memory}
 	if s.ex == nil {
 		return nil, errClosed
@@ -105,23 +104,9 @@ func (s *session) keep(key programKey, pr *program) {
 	s.programs[key] = pr
 }
 
-// build gets a program from the job and verifies it.
-func (s *session) build(key programKey) (p *ir.Program, err error) {
-	switch key.kind {
-	case forward:
-		p, err = s.job.Programs.Forward(key.rows, key.variant)
-	case gradient:
-		p, err = s.job.Programs.Gradient(key.rows, key.variant)
-	case update:
-		p, err = s.job.Programs.Update()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if p.Batch != key.rows {
-		return nil, fmt.Errorf("program %s: batch is %d, want %d", p.Name, p.Batch, key.rows)
-	}
-	return p, ir.Verify(p, s.vars)
+// build gets a program of the job for a number of rows, and verifies it.
+func (s *session) build(key programKey) (*ir.Program, error) {
+	return rules.Build(&s.job, s.vars, key.kind, key.rows, key.variant)
 }
 
 // compile lays out a program's memory and finds its inputs and outputs.

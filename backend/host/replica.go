@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -90,12 +91,8 @@ func (s *session) loadIn(memory int, at backend.StepAt, part backend.Part, add b
 		return nil, batch{}, errNoData
 	}
 	set := &s.job.Data.Parts[data.Train]
-	if part.Rows < 1 || part.Rows > s.job.BatchSize {
-		return nil, batch{}, fmt.Errorf("a part of %d rows, want 1 to %d", part.Rows, s.job.BatchSize)
-	}
-	if part.First < 0 || part.First > set.Rows-part.Rows {
-		return nil, batch{}, fmt.Errorf("a part of rows %d to %d in an epoch of %d",
-			part.First, part.First+part.Rows-1, set.Rows)
+	if err := rules.CheckPart(&s.job, part); err != nil {
+		return nil, batch{}, err
 	}
 	pr, err := s.programIn(memory, gradient, part.Rows, add)
 	if err != nil {

@@ -3,12 +3,12 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/backend/sumtree"
 )
 
@@ -43,14 +43,10 @@ func Open(job backend.Job, ex Executor) (backend.Session, error) {
 }
 
 func (s *session) open() error {
-	if s.job.BatchSize < 1 || s.job.Accumulate < 1 {
-		return fmt.Errorf("batch size is %d and accumulation %d, want >= 1",
-			s.job.BatchSize, s.job.Accumulate)
+	if err := rules.CheckJob(&s.job); err != nil {
+		return err
 	}
 	if n := s.job.Shards; n != 0 {
-		if n < s.job.Accumulate {
-			return fmt.Errorf("got %d shards, want at least the accumulation, %d", n, s.job.Accumulate)
-		}
 		var add func(sum, x []float32)
 		if a, ok := s.ex.(Adder); ok {
 			add = a.Add
@@ -95,13 +91,13 @@ func (s *session) prepare() error {
 	if err := s.compileAll(keys); err != nil {
 		return err
 	}
-	return s.checkData()
+	return rules.CheckData(&s.job, s.vars)
 }
 
 // gradientKeys names the gradient programs of the first step.
 func (s *session) gradientKeys() []programKey {
 	rows := s.stepRows(0)
-	n := s.parts(rows)
+	n := s.cut().Parts(rows)
 	if s.tree != nil && len(s.points) > 0 {
 		return s.meetingKeys(rows)
 	}
@@ -122,7 +118,7 @@ func (s *session) gradientKeys() []programKey {
 
 // meetingKeys names the gradient programs of the first run, whose shards meet.
 func (s *session) meetingKeys(rows int) (keys []programKey) {
-	for i := range s.runShards() {
+	for i := range s.cut().PerRun() {
 		if n := s.part(backend.StepAt{}, rows, i, 0).Rows; n > 0 {
 			keys = append(keys, programKey{gradient, n, false, i})
 		}
@@ -177,14 +173,8 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(vars) != len(s.values) {
-		return fmt.Errorf("restore: got %d variables, want %d", len(vars), len(s.values))
-	}
-	for i, v := range vars {
-		if len(v) != len(s.values[i]) {
-			return fmt.Errorf("restore: variable %s: got %d elements, want %d (%v)",
-				s.vars[i].Name, len(v), len(s.values[i]), s.vars[i].Shape)
-		}
+	if err := rules.CheckAll(s.vars, vars); err != nil {
+		return err
 	}
 	for i, v := range vars {
 		copy(s.values[i], v)
@@ -194,7 +184,7 @@ func (s *session) Restore(ctx context.Context, vars [][]float32) error {
 
 // Read copies some variables to dst.
 func (s *session) Read(ctx context.Context, vars []int, dst []float32) error {
-	if err := s.fits("read", vars, dst); err != nil {
+	if err := rules.CheckSome(s.vars, "read", vars, dst); err != nil {
 		return err
 	}
 	for _, i := range vars {
@@ -205,26 +195,11 @@ func (s *session) Read(ctx context.Context, vars []int, dst []float32) error {
 
 // Write sets some variables from src.
 func (s *session) Write(ctx context.Context, vars []int, src []float32) error {
-	if err := errors.Join(ctx.Err(), s.fits("write", vars, src)); err != nil {
+	if err := errors.Join(ctx.Err(), rules.CheckSome(s.vars, "write", vars, src)); err != nil {
 		return err
 	}
 	for _, i := range vars {
 		src = src[copy(s.values[i], src):]
-	}
-	return nil
-}
-
-// fits returns an error when x is not of the length of those variables.
-func (s *session) fits(verb string, vars []int, x []float32) error {
-	want := 0
-	for _, i := range vars {
-		if i < 0 || i >= len(s.values) {
-			return fmt.Errorf("%s: there is no variable %d", verb, i)
-		}
-		want += len(s.values[i])
-	}
-	if len(x) != want {
-		return fmt.Errorf("%s: got %d elements, want %d", verb, len(x), want)
 	}
 	return nil
 }

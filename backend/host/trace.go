@@ -8,6 +8,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/backend/meet"
+	"github.com/gespann/gespann/backend/rules"
 )
 
 // trace finds the first value that is not finite behind a loss that is not:
@@ -91,5 +92,5 @@ func layerOf(name string) string {
 }
 
 func allFinite(v []float32) bool {
-	return !slices.ContainsFunc(v, func(v float32) bool { return !finite(v) })
+	return !slices.ContainsFunc(v, func(v float32) bool { return !rules.Finite(v) })
 }

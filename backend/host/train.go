@@ -3,17 +3,15 @@ package host
 import (
 	"context"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
 // Train takes the steps of span.
 func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
-	stats := cloneStats(span.Sums)
+	stats := span.Sums.Clone()
 	if s.job.Data == nil {
 		return stats, 0, fmt.Errorf("train: %w", errNoData)
 	}
@@ -46,7 +44,7 @@ func (s *session) step(at backend.StepAt, rate float32, tick int32, stats *backe
 	}
 	clearSums(s.sums.Metrics)
 	s.sums.Rows, s.sums.Loss = 0, 0
-	if s.tree == nil && s.parts(rows) == 1 {
+	if s.tree == nil && s.cut().Parts(rows) == 1 {
 		err = s.whole(at, s.part(at, rows, 0, tick), up, rate)
 	} else {
 		err = s.addUp(at, rows, tick)
@@ -78,7 +76,7 @@ func (s *session) whole(at backend.StepAt, part backend.Part, up *program, rate 
 	both.Begin()
 	pr.fill(in)
 	both.ToLoss()
-	if !finite(pr.loss[0]) {
+	if !rules.Finite(pr.loss[0]) {
 		return s.trace(pr, in, at.Done+1, pr.loss[0])
 	}
 	both.Finish()
@@ -107,7 +105,7 @@ func (s *session) addUp(at backend.StepAt, rows int, tick int32) error {
 			return err
 		}
 	} else {
-		for i := range s.parts(rows) {
+		for i := range s.cut().Parts(rows) {
 			if err := s.add(at, s.part(at, rows, i, tick), i); err != nil {
 				return err
 			}
@@ -120,12 +118,9 @@ func (s *session) addUp(at backend.StepAt, rows int, tick int32) error {
 	return nil
 }
 
-// runShards returns the number of shards of a run, where parts meet.
-func (s *session) runShards() int { return backend.RunShards(s.job.Accumulate, s.job.Shards) }
-
 // addRuns adds the shards of a step whose parts meet, one run after the other.
 func (s *session) addRuns(at backend.StepAt, rows int, tick int32) error {
-	n := s.runShards()
+	n := s.cut().PerRun()
 	for first := 0; first < s.job.Shards; first += n {
 		parts := s.shards[:0]
 		for i := range n {
@@ -139,7 +134,7 @@ func (s *session) addRuns(at backend.StepAt, rows int, tick int32) error {
 			var gradient []float32
 			if part.Rows > 0 {
 				pr := s.meeting.progs[i]
-				if pr.loss != nil && !finite(pr.loss[0]) {
+				if pr.loss != nil && !rules.Finite(pr.loss[0]) {
 					return s.traceRun(at, parts, i, pr.loss[0])
 				}
 				pr.addTo(&s.sums, part.Rows)
@@ -183,7 +178,7 @@ func (s *session) traceRun(at backend.StepAt, parts []backend.Part, i int, loss 
 func (s *session) run(at backend.StepAt, part backend.Part, pr *program, in batch) error {
 	pr.fill(in)
 	pr.Run()
-	if pr.loss != nil && !finite(pr.loss[0]) {
+	if pr.loss != nil && !rules.Finite(pr.loss[0]) {
 		return s.trace(pr, in, at.Done+1, pr.loss[0])
 	}
 	pr.addTo(&s.sums, part.Rows)
@@ -195,40 +190,17 @@ func (s *session) trainRows() int { return s.job.Data.Parts[data.Train].Rows }
 
 // stepRows returns the number of rows of a step, 0 or less for one that no epoch
 // has.
-func (s *session) stepRows(index int) int {
-	size := s.job.BatchSize * s.job.Accumulate
-	if index < 0 {
-		return 0
-	}
-	return min(size, s.trainRows()-index*size)
-}
+func (s *session) stepRows(index int) int { return s.cut().Rows(index, s.trainRows()) }
 
-// parts returns the number of parts of a step of so many rows.
-func (s *session) parts(rows int) int {
-	if s.tree != nil {
-		return s.job.Shards
-	}
-	return (rows + s.job.BatchSize - 1) / s.job.BatchSize
-}
+// cut says how steps are cut.
+func (s *session) cut() rules.Cut { return rules.CutOf(&s.job, len(s.points) > 0) }
 
-// part returns part i of a step of so many rows: a shard, or one of
-// backend.Batches. Its tick wraps after 2³¹ runs; dropout masks then repeat.
+// part returns part i of a step of so many rows.
 func (s *session) part(at backend.StepAt, rows, i int, tick int32) backend.Part {
-	first := at.Index * s.job.BatchSize * s.job.Accumulate
-	if s.tree != nil {
-		part := backend.Shard(at, first, rows, i, s.job.Shards)
-		if len(s.points) > 0 {
-			part = backend.ShardOfRun(at, first, rows, s.job.BatchSize, s.runShards(), i, s.job.Shards)
-		}
-		part.Tick += tick
-		return part
-	}
-	lo := i * s.job.BatchSize
-	n := min(s.job.BatchSize, rows-lo)
-	return backend.Part{
-		First: first + lo, Rows: n, Weight: float32(n) / float32(rows),
-		Tick: int32(at.Done*int64(s.job.Accumulate)+int64(i)) + tick,
-	}
+	c := s.cut()
+	part := c.Part(at, at.Index*c.Size(), rows, i)
+	part.Tick += tick
+	return part
 }
 
 // A batch is what a run reads.
@@ -274,18 +246,8 @@ func (pr *program) addTo(stats *backend.Stats, rows int) {
 	}
 }
 
-func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
-
 func clearSums(metrics map[string][]float64) {
 	for _, sums := range metrics {
 		clear(sums)
 	}
-}
-
-func cloneStats(s backend.Stats) backend.Stats {
-	s.Metrics = maps.Clone(s.Metrics)
-	for name, sums := range s.Metrics {
-		s.Metrics[name] = slices.Clone(sums)
-	}
-	return s
 }

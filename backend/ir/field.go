@@ -246,7 +246,7 @@ func dimsField(name string) field {
 			for n > 0 && a.Dims[n-1] == 0 {
 				n--
 			}
-			return shapeText(a.Dims[:n])
+			return ShapeText(a.Dims[:n])
 		},
 		func(a *Attrs, text string) error {
 			dims, err := parseShape(text)
@@ -317,21 +317,51 @@ func parseInts(text, sep string, to ...*int) error {
 	return nil
 }
 
-// shapeText returns a shape as text, such as "[128,784]".
-func shapeText(shape []int) string {
+// ShapeText returns a shape as text, such as "[128,784]", or "[B,784]" and "[4B,784]"
+// for any number of rows.
+func ShapeText(shape []int) string {
 	var b strings.Builder
 	b.WriteByte('[')
 	for i, d := range shape {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(strconv.Itoa(d))
+		b.WriteString(dimText(d))
 	}
 	b.WriteByte(']')
 	return b.String()
 }
 
-// parseShape reads the form that shapeText writes.
+// dimText returns a dim as text.
+func dimText(d int) string {
+	switch {
+	case d == B:
+		return "B"
+	case d < 0:
+		return strconv.Itoa(-d) + "B"
+	}
+	return strconv.Itoa(d)
+}
+
+// parseDim reads the form that dimText writes.
+func parseDim(text string) (int, error) {
+	number, rows := strings.CutSuffix(text, "B")
+	if rows && number == "" {
+		return B, nil
+	}
+	d, err := strconv.Atoi(number)
+	switch {
+	case err != nil:
+		return 0, err
+	case d < 0 || rows && d == 0:
+		return 0, fmt.Errorf("got dim %s, want a number or a multiple of B", text)
+	case rows:
+		return -d, nil
+	}
+	return d, nil
+}
+
+// parseShape reads the form that ShapeText writes.
 func parseShape(text string) ([]int, error) {
 	inner, ok := strings.CutPrefix(text, "[")
 	if ok {
@@ -345,7 +375,7 @@ func parseShape(text string) ([]int, error) {
 	}
 	var shape []int
 	for part := range strings.SplitSeq(inner, ",") {
-		d, err := strconv.Atoi(part)
+		d, err := parseDim(part)
 		if err != nil {
 			return nil, fmt.Errorf("shape %q: %w", text, err)
 		}

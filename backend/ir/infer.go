@@ -63,18 +63,25 @@ func (row *opRow) run(a *Attrs, in []Value) ([]Value, error) {
 	return out, nil
 }
 
-// checkShape reports whether a value can have this shape.
+// checkShape reports whether a value can have this shape: for one row, where it has
+// multiples of B.
 func checkShape(shape []int) error {
 	if len(shape) < 1 || len(shape) > maxRank {
 		return fmt.Errorf("rank %d, want 1 to %d", len(shape), maxRank)
 	}
 	n := int64(1)
-	for _, d := range shape {
+	for i, d := range shape {
+		if d < 0 {
+			if i > 0 {
+				return fmt.Errorf("shape %s, want B in the first dim only", ShapeText(shape))
+			}
+			d = -d
+		}
 		if d < 1 {
-			return fmt.Errorf("shape %s, want dims >= 1", shapeText(shape))
+			return fmt.Errorf("shape %s, want dims >= 1", ShapeText(shape))
 		}
 		if n *= int64(d); n > MaxSize || d > MaxSize {
-			return fmt.Errorf("shape %s, want at most %d elements", shapeText(shape), MaxSize)
+			return fmt.Errorf("shape %s, want at most %d elements", ShapeText(shape), MaxSize)
 		}
 	}
 	return nil
@@ -108,7 +115,7 @@ func (c *check) take(name string, t Type, rank int) []int {
 		v := &c.in[i]
 		c.want(v.Type == t, "%s is %s, want %s", name, typeWord(v.Type), typeWord(t))
 		c.want(rank == anyRank || len(v.Shape) == rank, "%s has shape %s, want rank %d",
-			name, shapeText(v.Shape), rank)
+			name, ShapeText(v.Shape), rank)
 	}
 	if c.err != nil {
 		return slices.Repeat([]int{1}, max(rank, 2))
@@ -119,7 +126,7 @@ func (c *check) take(name string, t Type, rank int) []int {
 // shaped takes the next input, which must have exactly that shape.
 func (c *check) shaped(name string, t Type, shape ...int) {
 	got := c.take(name, t, anyRank)
-	c.want(slices.Equal(got, shape), "%s has shape %s, want %s", name, shapeText(got), shapeText(shape))
+	c.want(slices.Equal(got, shape), "%s has shape %s, want %s", name, ShapeText(got), ShapeText(shape))
 }
 
 // target takes class labels int[R] or a tensor of the shape of x.
@@ -178,6 +185,9 @@ func Rows(shape []int) (rows, cols int) {
 	cols = shape[len(shape)-1]
 	return Size(shape) / cols, cols
 }
+
+// Around returns the number of elements before an axis, and from it on.
+func Around(shape []int, axis int) (outer, inner int) { return Size(shape[:axis]), Size(shape[axis:]) }
 
 func newValue(t Type, shape ...int) Value {
 	return Value{Type: t, Shape: slices.Clone(shape), Var: -1, Of: None}

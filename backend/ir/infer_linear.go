@@ -13,7 +13,7 @@ func inferMatMul(c *check, a *Attrs) []Value {
 		k2, n = n, k2
 	}
 	c.want(k == k2, "inner dims %d and %d differ (a %s%s, b %s%s)",
-		k, k2, shapeText(x), transposed(a.TransA), shapeText(y), transposed(a.TransB))
+		k, k2, ShapeText(x), transposed(a.TransA), ShapeText(y), transposed(a.TransB))
 	c.epilogue(a, []int{m, n})
 	return floats([]int{m, n})
 }
@@ -67,25 +67,25 @@ func (c *check) conv(a *Attrs, x, w []int) []int {
 	g := a.Groups
 	c.want(g >= 1, "groups is %d, want >= 1", g)
 	g = max(g, 1)
-	c.want(x[3]%g == 0, "%d input channels do not divide into %d groups (x %s)", x[3], g, shapeText(x))
-	c.want(w[3]%g == 0, "%d output channels do not divide into %d groups (w %s)", w[3], g, shapeText(w))
+	c.want(x[3]%g == 0, "%d input channels do not divide into %d groups (x %s)", x[3], g, ShapeText(x))
+	c.want(w[3]%g == 0, "%d output channels do not divide into %d groups (w %s)", w[3], g, ShapeText(w))
 	c.want(w[0] == a.Win.KH && w[1] == a.Win.KW, "w has shape %s, want a window of %dx%d",
-		shapeText(w), a.Win.KH, a.Win.KW)
+		ShapeText(w), a.Win.KH, a.Win.KW)
 	c.want(w[2] == x[3]/g, "w takes %d channels per group, x has %d (w %s, x %s, groups %d)",
-		w[2], x[3]/g, shapeText(w), shapeText(x), g)
+		w[2], x[3]/g, ShapeText(w), ShapeText(x), g)
 	return []int{x[0], oh, ow, w[3]}
 }
 
 func (c *check) dyShape(want, dy []int) {
 	for i := range want {
-		c.want(want[i] == dy[i], "dy has shape %s, want %s", shapeText(dy), shapeText(want))
+		c.want(want[i] == dy[i], "dy has shape %s, want %s", ShapeText(dy), ShapeText(want))
 	}
 }
 
 // dims returns the attribute Dims, which must have that rank.
 func (c *check) dims(a *Attrs, rank int) []int {
 	for i, d := range a.Dims {
-		c.want((d >= 1) == (i < rank), "dims are %v, want %d of them, >= 1", a.Dims, rank)
+		c.want((d >= 1 || d < 0 && i == 0) == (i < rank), "dims are %v, want %d of them, >= 1", a.Dims, rank)
 	}
 	if c.err == nil {
 		if err := checkShape(a.Dims[:rank]); err != nil {

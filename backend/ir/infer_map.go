@@ -18,7 +18,7 @@ func inferMap(c *check, a *Attrs) []Value {
 		x := c.take("input", Float, anyRank)
 		if c.err == nil {
 			both, ok := Broadcast(y, x)
-			c.want(ok, "input %d has shape %s, which does not go with %s of those before it", i, shapeText(x), shapeText(y))
+			c.want(ok, "input %d has shape %s, which does not go with %s of those before it", i, ShapeText(x), ShapeText(y))
 			y = both
 		}
 	}
@@ -47,7 +47,7 @@ func Broadcast(a, b []int) ([]int, bool) {
 func inferReduce(c *check, a *Attrs) []Value {
 	x := c.take("x", Float, anyRank)
 	c.want(a.Reduction > NoReduction && a.Reduction < numReductions, "reduction %d is none", a.Reduction)
-	c.want(a.Axes != 0 && a.Axes>>len(x) == 0, "axes are %b, as bits, want some of the %d of %s", a.Axes, len(x), shapeText(x))
+	c.want(a.Axes != 0 && a.Axes>>len(x) == 0, "axes are %b, as bits, want some of the %d of %s", a.Axes, len(x), ShapeText(x))
 	y := slices.Clone(x)
 	for i := range y {
 		if a.Axes.Has(i) {
@@ -65,7 +65,7 @@ func inferPermute(c *check, a *Attrs) []Value {
 	for i, d := range axes {
 		ok = ok && d == '0'+byte(i)
 	}
-	c.want(ok, "perm is %.20q, want the axes of %s in some order", a.Perm, shapeText(x))
+	c.want(ok, "perm is %.20q, want the axes of %s in some order", a.Perm, ShapeText(x))
 	if c.err != nil {
 		return floats([]int{1})
 	}
@@ -78,12 +78,12 @@ func inferPermute(c *check, a *Attrs) []Value {
 
 func inferBatchMatMul(c *check, a *Attrs) []Value {
 	x, y := c.take("a", Float, anyRank), c.take("b", Float, anyRank)
-	c.want(len(x) >= 3 && len(y) == len(x), "a has shape %s and b %s, want the same rank, at least 3", shapeText(x), shapeText(y))
+	c.want(len(x) >= 3 && len(y) == len(x), "a has shape %s and b %s, want the same rank, at least 3", ShapeText(x), ShapeText(y))
 	if c.err != nil {
 		return floats([]int{1})
 	}
 	lead := len(x) - 2
-	c.want(slices.Equal(x[:lead], y[:lead]), "leading dims of a %s and b %s differ", shapeText(x), shapeText(y))
+	c.want(slices.Equal(x[:lead], y[:lead]), "leading dims of a %s and b %s differ", ShapeText(x), ShapeText(y))
 	m, k := x[lead], x[lead+1]
 	if a.TransA {
 		m, k = k, m
@@ -93,6 +93,6 @@ func inferBatchMatMul(c *check, a *Attrs) []Value {
 		k2, n = n, k2
 	}
 	c.want(k == k2, "inner dims %d and %d differ (a %s%s, b %s%s)",
-		k, k2, shapeText(x), transposed(a.TransA), shapeText(y), transposed(a.TransB))
+		k, k2, ShapeText(x), transposed(a.TransA), ShapeText(y), transposed(a.TransB))
 	return floats(append(slices.Clone(x[:lead]), m, n))
 }

@@ -63,12 +63,19 @@ func inferConcat(c *check, a *Attrs) []Value {
 		}
 		for i := range x {
 			c.want(i == a.Axis || x[i] == y[i], "shapes %s and %s differ outside axis %d",
-				shapeText(first), shapeText(x), a.Axis)
+				ShapeText(first), ShapeText(x), a.Axis)
 		}
-		c.want(x[a.Axis] <= MaxSize-y[a.Axis], "more than %d elements along axis %d", MaxSize, a.Axis)
-		y[a.Axis] += min(x[a.Axis], MaxSize-y[a.Axis])
+		c.join(&y[a.Axis], x[a.Axis], a.Axis)
 	}
 	return floats(y)
+}
+
+// join adds dim d of an axis to sum. A sum of rows and others is no multiple of B.
+func (c *check) join(sum *int, d, axis int) {
+	c.want((d < 0) == (*sum < 0), "cannot join %s and %s elements along axis %d", dimText(*sum), dimText(d), axis)
+	most := MaxSize - max(*sum, -*sum)
+	c.want(max(d, -d) <= most, "more than %d elements along axis %d", MaxSize, axis)
+	*sum += min(max(d, -most), most)
 }
 
 func inferSlice(c *check, a *Attrs) []Value {
@@ -78,7 +85,7 @@ func inferSlice(c *check, a *Attrs) []Value {
 	if c.err == nil {
 		dim := x[a.Axis]
 		c.want(a.Start >= 0 && a.Count >= 1 && a.Start < dim && a.Count <= dim-a.Start,
-			"got %d elements from %d along axis %d of %s", a.Count, a.Start, a.Axis, shapeText(x))
+			"got %d elements from %d along axis %d of %s", a.Count, a.Start, a.Axis, ShapeText(x))
 		y[a.Axis] = a.Count
 	}
 	return floats(y)
@@ -100,7 +107,7 @@ func inferMaxPoolGrad(c *check, a *Attrs) []Value {
 	c.shaped("dy", Float, arg...)
 	x := c.dims(a, 4)
 	c.want(x[0] == arg[0] && x[3] == arg[3], "dims %s and arg %s differ in batch or channels",
-		shapeText(x), shapeText(arg))
+		ShapeText(x), ShapeText(arg))
 	return floats(x)
 }
 

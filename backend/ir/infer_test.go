@@ -47,7 +47,7 @@ func TestInfer(t *testing.T) {
 		}
 		var got []string
 		for _, v := range out {
-			got = append(got, v.Type.String()+shapeText(v.Shape))
+			got = append(got, v.Type.String()+ShapeText(v.Shape))
 		}
 		if got := strings.Join(got, " "); got != c.want {
 			t.Errorf("Infer(%v) = %s, want %s", c.op, got, c.want)

@@ -45,7 +45,7 @@ func (c *check) loss(a *Attrs) {
 
 func inferMetric(c *check, a *Attrs) []Value {
 	x := c.take("out", Float, anyRank)
-	c.want(len(x) >= 2, "out has shape %s, want rank >= 2", shapeText(x))
+	c.want(len(x) >= 2, "out has shape %s, want rank >= 2", ShapeText(x))
 	thresholded := a.Metric == BinaryAccuracy || a.Metric == Confusion
 	c.want(a.Threshold == 0 || thresholded, "threshold is %v, but %v has none", a.Threshold, a.Metric)
 	c.want(isFinite(a.Threshold), "threshold is %v, want a number", a.Threshold)

@@ -1,5 +1,6 @@
 // Package ir defines the program that a backend runs: a flat list of
-// instructions over numbered, statically shaped values.
+// instructions over numbered values, whose shapes are numbers and multiples of the rows of
+// a batch.
 //
 // A model becomes three programs. "forward" maps inputs to predictions, loss and
 // metrics as at inference. "gradient" maps inputs to the loss, the gradient of
@@ -12,6 +13,8 @@
 // Programs have no control flow, and every value is assigned once. Verify is the
 // grammar, PlanMemory the layout, String and Parse the text form.
 package ir
+
+import "slices"
 
 // A Type is the element type of a value.
 type Type uint8
@@ -59,7 +62,7 @@ type Value struct {
 	Name  string
 	Type  Type
 	Kind  Kind
-	Shape []int // dims ≥ 1; a scalar has shape [1]
+	Shape []int // dims ≥ 1, or a first one of rows, see B; a scalar has shape [1]
 	Var   int   // index into the model's variables for Variable and Grad, else -1
 	Of    Slot  // the value that a View shows, else None; never itself a View
 }
@@ -67,7 +70,8 @@ type Value struct {
 // Size returns the number of elements.
 func (v *Value) Size() int { return Size(v.Shape) }
 
-// Size returns the number of elements of a tensor of the given shape.
+// Size returns the number of elements of a tensor of the given shape; of k·B elements
+// it is −k, like a dim.
 func Size(shape []int) int {
 	n := 1
 	for _, d := range shape {
@@ -91,9 +95,40 @@ type Instr struct {
 // A Program is a list of instructions in execution order.
 type Program struct {
 	Name   string // "forward", "gradient" or "update"
-	Batch  int    // rows per run; 0 for update
+	Batch  int    // rows per run, or B: any number of them; 0 for update
 	Values []Value
 	Instrs []Instr
+}
+
+// B is the number of rows of a batch where it is left open: the Batch of a program for
+// any number of them, and a dim. A dim −k is k·B. Only the first dim of a value can be
+// one, so sizes are numbers or multiples of B too, and the rules of shapes are the same
+// for both.
+const B = -1
+
+// At returns the program for batches of so many rows, at least 1. A program that is
+// not for any number of rows is returned as it is. The result shares with p what has
+// no rows.
+func (p *Program) At(rows int) *Program {
+	if p.Batch != B {
+		return p
+	}
+	if rows < 1 {
+		panic("ir: invariant: a batch has rows")
+	}
+	at := &Program{Name: p.Name, Batch: rows, Values: slices.Clone(p.Values), Instrs: slices.Clone(p.Instrs)}
+	for i := range at.Values {
+		if v := &at.Values[i]; len(v.Shape) > 0 && v.Shape[0] < 0 {
+			v.Shape = slices.Clone(v.Shape)
+			v.Shape[0] *= -rows
+		}
+	}
+	for i := range at.Instrs {
+		if d := &at.Instrs[i].Attrs.Dims[0]; *d < 0 {
+			*d *= -rows
+		}
+	}
+	return at
 }
 
 // Names of the inputs and outputs that sessions and lowering agree on.

@@ -88,7 +88,7 @@ func (r *reader) header(s *scanner) (err error) {
 	s.word("program")
 	r.p.Name = s.name()
 	s.word("batch")
-	r.p.Batch = s.number()
+	r.p.Batch = s.batch()
 	return s.end()
 }
 
@@ -302,6 +302,18 @@ func (s *scanner) number() int {
 	n, err := strconv.Atoi(s.token("a number", isNumberByte))
 	if err != nil {
 		s.fail("%v", err)
+	}
+	return n
+}
+
+// batch reads a number of rows, or B.
+func (s *scanner) batch() int {
+	if s.try("B") {
+		return B
+	}
+	n := s.number()
+	if n < 0 {
+		s.fail("got batch %d, want a number of rows or B", n)
 	}
 	return n
 }

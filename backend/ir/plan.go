@@ -23,8 +23,11 @@ type Plan struct {
 // written again before each run.
 //
 // In order of execution each value takes the smallest gap that it fits in, else
-// the end of the arena.
+// the end of the arena. The program must not be for any number of rows.
 func PlanMemory(p *Program) Plan {
+	if p.Batch == B {
+		panic("ir: invariant: memory is for a number of rows")
+	}
 	plan := Plan{Offset: slices.Repeat([]int{-1}, len(p.Values))}
 	lives := Lifetimes(p)
 	ends := make([][]Slot, len(p.Instrs)+1) // values by the instruction of their last use
@@ -47,7 +50,7 @@ func PlanMemory(p *Program) Plan {
 	for i := range p.Instrs {
 		for _, s := range p.Instrs[i].Out {
 			if s != None {
-				place(p.root(s))
+				place(p.Root(s))
 			}
 		}
 		if i+1 < len(ends) {
@@ -65,8 +68,8 @@ func PlanMemory(p *Program) Plan {
 	return plan
 }
 
-// root returns the value that owns s's memory.
-func (p *Program) root(s Slot) Slot {
+// Root returns the value that owns s's memory: what a view shows, else s.
+func (p *Program) Root(s Slot) Slot {
 	if p.Values[s].Kind == View {
 		return p.Values[s].Of
 	}
@@ -93,7 +96,7 @@ func Lifetimes(p *Program) []Lifetime {
 			if s == None {
 				continue
 			}
-			switch r := p.root(s); p.Values[r].Kind {
+			switch r := p.Root(s); p.Values[r].Kind {
 			case Temp:
 				lives[r] = Lifetime{i, i}
 			case Output:
@@ -101,7 +104,7 @@ func Lifetimes(p *Program) []Lifetime {
 			}
 		}
 		for _, s := range p.Instrs[i].In {
-			if r := p.root(s); lives[r].inArena() {
+			if r := p.Root(s); lives[r].inArena() {
 				lives[r].Last = max(lives[r].Last, i)
 			}
 		}

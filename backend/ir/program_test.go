@@ -2,6 +2,7 @@ package ir_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -70,8 +71,8 @@ func TestTextRoundTrip(t *testing.T) {
 	}
 	tiny := backendtest.Job(t, 8, 2).Programs
 	for _, p := range []func() (*ir.Program, error){
-		func() (*ir.Program, error) { return tiny.Forward(8, true) },
-		func() (*ir.Program, error) { return tiny.Gradient(8, true) },
+		func() (*ir.Program, error) { return tiny.Forward(true) },
+		func() (*ir.Program, error) { return tiny.Gradient(true) },
 		tiny.Update,
 	} {
 		p, err := p()
@@ -79,6 +80,7 @@ func TestTextRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		roundTrip(t, p)
+		roundTrip(t, p.At(8))
 	}
 }
 
@@ -133,6 +135,9 @@ func TestParseErrors(t *testing.T) {
 		head + "%1 = softmax x":                          "line 3: %1 has no type",
 		head + "%1 = softmax x foo=1 : f[2]":             `line 3: "foo" is no attribute`,
 		head + "%1 = softmax x axis=a : f[2]":            `line 3: axis: strconv.Atoi: parsing "a": invalid syntax`,
+		"program p batch -1":                             "line 1: got batch -1, want a number of rows or B",
+		head + "%1 = softmax x : f[-2]":                  `line 3: shape "[-2]": got dim -2, want a number or a multiple of B`,
+		head + "%1 = softmax x : f[0B]":                  `line 3: shape "[0B]": got dim 0B, want a number or a multiple of B`,
 		head + "%1 = softmax %7 : f[2]":                  "no value is %7",
 		head + "%1 = view %1 : f[2]\n%1 = view x : f[2]": "line 4: a view is one new value",
 	} {
@@ -145,11 +150,12 @@ func TestParseErrors(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	tiny := backendtest.Job(f, 8, 2).Programs
 	for rows := range 2 {
-		p, err := tiny.Gradient(rows+2, rows == 1)
+		p, err := tiny.Gradient(rows == 1)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(p.String())
+		f.Add(p.At(rows + 2).String())
 	}
 	f.Add("program _ batch 0\n\"_\" = conv2d _, %1 win=3x3/s2x2/d1x2/p1,2,3,4 dims=[1,2] : f[1] ; \"x\\n\"")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -168,11 +174,72 @@ func FuzzParse(f *testing.F) {
 		}
 		if ir.Verify(p, vars) == nil {
 			roundTrip(t, p)
-			if plan := ir.PlanMemory(p); plan.Size < 0 {
-				t.Errorf("plan has size %d", plan.Size)
+			for _, rows := range []int{1, 2, 3, 1000} {
+				at := p.At(rows)
+				if err := ir.Verify(at, vars); err != nil && !strings.Contains(err.Error(), "elements") {
+					t.Errorf("right for any number of rows, but for %d: %v\n%v", rows, err, p)
+				} else if plan := ir.PlanMemory(at); plan.Size < 0 {
+					t.Errorf("plan has size %d", plan.Size)
+				}
 			}
 		}
 	})
+}
+
+// TestRows says what a program for any number of rows may be.
+func TestRows(t *testing.T) {
+	const text = `program p batch B
+input %0 x f[B,4,6]
+input %1 y i[4B]
+variable %2 w f[6,5] var 0
+output %3 out f[4B,10]
+
+%4 = view x : f[4B,6]
+%5 = matmul %4, w : f[4B,5] ; dense
+out = concat %5, %5 axis=1 ; joined
+`
+	vars := []ir.Var{{Name: "w", Shape: []int{6, 5}}}
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"x f[B,4,6]", "x f[4,B,6]", "value 0: shape [4,B,6], want B in the first dim only"},
+		{"w f[6,5]", "w f[6B,5]", "variable w f[6B,5]: a variable has no rows of a batch"},
+		{"view x : f[4B,6]", "view x : f[24,6]", "view %4 f[24,6]: view of input x f[B,4,6], want another kind, the same type and size"},
+		{"view x : f[4B,6]", "view x : f[3B,6]", "view %4 f[3B,6]: view of input x f[B,4,6], want another kind, the same type and size"},
+		{"w : f[4B,5]", "w : f[4,5]", "instruction 0 (dense): matmul: output 0: temp %5 f[4,5], want f[4B,5]"},
+		{"matmul %4, w : f[4B,5]", "matmul w, %4 trans_b trans_a : f[5,4B]", "value 5: shape [5,4B], want B in the first dim only"},
+		{"%5 = matmul %4, w :", "%5 = matmul w, %4 trans_b trans_a :", "instruction 0 (dense): matmul: output: shape [5,4B], want B in the first dim only"},
+		{"out f[4B,10]", "out f[8B,5]", "instruction 1 (joined): concat: output 0: output out f[8B,5], want f[4B,10]"},
+		{"concat %5, %5 axis=1", "concat %5, w axis=0", "instruction 1 (joined): concat: cannot join 4B and 6 elements along axis 0"},
+		{"concat %5, %5 axis=1", "slice %5 count=2", "instruction 1 (joined): slice: got 2 elements from 0 along axis 0 of [4B,5]"},
+	} {
+		p, err := ir.Parse(strings.Replace(text, c.old, c.new, 1))
+		if err != nil {
+			t.Errorf("%s: %v", c.new, err)
+			continue
+		}
+		err = ir.Verify(p, vars)
+		if got := fmt.Sprint(err); c.want != "" && got != "program p: "+c.want || c.want == "" && err != nil {
+			t.Errorf("with %q:\n got %v\nwant %v", c.new, err, c.want)
+		}
+	}
+	p, err := ir.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, p)
+	if err := ir.Verify(&ir.Program{Name: "p", Batch: -2}, nil); fmt.Sprint(err) != "program p: batch is -2, want >= 0 or B" {
+		t.Errorf("batch -2: got %v", err)
+	}
+	seven, err := ir.Parse(strings.NewReplacer("[4B", "[28", "B", "7").Replace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.At(7); !reflect.DeepEqual(got, seven) {
+		t.Errorf("got\n%v\nwant\n%v", got, seven)
+	}
+	if got := seven.At(3); got != seven {
+		t.Errorf("a program of 7 rows has become\n%v", got)
+	}
 }
 
 // FuzzInfer gives Infer hostile shapes and attributes.
@@ -200,7 +267,7 @@ func FuzzInfer(f *testing.F) {
 			return
 		}
 		for _, v := range out {
-			if v.Size() < 1 || v.Size() > ir.MaxSize {
+			if n := max(v.Size(), -v.Size()); n < 1 || n > ir.MaxSize {
 				t.Errorf("output of shape %v", v.Shape)
 			}
 		}
@@ -290,7 +357,8 @@ dw = matmul %3, %4 ; dense
 	vars := []ir.Var{{Name: "w", Shape: []int{3, 4}}, {Name: "m", Shape: []int{3, 4}, Role: ir.OptState}}
 	for _, c := range []struct{ old, new, want string }{
 		{"", "", ""},
-		{"batch 2", "batch -2", "batch is -2, want >= 0"},
+		{"batch 2\ninput %0 x f[2,3]", "batch 2\ninput %0 x f[2B,3]", "input x f[2B,3]: has rows of any number, but the batch is 2"},
+		{"w f[3,4] var 0", "w f[3B,4] var 0", "variable w f[3B,4]: has rows of any number, but the batch is 2"},
 		{"w f[3,4] var 0", "w f[3,4] var 7", "variable w f[3,4]: var is 7, want 0 to 1"},
 		{"w f[3,4] var 0", "w f[4,4] var 0", "variable w f[4,4]: variable w is f[3,4]"},
 		{"dw f[3,4] var 0", "dw f[3,4] var 1", "grad dw f[3,4]: variable m belongs to the optimizer and has no gradient"},

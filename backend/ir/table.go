@@ -8,6 +8,9 @@ type opRow struct {
 	infer func(c *check, a *Attrs) []Value
 	// update: the outputs are variables, read and overwritten in place.
 	update bool
+	// ids: how many values the integers of input 1 may have, by the shape of input 0; nil:
+	// any number.
+	ids func(shape []int) int
 	// optional: an output may be None, which says that it is not wanted.
 	optional bool
 }
@@ -56,14 +59,15 @@ var ops = [NumOps]opRow{
 	LayerNorm: {name: "layer_norm", infer: inferLayerNorm, reads: 1 << fEps},
 	LayerNormGrad: {name: "layer_norm_grad", infer: inferLayerNormGrad,
 		reads: 1 << fEps, optional: true},
-	Embedding:     {name: "embedding", infer: inferEmbedding},
+	Embedding:     {name: "embedding", infer: inferEmbedding, ids: func(table []int) int { return table[0] }},
 	EmbeddingGrad: {name: "embedding_grad", infer: inferEmbeddingGrad, reads: 1 << fDims},
 
-	SoftmaxXent:     {name: "softmax_xent", infer: inferSoftmaxXent},
+	SoftmaxXent:     {name: "softmax_xent", infer: inferSoftmaxXent, ids: last},
 	SoftmaxXentGrad: {name: "softmax_xent_grad", infer: inferSoftmaxXentGrad},
 	PointLoss:       {name: "point_loss", infer: inferPointLoss, reads: 1<<fLoss | 1<<fDelta},
 	PointLossGrad:   {name: "point_loss_grad", infer: inferPointLossGrad, reads: 1<<fLoss | 1<<fDelta},
-	Metric:          {name: "metric", infer: inferMetric, reads: 1<<fMetric | 1<<fK | 1<<fThreshold},
+	Metric: {name: "metric", infer: inferMetric, reads: 1<<fMetric | 1<<fK | 1<<fThreshold,
+		ids: func(out []int) int { return max(last(out), 2) }},
 
 	Accumulate: {name: "accumulate", infer: inferUnary},
 	ClipNorm:   {name: "clip_norm", infer: inferClipNorm, reads: 1 << fMax},
@@ -80,6 +84,15 @@ var ops = [NumOps]opRow{
 // Updates reports whether the op's outputs are variables that it reads and
 // overwrites in place.
 func (o Op) Updates() bool { return int(o) < NumOps && ops[o].update }
+
+// IDs returns how many values, from 0 on, the integers of an instruction's input 1 may have,
+// classes or ids; 0 where nothing bounds them.
+func (p *Program) IDs(ins *Instr) int {
+	if ids := ops[ins.Op].ids; ids != nil {
+		return ids(p.Values[ins.In[0]].Shape)
+	}
+	return 0
+}
 
 // OptionalOut reports whether outputs of the op may be None.
 func (o Op) OptionalOut() bool { return int(o) < NumOps && ops[o].optional }

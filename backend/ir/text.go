@@ -21,14 +21,15 @@ import (
 // First come the values that sessions see, with their slots; in instructions
 // they go by their names. The others are %slot, with their name in parentheses
 // if they have one, and their type and shape where they are assigned. A name or
-// layer with unusual characters is quoted, and _ is an output that is not wanted.
+// layer with unusual characters is quoted, and _ is an output that is not wanted. A
+// program for any number of rows has B in place of 128.
 func (p *Program) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "program %s batch %d\n", quoteName(p.Name), p.Batch)
+	fmt.Fprintf(&b, "program %s batch %s\n", quoteName(p.Name), dimText(p.Batch))
 	w := newWriter(p, &b)
 	for i := range p.Values {
 		if v := &p.Values[i]; w.shown[i] {
-			fmt.Fprintf(&b, "%v %%%d %s %v%s", v.Kind, i, quoteName(v.Name), v.Type, shapeText(v.Shape))
+			fmt.Fprintf(&b, "%v %%%d %s %v%s", v.Kind, i, quoteName(v.Name), v.Type, ShapeText(v.Shape))
 			if v.Kind == Variable || v.Kind == Grad {
 				fmt.Fprintf(&b, " var %d", v.Var)
 			}
@@ -82,7 +83,7 @@ func (w *writer) views(of Slot) {
 		v := &w.p.Values[s]
 		text := w.define(s)
 		w.shown[s] = true
-		fmt.Fprintf(w.b, "%s = view %s : %v%s\n", text, w.ref(of), v.Type, shapeText(v.Shape))
+		fmt.Fprintf(w.b, "%s = view %s : %v%s\n", text, w.ref(of), v.Type, ShapeText(v.Shape))
 	}
 }
 
@@ -94,7 +95,7 @@ func (w *writer) instr(ins *Instr) {
 		if s != None && !w.shown[s] {
 			w.shown[s] = true
 			fresh = append(fresh, s)
-			types = append(types, w.p.Values[s].Type.String()+shapeText(w.p.Values[s].Shape))
+			types = append(types, w.p.Values[s].Type.String()+ShapeText(w.p.Values[s].Shape))
 		}
 	}
 	for _, s := range ins.In {

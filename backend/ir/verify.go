@@ -12,10 +12,11 @@ const maxTotal = min(1<<40, math.MaxInt/8)
 
 // Verify is the grammar of programs. It reports the first violation of what the
 // comments in this package promise: about values, about the order of
-// assignments, and, through Infer, about every instruction's shapes.
+// assignments, and, through Infer, about every instruction's shapes. A program for any
+// number of rows that passes is right for all of them, up to MaxSize.
 func Verify(p *Program, vars []Var) error {
-	if p.Batch < 0 {
-		return fmt.Errorf("program %s: batch is %d, want >= 0", p.Name, p.Batch)
+	if p.Batch < B {
+		return fmt.Errorf("program %s: batch is %d, want >= 0 or B", p.Name, p.Batch)
 	}
 	v := verifier{p: p, vars: vars,
 		pending: make([]bool, len(p.Values)), done: make([]bool, len(p.Values))}
@@ -54,8 +55,8 @@ func (v *verifier) plan() {
 	}
 	for i := range v.p.Instrs {
 		for _, s := range v.p.Instrs[i].Out {
-			if s >= 0 && int(s) < len(v.p.Values) && v.p.Values[v.p.root(s)].Kind == Grad {
-				v.pending[v.p.root(s)] = true
+			if s >= 0 && int(s) < len(v.p.Values) && v.p.Values[v.p.Root(s)].Kind == Grad {
+				v.pending[v.p.Root(s)] = true
 			}
 		}
 	}
@@ -68,7 +69,7 @@ func (v *verifier) name(s Slot) string {
 	if val.Name != "" {
 		text = val.Name
 	}
-	return fmt.Sprintf("%v %s %s%s", val.Kind, text, val.Type, shapeText(val.Shape))
+	return fmt.Sprintf("%v %s %s%s", val.Kind, text, val.Type, ShapeText(val.Shape))
 }
 
 // values checks each value on its own, and that names and variables are unique.
@@ -83,6 +84,9 @@ func (v *verifier) values() error {
 		}
 		if err := checkShape(val.Shape); err != nil {
 			return fmt.Errorf("value %d: %w", i, err)
+		}
+		if err := v.rows(val); err != nil {
+			return fmt.Errorf("%s: %w", v.name(Slot(i)), err)
 		}
 		if err := v.links(val); err != nil {
 			return fmt.Errorf("%s: %w", v.name(Slot(i)), err)
@@ -100,11 +104,24 @@ func (v *verifier) values() error {
 			owners[owner] = true
 		}
 		if val.Kind != View {
-			total += int64(val.Size())
+			total += int64(max(val.Size(), -val.Size()))
 		}
 		if total > maxTotal {
 			return fmt.Errorf("values have more than %d elements", int64(maxTotal))
 		}
+	}
+	return nil
+}
+
+// rows checks that multiples of B are only where the number of rows is left open.
+func (v *verifier) rows(val *Value) error {
+	switch {
+	case val.Shape[0] >= 0:
+		return nil
+	case v.p.Batch != B:
+		return fmt.Errorf("has rows of any number, but the batch is %d", v.p.Batch)
+	case val.Kind == Variable || val.Kind == Grad:
+		return fmt.Errorf("a variable has no rows of a batch")
 	}
 	return nil
 }
@@ -118,7 +135,7 @@ func (v *verifier) links(val *Value) error {
 	case owned && (val.Var < 0 || val.Var >= len(v.vars)):
 		return fmt.Errorf("var is %d, want 0 to %d", val.Var, len(v.vars)-1)
 	case owned && (val.Type != Float || !slices.Equal(val.Shape, v.vars[val.Var].Shape)):
-		return fmt.Errorf("variable %s is f%s", v.vars[val.Var].Name, shapeText(v.vars[val.Var].Shape))
+		return fmt.Errorf("variable %s is f%s", v.vars[val.Var].Name, ShapeText(v.vars[val.Var].Shape))
 	case val.Kind == Grad && v.vars[val.Var].Role == OptState:
 		return fmt.Errorf("variable %s belongs to the optimizer and has no gradient",
 			v.vars[val.Var].Name)
@@ -152,7 +169,7 @@ func (v *verifier) instr(ins *Instr) error {
 			return fmt.Errorf("%v: input %d is slot %d, want 0 to %d", ins.Op, k, s, len(v.p.Values)-1)
 		}
 		in[k] = v.p.Values[s]
-		if root := v.p.root(s); v.pending[root] {
+		if root := v.p.Root(s); v.pending[root] {
 			return fmt.Errorf("%v: reads %s before it is assigned", ins.Op, v.name(root))
 		}
 	}
@@ -164,8 +181,8 @@ func (v *verifier) instr(ins *Instr) error {
 		return fmt.Errorf("%v: has %d outputs, want %d", ins.Op, len(ins.Out), len(out))
 	}
 	if ins.Op.Updates() && v.p.Batch != 0 {
-		return fmt.Errorf("%v: changes variables, but the program has batch %d, want 0",
-			ins.Op, v.p.Batch)
+		return fmt.Errorf("%v: changes variables, but the program has batch %s, want 0",
+			ins.Op, dimText(v.p.Batch))
 	}
 	wanted := false
 	for k, s := range ins.Out {
@@ -189,9 +206,9 @@ func (v *verifier) assign(ins *Instr, s Slot, want *Value) error {
 		return fmt.Errorf("slot %d, want 0 to %d", s, len(v.p.Values)-1)
 	}
 	if got := &v.p.Values[s]; got.Type != want.Type || !slices.Equal(got.Shape, want.Shape) {
-		return fmt.Errorf("%s, want %s%s", v.name(s), want.Type, shapeText(want.Shape))
+		return fmt.Errorf("%s, want %s%s", v.name(s), want.Type, ShapeText(want.Shape))
 	}
-	root := v.p.root(s)
+	root := v.p.Root(s)
 	kind := v.p.Values[root].Kind
 	switch {
 	case kind == Input:
@@ -204,7 +221,7 @@ func (v *verifier) assign(ins *Instr, s Slot, want *Value) error {
 		return fmt.Errorf("%s is assigned twice", v.name(root))
 	}
 	for _, in := range ins.In {
-		if v.p.root(in) == root {
+		if v.p.Root(in) == root {
 			return fmt.Errorf("%s is also an input", v.name(root))
 		}
 	}

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/host"
@@ -21,8 +22,13 @@ func (refBackend) Open(_ context.Context, job backend.Job) (backend.Session, err
 // An Executor runs programs in float32 for package host.
 type Executor struct{}
 
-// Compile prepares p; there is nothing to do.
+// Compile prepares p.
 func (Executor) Compile(p *ir.Program, s host.Slots) (host.Runner, error) {
+	for i := range p.Instrs {
+		if op := p.Instrs[i].Op; kernels32[op] == nil {
+			return nil, fmt.Errorf("ref: %v has no row in the table of kernels", op)
+		}
+	}
 	r := runner{p, Slots[float32]{F: s.F, I: s.I, sums: new([]float64)}, map[int]*host.Halves{}}
 	for _, point := range meet.Points(p) {
 		c, v := call[float32]{p, &p.Instrs[point.Instr], r.s}, point.Vector()

@@ -136,10 +136,10 @@ func dropout[T Float](y, x []T, tick int32, a *ir.Attrs) {
 
 // concat joins the inputs along Axis.
 func (c call[T]) concat() {
-	outer, row := around(c.outShape(0), c.ins.Attrs.Axis)
+	outer, row := ir.Around(c.outShape(0), c.ins.Attrs.Axis)
 	at := 0
 	for k := range c.ins.In {
-		_, n := around(c.shape(k), c.ins.Attrs.Axis)
+		_, n := ir.Around(c.shape(k), c.ins.Attrs.Axis)
 		for i := range outer {
 			copy(c.out(0)[i*row+at:][:n], c.in(k)[i*n:])
 		}
@@ -150,15 +150,10 @@ func (c call[T]) concat() {
 // slice takes Start ≤ index < Start+Count along Axis.
 func (c call[T]) slice() {
 	a := &c.ins.Attrs
-	outer, row := around(c.shape(0), a.Axis)
-	_, n := around(c.outShape(0), a.Axis)
+	outer, row := ir.Around(c.shape(0), a.Axis)
+	_, n := ir.Around(c.outShape(0), a.Axis)
 	from := a.Start * (n / a.Count)
 	for i := range outer {
 		copy(c.out(0)[i*n:][:n], c.in(0)[i*row+from:])
 	}
-}
-
-// around returns the number of elements before axis, and from axis on.
-func around(shape []int, axis int) (outer, inner int) {
-	return ir.Size(shape[:axis]), ir.Size(shape[axis:])
 }

@@ -7,26 +7,6 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 )
 
-// loss runs losses and metrics.
-func (c call[T]) loss() {
-	a := &c.ins.Attrs
-	x := c.in(0)
-	t := target[T]{classes: c.ints(1), values: c.in(1)}
-	rows, cols := ir.Rows(c.shape(0))
-	switch c.ins.Op {
-	case ir.SoftmaxXent:
-		softmaxXent(c.out(0), c.out(1), x, t, rows, cols)
-	case ir.SoftmaxXentGrad:
-		softmaxXentGrad(c.out(0), x, t, c.in(2)[0], rows, cols)
-	case ir.PointLoss:
-		pointLoss(c.out(0), x, c.in(1), a)
-	case ir.PointLossGrad:
-		pointLossGrad(c.out(0), x, c.in(1), c.in(2)[0], a)
-	case ir.Metric:
-		metric(c.out(0), x, t, c.shape(0)[0], rows, cols, a, c.sums(len(c.out(0))))
-	}
-}
-
 // A target is class labels or, when those are nil, one value per output.
 type target[T Float] struct {
 	classes []int32 // [R]

@@ -7,31 +7,6 @@ import (
 	"github.com/gespann/gespann/backend/meet"
 )
 
-// norm runs normalisations and embeddings.
-func (c call[T]) norm() {
-	a := &c.ins.Attrs
-	switch c.ins.Op {
-	case ir.BatchNorm, ir.BatchNormGrad:
-		v := meet.PointOf(c.p, c.ins).Vector()
-		c.meetSums(v)
-		c.meetRest(v)
-	case ir.BatchNormInfer:
-		rows, cols := ir.Rows(c.shape(0))
-		normalise(c.out(0), c.in(0), c.in(1), c.in(2), c.in(3), c.in(4), rows, cols, a)
-	case ir.LayerNorm:
-		rows, cols := ir.Rows(c.shape(0))
-		layerNorm(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), rows, cols, a.Eps)
-	case ir.LayerNormGrad:
-		rows, cols := ir.Rows(c.shape(0))
-		layerNormGrad(c.out(0), c.out(1), c.out(2), c.in(0), c.in(1), c.in(2), c.in(3), c.in(4),
-			rows, cols, c.sums(rows))
-	case ir.Embedding:
-		embedding(c.out(0), c.in(0), c.ints(1), c.shape(0)[0], c.shape(0)[1])
-	case ir.EmbeddingGrad:
-		embeddingGrad(c.out(0), c.ints(0), c.in(1), a.Dims[0], a.Dims[1], c.sums(a.Dims[0]*a.Dims[1]))
-	}
-}
-
 // meetSums writes to v, laid out as package meet says, the sums over the rows of batch
 // normalisation or its gradient, and meetRest the outputs from those of all rows of the
 // gradient run. With one after the other the rows here are all.

@@ -6,25 +6,6 @@ import (
 	"github.com/gespann/gespann/backend/ir"
 )
 
-// update runs optimisers and the ops around them.
-func (c call[T]) update() {
-	a := &c.ins.Attrs
-	switch c.ins.Op {
-	case ir.Accumulate:
-		for i, g := range c.in(0) {
-			c.out(0)[i] += g
-		}
-	case ir.ClipNorm:
-		c.clipNorm()
-	case ir.EMA:
-		for k := range c.ins.In {
-			ema(c.out(k), c.in(k), a.Momentum)
-		}
-	default:
-		c.optimise()
-	}
-}
-
 // clipNorm computes scale = min(1, Max/‖(g1..gn)‖₂).
 func (c call[T]) clipNorm() {
 	sum := 0.0
@@ -47,10 +28,9 @@ func ema[T Float](state, s []T, momentum float64) {
 	}
 }
 
-// optimise runs an optimiser on each of its n parameters. Input 0 is rate, 1
-// step, then scale?, then n gradients; outputs are n parameters, then groups of n
-// slots.
-func (c call[T]) optimise() {
+// optimise runs a rule on each of n parameters. Input 0 is rate, 1 step, then scale?,
+// then n gradients; outputs are n parameters, then groups of n slots.
+func (c call[T]) optimise(rule func(o optimiser, p, g []T, slots slots[T])) {
 	a := &c.ins.Attrs
 	first, scale := 2, 1.0
 	if a.Scale {
@@ -62,21 +42,18 @@ func (c call[T]) optimise() {
 		o.correctBias(c.ints(1)[0])
 	}
 	for k := range n {
-		g, p := c.in(first+k), c.out(k)
-		// slot returns group i of the optimiser's slots, from 1.
-		slot := func(i int) []T { return c.out(i*n + k) }
-		switch c.ins.Op {
-		case ir.SGD:
-			sgd(&o, p, g, slot)
-		case ir.Adam:
-			adam(&o, p, g, slot)
-		case ir.RMSProp:
-			rmsProp(&o, p, g, slot)
-		case ir.Adagrad:
-			adagrad(&o, p, g, slot)
-		}
+		rule(o, c.out(k), c.in(first+k), slots[T]{c, n, k})
 	}
 }
+
+// slots are what an optimiser keeps of parameter k of n.
+type slots[T Float] struct {
+	c    call[T]
+	n, k int
+}
+
+// group returns the slot of group i, from 1.
+func (s slots[T]) group(i int) []T { return s.c.out(i*s.n + s.k) }
 
 // An optimiser is what all elements of a step share.
 type optimiser struct {
@@ -105,10 +82,10 @@ func (o *optimiser) decay(p float64) float64 { return p - o.rate*o.a.WeightDecay
 
 // sgd computes m = Momentum·m − rate·g and p += m, or with Nesterov
 // p += Momentum·m − rate·g. Without momentum there is no m.
-func sgd[T Float](o *optimiser, p, g []T, slot func(int) []T) {
+func sgd[T Float](o optimiser, p, g []T, slots slots[T]) {
 	var m []T
 	if o.a.Momentum != 0 {
-		m = slot(1)
+		m = slots.group(1)
 	}
 	for i := range p {
 		step := -o.rate * o.gradient(float64(g[i]))
@@ -130,11 +107,11 @@ func sgd[T Float](o *optimiser, p, g []T, slot func(int) []T) {
 //	p −= rate·sqrt(1−Beta2^t)/(1−Beta1^t)·m/(sqrt(v)+Eps)
 //
 // with the largest v so far instead of v when AMSGrad.
-func adam[T Float](o *optimiser, p, g []T, slot func(int) []T) {
-	m, v := slot(1), slot(2)
+func adam[T Float](o optimiser, p, g []T, slots slots[T]) {
+	m, v := slots.group(1), slots.group(2)
 	largest := v
 	if o.a.AMSGrad {
-		largest = slot(3)
+		largest = slots.group(3)
 	}
 	for i := range p {
 		gi, mi, vi := o.gradient(float64(g[i])), float64(m[i]), float64(v[i])
@@ -155,17 +132,17 @@ func adam[T Float](o *optimiser, p, g []T, slot func(int) []T) {
 //	p −= d, or m = Momentum·m + d, p −= m
 //
 // Without Centered avg is 0.
-func rmsProp[T Float](o *optimiser, p, g []T, slot func(int) []T) {
-	v := slot(1)
+func rmsProp[T Float](o optimiser, p, g []T, slots slots[T]) {
+	v := slots.group(1)
 	var avg, m []T
 	last := 1
 	if o.a.Centered {
 		last++
-		avg = slot(last)
+		avg = slots.group(last)
 	}
 	if o.a.Momentum != 0 {
 		last++
-		m = slot(last)
+		m = slots.group(last)
 	}
 	keep, take := o.a.Beta2, 1-o.a.Beta2
 	for i := range p {
@@ -187,8 +164,8 @@ func rmsProp[T Float](o *optimiser, p, g []T, slot func(int) []T) {
 }
 
 // adagrad computes a += g² and p −= rate·g/sqrt(a+Eps).
-func adagrad[T Float](o *optimiser, p, g []T, slot func(int) []T) {
-	sum := slot(1)
+func adagrad[T Float](o optimiser, p, g []T, slots slots[T]) {
+	sum := slots.group(1)
 	for i := range p {
 		gi := o.gradient(float64(g[i]))
 		si := float64(sum[i]) + gi*gi

@@ -2,22 +2,6 @@ package ref
 
 import "github.com/gespann/gespann/backend/ir"
 
-// pool runs the poolings.
-func (c call[T]) pool() {
-	a := &c.ins.Attrs
-	switch c.ins.Op {
-	case ir.MaxPool:
-		maxPool(c.out(0), c.s.I[c.ins.Out[1]], c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
-	case ir.MaxPoolGrad:
-		maxPoolGrad(c.out(0), c.ints(0), c.in(1), convSizes(c.outShape(0), c.shape(1)),
-			c.sums(len(c.out(0))))
-	case ir.AvgPool:
-		avgPool(c.out(0), c.in(0), convSizes(c.shape(0), c.outShape(0)), a.Win)
-	case ir.AvgPoolGrad:
-		avgPoolGrad(c.out(0), c.in(0), convSizes(c.outShape(0), c.shape(0)), a.Win, c.sums(len(c.out(0))))
-	}
-}
-
 // inside returns the part of an output position's window that lies inside the
 // input, top ≤ h < bottom and left ≤ v < right. It is never empty.
 func (s sizes) inside(i, j int, w ir.Window) (top, bottom, left, right int) {

@@ -59,18 +59,7 @@ func Run[T Float](p *ir.Program, s Slots[T]) {
 // Exec runs instruction i of p on s.
 func Exec[T Float](p *ir.Program, i int, s Slots[T]) {
 	c := call[T]{p, &p.Instrs[i], s}
-	switch op := c.ins.Op; {
-	case op.Updates() || op == ir.ClipNorm || op == ir.Accumulate:
-		c.update()
-	case op >= ir.SoftmaxXent && op <= ir.Metric:
-		c.loss()
-	case op >= ir.BatchNorm && op <= ir.EmbeddingGrad:
-		c.norm()
-	case op >= ir.MaxPool && op <= ir.AvgPoolGrad:
-		c.pool()
-	default:
-		c.plain()
-	}
+	kernelsOf[T]()[c.ins.Op](c)
 }
 
 // A call is one instruction with its memory.
@@ -119,59 +108,6 @@ func (c call[T]) shape(k int) []int { return c.p.Values[c.ins.In[k]].Shape }
 
 // outShape returns the shape of output k.
 func (c call[T]) outShape(k int) []int { return c.p.Values[c.ins.Out[k]].Shape }
-
-// plain runs the ops on matrices, images and single elements.
-func (c call[T]) plain() {
-	a := &c.ins.Attrs
-	switch c.ins.Op {
-	case ir.MatMul:
-		m, n, k := c.outShape(0)[0], c.outShape(0)[1], c.shape(0)[1]
-		if a.TransA {
-			k = c.shape(0)[0]
-		}
-		matMul(c.out(0), c.in(0), c.in(1), c.epilogue(), m, n, k, a)
-	case ir.Conv2D:
-		conv2D(c.out(0), c.in(0), c.in(1), c.epilogue(), convSizes(c.shape(0), c.outShape(0)), a)
-	case ir.Conv2DDX:
-		conv2DDX(c.out(0), c.in(0), c.in(1), c.epilogue(), convSizes(c.outShape(0), c.shape(1)), a)
-	case ir.Conv2DDW:
-		conv2DDW(c.out(0), c.in(0), c.in(1), convSizes(c.shape(0), c.shape(1)), a)
-	case ir.BiasAdd:
-		rows, cols := ir.Rows(c.shape(0))
-		biasAdd(c.out(0), c.in(0), c.in(1), rows, cols)
-	case ir.BiasGrad:
-		rows, cols := ir.Rows(c.shape(0))
-		biasGrad(c.out(0), c.in(0), rows, cols)
-	case ir.Activation:
-		activation(c.out(0), c.in(0), a)
-	case ir.ActGrad:
-		actGrad(c.out(0), c.in(0), c.in(1), a)
-	case ir.Softmax:
-		rows, cols := ir.Rows(c.shape(0))
-		softmax(c.out(0), c.in(0), rows, cols)
-	case ir.SoftmaxGrad:
-		rows, cols := ir.Rows(c.shape(0))
-		softmaxGrad(c.out(0), c.in(0), c.in(1), rows, cols)
-	case ir.Logit:
-		logit(c.out(0), c.in(0), a)
-	case ir.Dropout:
-		dropout(c.out(0), c.in(0), c.ints(1)[0], a)
-	case ir.Add:
-		add(c.out(0), c.in(0), c.in(1), a)
-	case ir.Concat:
-		c.concat()
-	case ir.Slice:
-		c.slice()
-	case ir.Map:
-		c.mapped()
-	case ir.Reduce:
-		c.reduce()
-	case ir.Permute:
-		c.permute()
-	case ir.BatchMatMul:
-		c.batchMatMul()
-	}
-}
 
 // epilogue returns the inputs after the first two: bias and ref.
 func (c call[T]) epilogue() (e epilogue[T]) {

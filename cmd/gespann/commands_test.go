@@ -95,7 +95,15 @@ func TestInspect(t *testing.T) {
 	for stage, want := range map[string]string{
 		"summary": "dense_1", "spec": "keep_checkpoints: 3", "graph": "dense.kernel", "program": "matmul", "memory": "gradient: arena of ",
 	} {
-		contains(t, stage, must(t, "inspect", config, "--stage", stage, "--batch", "8"), want)
+		contains(t, stage, must(t, "inspect", config, "--stage", stage), want)
+	}
+	program := must(t, "inspect", config, "--stage", "program")
+	contains(t, "program", program, "program gradient batch B\n", "input %0 x f[B,8,8,1]\n", "program update batch 0\n")
+	contains(t, "program of 8 rows", must(t, "inspect", config, "--stage", "program", "--batch", "8"),
+		strings.NewReplacer("[B", "[8", "batch B", "batch 8").Replace(program))
+	if code, _, words := gespann(t, "", "inspect", config, "--stage", "graph", "--batch", "8"); code != exitUsage ||
+		!strings.Contains(words, "--batch: only with --stage program, memory or plan") {
+		t.Errorf("batch of a graph: exit code %d, %s", code, words)
 	}
 	contains(t, "dot", must(t, "inspect", config, "--stage", "graph", "--dot"), "digraph ")
 	contains(t, "without data", must(t, "inspect", "../../configs/mnist-cnn.yaml"), "1199882")

@@ -29,10 +29,11 @@ func newInspect(t terminal) *cobra.Command {
   spec     the whole configuration, defaults included
   graph    the graph that Gorgonia has differentiated; with --dot for Graphviz
   program  the programs that a backend runs: forward, gradient, update
-  memory   where their values live in the arena, and how large it is
+  memory   where their values live in the arena, and how large it is, for --batch rows
   plan     how a backend computes each instruction: kernels, tiles, layouts, and how
-           the work is cut for threads or blocks
+           the work is cut for threads or blocks, for --batch rows
 
+A graph and programs are for any number of rows, B; --batch shows the programs for one.
 --backend says whose plan it is; auto and cluster are shown as on the CPU. That of
 gpu is for the card if gespann-cuda shows it, else for an H200.`,
 		Example: `  gespann inspect configs/mnist-cnn.yaml
@@ -48,11 +49,13 @@ gpu is for the card if gespann-cuda shows it, else for an H200.`,
 			if err != nil {
 				return err
 			}
-			if batch == 0 {
-				batch = s.Data.BatchSize
-			}
-			if batch < 1 {
+			switch {
+			case !c.Flags().Changed("batch"):
+				batch = ir.B
+			case batch < 1:
 				return usagef("--batch: got %d, want ≥ 1", batch)
+			case stage == "summary" || stage == "spec" || stage == "graph":
+				return usagef("--batch: only with --stage program, memory or plan")
 			}
 			text, err := inspect(c.Context(), t, s, stage, batch, dot)
 			if err != nil {
@@ -63,7 +66,7 @@ gpu is for the card if gespann-cuda shows it, else for an H200.`,
 		},
 	}
 	c.Flags().StringVar(&stage, "stage", "summary", "what to show: summary, spec, graph, program, memory or plan")
-	c.Flags().IntVar(&batch, "batch", 0, "rows per batch; default: data.batch_size")
+	c.Flags().IntVar(&batch, "batch", 0, "rows per batch; default: any number for programs, else data.batch_size")
 	c.Flags().BoolVar(&dot, "dot", false, "graph in the language of Graphviz")
 	spec.AddFlags(c.Flags(), "set", "data-dir", "backend", "threads")
 	return c
@@ -78,11 +81,14 @@ func inspect(ctx context.Context, t terminal, s *spec.Spec, stage string, batch 
 	if err != nil {
 		return "", err
 	}
+	if batch == ir.B && stage != "program" {
+		batch = s.Data.BatchSize
+	}
 	switch stage {
 	case "summary":
 		return m.Summary(), nil
 	case "graph":
-		text, dotText, err := m.Graph(batch)
+		text, dotText, err := m.Graph()
 		if dot {
 			text = dotText
 		}
@@ -125,19 +131,22 @@ func buildOnly(ctx context.Context, t terminal, s *spec.Spec) (*model.Model, err
 	return m, err
 }
 
-// trainingPrograms returns the three programs of training; of an ensemble, what
-// trains a member.
+// trainingPrograms returns the three programs of training, for so many rows or any number,
+// ir.B; of an ensemble, what trains a member.
 func trainingPrograms(m *model.Model, rows int) ([]*ir.Program, error) {
-	forward, err := m.Forward(rows, true)
+	forward, err := m.Forward(true)
 	if err != nil {
 		return nil, err
 	}
 	if m.Members() > 0 {
 		m = m.Member()
 	}
-	gradient, err := m.Gradient(rows, false)
+	gradient, err := m.Gradient(false)
 	if err != nil {
 		return nil, err
+	}
+	if rows != ir.B {
+		forward, gradient = forward.At(rows), gradient.At(rows)
 	}
 	update, err := m.Update()
 	return []*ir.Program{forward, gradient, update}, err

@@ -77,8 +77,8 @@ const maxCount = 1 << 50
 // loss of a row is a float32.
 const maxSum = math.MaxFloat32 * maxCount
 
-func (s *Stats) validate() error {
-	if err := first(between("rows", s.Rows, 0, maxCount), s.Loss.validate("loss"),
+func validStats(s *Stats) error {
+	if err := first(between("rows", s.Rows, 0, maxCount), validSum(s.Loss, "loss"),
 		between("metrics", len(s.Metrics), 0, MaxMetrics)); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *Stats) validate() error {
 			return err
 		}
 		for _, sum := range sums {
-			if err := sum.validate("metric " + metric); err != nil {
+			if err := validSum(sum, "metric "+metric); err != nil {
 				return err
 			}
 		}
@@ -96,18 +96,18 @@ func (s *Stats) validate() error {
 	return nil
 }
 
-// validate checks a sum. What is not finite is a result, too.
-func (n Number) validate(what string) error {
+// validSum checks a sum. What is not finite is a result, too.
+func validSum(n Number, what string) error {
 	if v := float64(n); math.Abs(v) > maxSum && !math.IsInf(v, 0) {
 		return fmt.Errorf("%s: got a sum of %v, want at most %v, or one that is not finite", what, v, maxSum)
 	}
 	return nil
 }
 
-// finite checks what training adds up: a step whose loss is not finite is not taken.
-func (s *Stats) finite() error {
-	if v := float64(s.Loss); math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("loss: got a sum of %v of steps that were taken, want a finite one", v)
+// finiteLoss checks what training adds up: a step whose loss is not finite is not taken.
+func finiteLoss(s *Stats) error {
+	if !s.Loss.Finite() {
+		return fmt.Errorf("loss: got a sum of %v of steps that were taken, want a finite one", float64(s.Loss))
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (p *Position) validate() error {
 		return nil
 	}
 	return first(between("epoch", p.Epoch, 0, math.MaxInt32), between("index", p.Index, 0, MaxSteps),
-		between("done", p.Done, 0, math.MaxInt64), p.Sums.validate())
+		between("done", p.Done, 0, math.MaxInt64), validStats(&p.Sums))
 }
 
 func (s *Span) validate() error {
@@ -228,21 +228,21 @@ func (m *Opened) validate() error { return m.At.validate() }
 func (m *Loaded) validate() error { return m.At.validate() }
 func (m *State) validate() error  { return m.At.validate() }
 func (m *Ran) validate() error {
-	return first(m.At.validate(), m.At.Sums.finite(), m.Cost.validate())
+	return first(m.At.validate(), finiteLoss(&m.At.Sums), m.Cost.validate())
 }
 func (m *Broken) validate() error  { return m.At.validate() }
 func (m *Failed) validate() error  { return m.At.validate() }
 func (m *Aborted) validate() error { return m.At.validate() }
 
 func (m *Commit) validate() error {
-	return first(between("steps", m.Steps, 0, MaxSteps), m.Stats.validate(), m.Stats.finite(), m.Cost.validate())
+	return first(between("steps", m.Steps, 0, MaxSteps), validStats(&m.Stats), finiteLoss(&m.Stats), m.Cost.validate())
 }
 
 func (m *Evaluated) validate() error { return allStats(m.Stats) }
 
 func allStats(all []Stats) error {
 	for i := range all {
-		if err := all[i].validate(); err != nil {
+		if err := validStats(&all[i]); err != nil {
 			return fmt.Errorf("stats[%d]: %w", i, err)
 		}
 	}
@@ -317,10 +317,10 @@ func (m *Progress) validate() error  { return m.At.validate() }
 func (m *Trained) validate() error   { return m.At.validate() }
 func (m *Variables) validate() error { return m.At.validate() }
 func (m *Test) validate() error      { return split(m.Split) }
-func (m *Tested) validate() error    { return m.Stats.validate() }
+func (m *Tested) validate() error    { return validStats(&m.Stats) }
 
 func (m *Train) validate() error {
-	return first(m.Span.validate(), m.Sums.validate(), between("steps", m.Steps, 0, MaxSteps))
+	return first(m.Span.validate(), validStats(&m.Sums), between("steps", m.Steps, 0, MaxSteps))
 }
 
 func (m *Submit) validate() error {

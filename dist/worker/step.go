@@ -3,11 +3,11 @@ package worker
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/internal/data"
 )
@@ -182,16 +182,14 @@ func (g *group) cut(rows int) plan {
 func (g *group) cutShards(p *plan, meets bool) {
 	lo, hi := backend.Share(g.Shards, g.shares, g.rank)
 	p.runs = []ownParts{{lo, hi}}
+	c := rules.Cut{BatchSize: g.BatchSize, Accumulate: g.Accumulate, Shards: g.Shards, Meets: meets}
+	for i := range g.Shards {
+		p.parts = append(p.parts, c.Part(backend.StepAt{}, 0, p.rows, i))
+	}
 	if !meets {
-		for i := range g.Shards {
-			p.parts = append(p.parts, backend.Shard(backend.StepAt{}, 0, p.rows, i, g.Shards))
-		}
 		return
 	}
-	p.runs, p.perRun = nil, g.perRun()
-	for i := range g.Shards {
-		p.parts = append(p.parts, backend.ShardOfRun(backend.StepAt{}, 0, p.rows, g.BatchSize, p.perRun, i, g.Shards))
-	}
+	p.runs, p.perRun = nil, c.PerRun()
 	for first := 0; first < g.Shards; first += p.perRun {
 		if own := (ownParts{max(lo, first), min(hi, first+p.perRun)}); own.lo < own.hi {
 			p.runs = append(p.runs, own)
@@ -236,5 +234,3 @@ func (e *notFiniteError) trace(ctx context.Context, r backend.Replica) error {
 	}
 	return &backend.NotFiniteError{Step: e.at.Done + 1, Loss: e.loss, Layer: backend.UnknownLayer, Value: "loss"}
 }
-
-func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/backend/rules"
 )
 
 // A table holds what the parts of a step have measured, and what its members want.
@@ -70,7 +71,7 @@ func (t *table) outcome(p *plan, part int) backend.Outcome {
 // notFinite returns the first part whose loss is not finite, or -1.
 func (t *table) notFinite() int {
 	for i := range t.parts {
-		if !finite(t.row(i)[0]) {
+		if !rules.Finite(t.row(i)[0]) {
 			return i
 		}
 	}

@@ -23,10 +23,11 @@ func checkBatches(s *spec.Spec, m *model.Model, set *data.Set) error {
 	if m.Members() > 0 {
 		m = m.Member()
 	}
-	p, err := m.Gradient(1, false)
+	p, err := m.Gradient(false)
 	if err != nil {
 		return err
 	}
+	p = p.At(1)
 	single := map[string]bool{}
 	var layers []string
 	for _, point := range meet.Points(p) {

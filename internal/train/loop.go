@@ -7,6 +7,7 @@ import (
 	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/internal/checkpoint"
 	"github.com/gespann/gespann/internal/data"
+	"github.com/gespann/gespann/internal/exact"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -56,7 +57,7 @@ func (l *loop) epoch(ctx context.Context) error {
 	}
 	row := Row{
 		Epoch: l.at.Epoch + 1, Step: l.at.Steps,
-		Values: values(l.at.Sums.stats(), l.Model.Metrics(), ""),
+		Values: values(l.at.Sums.Stats(), l.Model.Metrics(), ""),
 		Rate:   l.rates(l.at.Steps-1, float64(l.at.Factor)),
 	}
 	rowsPerSecond := float64(l.at.Sums.Rows) / float64(l.at.Seconds)
@@ -89,7 +90,7 @@ func (l *loop) train(ctx context.Context) error {
 		w := l.watch()
 		stats, done, err := l.session.Train(ctx, backend.Span{
 			Epoch: l.at.Epoch, First: l.at.Step, Last: l.at.Step + n,
-			Step: l.at.Steps, Rates: rates, Sums: l.at.Sums.stats(), Report: w.report,
+			Step: l.at.Steps, Rates: rates, Sums: l.at.Sums.Stats(), Report: w.report,
 		})
 		w.see(stats, done)
 		if err != nil {
@@ -126,7 +127,7 @@ func (w *spanWatch) see(stats backend.Stats, steps int) {
 	w.steps, w.seen = steps, now
 	w.at.Step = w.from.Step + steps
 	w.at.Steps = w.from.Steps + int64(steps)
-	w.at.Sums = toSums(stats)
+	w.at.Sums = exact.From(stats)
 	w.at.Seconds = w.from.Seconds + number(now.Sub(w.begin).Seconds())
 }
 
@@ -202,7 +203,7 @@ func (l *loop) values() []Value {
 	if l.at.Sums.Rows == 0 {
 		return nil
 	}
-	return values(l.at.Sums.stats(), l.Model.Metrics(), "")
+	return values(l.at.Sums.Stats(), l.Model.Metrics(), "")
 }
 
 // left guesses the time until the last epoch ends.

@@ -3,10 +3,8 @@ package train
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 
-	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/exact"
 )
 
 // Keys of a checkpoint's metadata.
@@ -87,47 +85,8 @@ func parsePosition(text string) (position, error) {
 	return p, nil
 }
 
-// sums are backend.Stats in a form that JSON keeps exactly.
-type sums struct {
-	Rows    int64               `json:"rows"`
-	Loss    number              `json:"loss"`
-	Metrics map[string][]number `json:"metrics,omitempty"`
-}
-
-func toSums(s backend.Stats) sums {
-	out := sums{Rows: s.Rows, Loss: number(s.Loss), Metrics: map[string][]number{}}
-	for name, values := range s.Metrics {
-		for _, v := range values {
-			out.Metrics[name] = append(out.Metrics[name], number(v))
-		}
-	}
-	return out
-}
-
-func (s sums) stats() backend.Stats {
-	out := backend.Stats{Rows: s.Rows, Loss: float64(s.Loss), Metrics: map[string][]float64{}}
-	for name, values := range s.Metrics {
-		for _, v := range values {
-			out.Metrics[name] = append(out.Metrics[name], float64(v))
-		}
-	}
-	return out
-}
-
-// A number is a float64 that JSON keeps to the bit, NaN and infinities included:
-// as a string.
-type number float64
-
-// MarshalText returns the shortest decimal that parses to n.
-func (n number) MarshalText() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
-}
-
-// UnmarshalText parses what MarshalText returns.
-func (n *number) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseFloat(string(text), 64)
-	*n = number(v)
-	return err
-}
-
-func (n number) finite() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
+// number and sums are numbers that JSON keeps to the bit.
+type (
+	number = exact.Number
+	sums   = exact.Stats
+)

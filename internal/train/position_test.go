@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gespann/gespann/backend"
+	"github.com/gespann/gespann/internal/exact"
 )
 
 // TestPositionRoundTrip checks that a position keeps every bit.
@@ -13,7 +14,7 @@ func TestPositionRoundTrip(t *testing.T) {
 	p := position{
 		Epoch: 3, Step: 17, Steps: 1<<40 + 1, Factor: 0.1, Seconds: 1.0 / 3,
 		Best: watch{Seen: true, Best: number(math.Nextafter(0.3, 1)), Epoch: 2, Wait: 1},
-		Sums: toSums(backend.Stats{Rows: 544, Loss: 1e-310, Metrics: map[string][]float64{
+		Sums: exact.From(backend.Stats{Rows: 544, Loss: 1e-310, Metrics: map[string][]float64{
 			"accuracy": {500}, "huge": {math.Inf(1), math.MaxFloat64, math.Copysign(0, -1)},
 		}}),
 	}
@@ -24,7 +25,7 @@ func TestPositionRoundTrip(t *testing.T) {
 	if zero := got.Sums.Metrics["huge"][2]; !math.Signbit(float64(zero)) {
 		t.Error("-0 has become 0")
 	}
-	if got := toSums(p.Sums.stats()); !reflect.DeepEqual(got, p.Sums) {
+	if got := exact.From(p.Sums.Stats()); !reflect.DeepEqual(got, p.Sums) {
 		t.Errorf("sums: got %+v, want %+v", got, p.Sums)
 	}
 }

@@ -158,7 +158,7 @@ func recordTorch(t *testing.T, name string, job backend.Job, m *model.Model, rat
 		}
 		out.Batches = append(out.Batches, batch)
 	}
-	program, err := m.Gradient(job.BatchSize, false)
+	program, err := m.Gradient(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func TestBadWeightsAreNotSaved(t *testing.T) {
 	}
 	for _, v := range state.Tensors {
 		for _, x := range v.Data {
-			if !number(x).finite() {
+			if !number(x).Finite() {
 				t.Fatalf("%s: %s holds %v", stopped.Checkpoint, v.Name, x)
 			}
 		}

@@ -23,7 +23,7 @@ func (w *watch) see(v number, epoch int, rising bool, minDelta float64) bool {
 	if rising {
 		gain = -gain
 	}
-	if !v.finite() || w.Seen && !(gain > minDelta) {
+	if !v.Finite() || w.Seen && !(gain > minDelta) {
 		w.Wait++
 		return false
 	}

@@ -14,7 +14,7 @@ func dropDead(p *ir.Program) {
 		instr := &p.Instrs[i]
 		used := false
 		for k, s := range instr.Out {
-			if s != ir.None && u.uses[base(p, s)] > 0 {
+			if s != ir.None && u.uses[p.Root(s)] > 0 {
 				used = true
 			} else if instr.Op.OptionalOut() {
 				instr.Out[k] = ir.None
@@ -24,7 +24,7 @@ func dropDead(p *ir.Program) {
 			continue
 		}
 		for _, s := range instr.In {
-			u.uses[base(p, s)]--
+			u.uses[p.Root(s)]--
 		}
 		*instr = ir.Instr{}
 	}
@@ -43,16 +43,16 @@ func accumulate(p *ir.Program) {
 	own := map[ir.Slot]ir.Slot{} // by Grad value: this run's share of it
 	for _, instr := range p.Instrs {
 		for k, s := range instr.In {
-			if t, ok := own[base(p, s)]; ok {
+			if t, ok := own[p.Root(s)]; ok {
 				instr.In[k] = view(p, t, p.Values[s].Shape)
 			}
 		}
 		var sums []ir.Instr
 		for k, s := range instr.Out {
-			if s == ir.None || p.Values[base(p, s)].Kind != ir.Grad {
+			if s == ir.None || p.Values[p.Root(s)].Kind != ir.Grad {
 				continue
 			}
-			sum := base(p, s)
+			sum := p.Root(s)
 			t := add(p, ir.Value{Shape: p.Values[sum].Shape, Var: -1, Of: ir.None})
 			own[sum] = t
 			instr.Out[k] = view(p, t, p.Values[s].Shape)

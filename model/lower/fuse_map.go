@@ -61,13 +61,13 @@ func (u *usage) absorb(reader *ir.Instr) bool {
 			continue
 		}
 		for _, s := range prod.In {
-			u.uses[base(u.p, s)]--
+			u.uses[u.p.Root(s)]--
 		}
 		for _, s := range reader.In {
-			u.uses[base(u.p, s)]--
+			u.uses[u.p.Root(s)]--
 		}
 		for _, s := range in {
-			u.uses[base(u.p, s)]++
+			u.uses[u.p.Root(s)]++
 		}
 		reader.Op, reader.Attrs, reader.In = ir.Map, ir.Attrs{Expr: f.Expr()}, in
 		*prod = ir.Instr{} // Invalid, until removed

@@ -34,11 +34,11 @@ func (u *usage) swapPoolGrad(i int) {
 		return
 	}
 	arg, dy := prod.In[0], prod.In[1]
-	pool := &p.Instrs[u.def[base(p, arg)]]
-	if pool.Op != ir.MaxPool || base(p, pool.In[0]) != base(p, ref) {
+	pool := &p.Instrs[u.def[p.Root(arg)]]
+	if pool.Op != ir.MaxPool || p.Root(pool.In[0]) != p.Root(ref) {
 		return
 	}
-	at := u.def[base(p, dx)]
+	at := u.def[p.Root(dx)]
 	t := add(p, ir.Value{Shape: p.Values[dy].Shape, Var: -1, Of: ir.None})
 	u.grow()
 	u.def[t], u.uses[t] = at, 1
@@ -53,7 +53,7 @@ func (u *usage) swapPoolGrad(i int) {
 // max_pool_grad before it reads.
 func (u *usage) skipPoolGrad(i int) {
 	p, reader := u.p, &u.p.Instrs[i]
-	dx := base(p, reader.In[0])
+	dx := p.Root(reader.In[0])
 	if u.def[dx] < 0 {
 		return
 	}

@@ -181,7 +181,7 @@ func (t *translator) op(n *G.Node, o op.Op) error {
 func (t *translator) output(o Output) {
 	s := t.slots[o.Node]
 	v := ir.Value{Name: o.Name, Kind: o.Kind, Shape: t.p.Values[s].Shape, Var: o.Var, Of: ir.None}
-	b := base(t.p, s)
+	b := t.p.Root(s)
 	out := add(t.p, v)
 	if t.p.Values[b].Kind != ir.Temp { // a leaf, or an output already: copy it
 		t.p.Instrs = append(t.p.Instrs, ir.Instr{Op: ir.Activation, Layer: op.Layer(o.Node),
@@ -196,13 +196,13 @@ func (t *translator) output(o Output) {
 func settle(p *ir.Program) {
 	for i := range p.Values {
 		if v := &p.Values[i]; v.Kind == ir.View {
-			v.Of = base(p, v.Of)
+			v.Of = p.Root(v.Of)
 		}
 	}
 	simplify := func(list []ir.Slot) {
 		for k, s := range list {
-			if sameShape(p, s, base(p, s)) {
-				list[k] = base(p, s)
+			if sameShape(p, s, p.Root(s)) {
+				list[k] = p.Root(s)
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func add(p *ir.Program, v ir.Value) ir.Slot {
 // view returns a value that shows s under the given shape: s itself, the value
 // that s is a view of, or a view.
 func view(p *ir.Program, s ir.Slot, shape []int) ir.Slot {
-	s = base(p, s)
+	s = p.Root(s)
 	if slices.Equal(p.Values[s].Shape, shape) {
 		return s
 	}
@@ -232,12 +232,4 @@ func view(p *ir.Program, s ir.Slot, shape []int) ir.Slot {
 		}
 	}
 	return add(p, ir.Value{Type: p.Values[s].Type, Kind: ir.View, Shape: shape, Var: -1, Of: s})
-}
-
-// base returns the value whose memory s shows.
-func base(p *ir.Program, s ir.Slot) ir.Slot {
-	if p.Values[s].Kind == ir.View {
-		return p.Values[s].Of
-	}
-	return s
 }

@@ -24,11 +24,11 @@ func newUsage(p *ir.Program) *usage {
 	}
 	for i, instr := range p.Instrs {
 		for _, s := range instr.In {
-			u.uses[base(p, s)]++
+			u.uses[p.Root(s)]++
 		}
 		for _, s := range instr.Out {
 			if s != ir.None {
-				u.def[base(p, s)] = i
+				u.def[p.Root(s)] = i
 			}
 		}
 	}
@@ -38,12 +38,12 @@ func newUsage(p *ir.Program) *usage {
 // producer returns the instruction whose first output is s, if s is read only
 // once, so that the reader may be merged into it. Otherwise it returns nil.
 func (u *usage) producer(s ir.Slot) *ir.Instr {
-	s = base(u.p, s)
+	s = u.p.Root(s)
 	if u.uses[s] != 1 || u.def[s] < 0 {
 		return nil
 	}
 	instr := &u.p.Instrs[u.def[s]]
-	if instr.Op == ir.Invalid || base(u.p, instr.Out[0]) != s {
+	if instr.Op == ir.Invalid || u.p.Root(instr.Out[0]) != s {
 		return nil
 	}
 	return instr
@@ -58,21 +58,21 @@ func (u *usage) grow() {
 
 // before reports whether the value of s exists when the instruction runs.
 func (u *usage) before(s ir.Slot, instr *ir.Instr) bool {
-	return u.def[base(u.p, s)] < u.def[base(u.p, instr.Out[0])]
+	return u.def[u.p.Root(s)] < u.def[u.p.Root(instr.Out[0])]
 }
 
 // merge lets the producer write what the reader would have written, and removes
 // the reader: an elementwise instruction with one output.
 func (u *usage) merge(producer, reader *ir.Instr) {
 	from, to := producer.Out[0], reader.Out[0]
-	at := u.def[base(u.p, from)]
+	at := u.def[u.p.Root(from)]
 	if sameShape(u.p, from, to) {
 		producer.Out[0] = to
 	} else {
 		// The producer keeps its shape, and shows the reader's memory.
-		u.p.Values[from].Kind, u.p.Values[from].Of = ir.View, base(u.p, to)
+		u.p.Values[from].Kind, u.p.Values[from].Of = ir.View, u.p.Root(to)
 	}
-	u.def[base(u.p, to)] = at
+	u.def[u.p.Root(to)] = at
 	*reader = ir.Instr{} // Invalid, until removed
 }
 

@@ -28,7 +28,7 @@ func ApplyReshape(layer string, n *G.Node, to ...int) (*G.Node, error) {
 		return n, nil
 	}
 	if ir.Size(in.Shape) != ir.Size(to) {
-		return nil, fmt.Errorf("%s: cannot reshape %v to %v", layer, in.Shape, to)
+		return nil, fmt.Errorf("%s: cannot reshape %s to %s", layer, ir.ShapeText(in.Shape), ir.ShapeText(to))
 	}
 	out := in
 	out.Shape = to

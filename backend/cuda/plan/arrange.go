@@ -94,20 +94,12 @@ func (a *arranger) depend(x, y *ir.Instr) bool {
 func (a *arranger) meet(x, y []ir.Slot) bool {
 	for _, s := range x {
 		for _, t := range y {
-			if s != ir.None && t != ir.None && root(&a.Program, s) == root(&a.Program, t) {
+			if s != ir.None && t != ir.None && a.Root(s) == a.Root(t) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// root returns the value that owns the memory of s.
-func root(p *ir.Program, s ir.Slot) ir.Slot {
-	if p.Values[s].Kind == ir.View {
-		return p.Values[s].Of
-	}
-	return s
 }
 
 // asides reports for each instruction whether none of the others needs its results,
@@ -122,7 +114,7 @@ func asides(p *ir.Program) []bool {
 		ins := &p.Instrs[i]
 		list[i] = beside(ins.Op)
 		for _, s := range ins.Out {
-			list[i] = list[i] && (s == ir.None || !needed[root(p, s)])
+			list[i] = list[i] && (s == ir.None || !needed[p.Root(s)])
 		}
 		if list[i] && last && ins.Op != ir.Metric {
 			list[i] = false
@@ -133,7 +125,7 @@ func asides(p *ir.Program) []bool {
 		}
 		for _, s := range ins.In {
 			if s != ir.None {
-				needed[root(p, s)] = true
+				needed[p.Root(s)] = true
 			}
 		}
 	}
@@ -171,7 +163,7 @@ func Layout(p *ir.Program) ir.Plan {
 				if s == ir.None {
 					continue
 				}
-				if v := &kept.Values[root(p, s)]; v.Kind == ir.Temp {
+				if v := &kept.Values[p.Root(s)]; v.Kind == ir.Temp {
 					v.Kind = ir.Output // lives until the end
 				}
 			}

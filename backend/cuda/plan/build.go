@@ -34,6 +34,9 @@ func Build(p *ir.Program, o Options) (*Plan, error) {
 	b.findSums()
 	for i := range p.Instrs {
 		b.at(i)
+		if planners[b.ins.Op] == nil {
+			return nil, fmt.Errorf("plan: instruction %d (%s): %v has no row in the table of planners", i, b.ins.Layer, b.ins.Op)
+		}
 		if err := b.checkSizes(); err != nil {
 			return nil, fmt.Errorf("plan: instruction %d (%s): %v: %w", i, b.ins.Layer, b.ins.Op, err)
 		}
@@ -71,10 +74,7 @@ func (b *builder) place() {
 	b.plan.ArenaBytes = int64(layout.Size) * 4
 	b.plan.Values = make([]Ref, len(b.p.Values))
 	for i := range b.p.Values {
-		owner := i
-		if b.p.Values[i].Kind == ir.View {
-			owner = int(b.p.Values[i].Of)
-		}
+		owner := b.p.Root(ir.Slot(i))
 		switch v := &b.p.Values[owner]; v.Kind {
 		case ir.Variable:
 			b.plan.Values[i] = Ref{Buffer: Vars, Index: v.Var}
@@ -102,30 +102,11 @@ func (b *builder) checkSizes() error {
 	if w := b.ins.Attrs.Win; w.KH > 0 && w.KH*w.KW > math.MaxInt32/2/max(b.ins.Attrs.Dims[3], 1) {
 		return fmt.Errorf("window is %v, want at most 2^30 weights", w)
 	}
-	return b.checkStructure()
+	return nil
 }
 
 // instr plans the current instruction.
-func (b *builder) instr() {
-	switch op := b.ins.Op; {
-	case op.Updates() || op == ir.ClipNorm || op == ir.Accumulate:
-		b.update()
-	case op >= ir.SoftmaxXent && op <= ir.Metric:
-		b.loss()
-	case op >= ir.BatchNorm && op <= ir.EmbeddingGrad:
-		b.norm()
-	case op >= ir.MaxPool && op <= ir.AvgPoolGrad:
-		b.pool()
-	case op == ir.MatMul:
-		b.matMul()
-	case op >= ir.Conv2D && op <= ir.Conv2DDW:
-		b.conv()
-	case op >= ir.Map && op <= ir.BatchMatMul:
-		b.structure()
-	default:
-		b.element()
-	}
-}
+func (b *builder) instr() { planners[b.ins.Op](b) }
 
 // launch appends a launch.
 func (b *builder) launch(kernel string, grid [3]uint32, block int, args ...Arg) *Launch {

@@ -107,7 +107,8 @@ func (b *builder) productWithSums(i int) int {
 		return 0
 	}
 	b.at(i + 1)
-	if t := b.matMulTiling(); t.kPart*t.cols/4/t.threads > maxColumnTerms {
+	cut := b.matMulTiling()
+	if cut.kPart*cut.cols/4/cut.threads > maxColumnTerms {
 		return 0
 	}
 	b.at(i)
@@ -118,15 +119,13 @@ func (b *builder) productWithSums(i int) int {
 	b.plan.Launches = b.plan.Launches[:last]
 
 	b.at(i + 1)
-	b.instr()
-	l := &b.plan.Launches[len(b.plan.Launches)-1]
-	l.Also = []int{i}
-	l.Args[len(l.Args)-1] = sums
-	l.Product.Epilogue = &alone
-	parts, m := int64(l.Args[5].Ints[3]), int64(l.Product.M)
-	if parts > 1 {
-		l.Args[len(l.Args)-3] = ptr(b.scratch(0, parts*(m+1)*int64(cols)*4))
+	t := b.matrices(cut)
+	t.sums = []Arg{sums}
+	if cut.parts > 1 { // with a row of sums in each
+		t.part = b.parts(cut.m+1, &cut)
 	}
+	l := b.launchMatMul(t)
+	l.Also, l.Product.Epilogue = []int{i}, &alone
 	return 2
 }
 

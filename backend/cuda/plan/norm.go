@@ -5,38 +5,23 @@ import (
 	"github.com/gespann/gespann/backend/meet"
 )
 
-// norm plans normalisations and embeddings.
-func (b *builder) norm() {
-	a := &b.ins.Attrs
+// batchNorm plans the statistics and what is made of them.
+func (b *builder) batchNorm() {
+	rows, cols := ir.Rows(b.shape(0))
+	sums, skip := null(), int64(0)
+	if b.plan.Options.Meets {
+		sums, skip = b.meeting(rows, cols, b.out(1).Ref, b.out(2).Ref)
+	}
+	b.columns("batch_norm_stats", rows, cols, 6, skip, b.out(1), b.out(2), sums, b.in(0), i64(rows), i32(cols))
+	b.normalise(b.out(1), b.out(2))
+}
+
+// normalise plans y from x, gamma and beta, with those moments.
+func (b *builder) normalise(mean, variance Arg) {
 	rows, cols := ir.Rows(b.shape(0))
 	act, alpha := b.act()
-	switch b.ins.Op {
-	case ir.BatchNorm:
-		sums, skip := null(), int64(0)
-		if b.plan.Options.Meets {
-			sums, skip = b.meeting(rows, cols, b.out(1).Ref, b.out(2).Ref)
-		}
-		b.columns("batch_norm_stats", rows, cols, 6, skip, b.out(1), b.out(2), sums, b.in(0), i64(rows), i32(cols))
-		b.each("batch_norm_apply", rows*cols, b.out(0), b.in(0), b.in(1), b.in(2), b.out(1), b.out(2),
-			i64(rows*cols), i32(cols), f32(a.Eps), act, alpha)
-	case ir.BatchNormInfer:
-		b.each("batch_norm_apply", rows*cols, b.out(0), b.in(0), b.in(1), b.in(2), b.in(3), b.in(4),
-			i64(rows*cols), i32(cols), f32(a.Eps), act, alpha)
-	case ir.BatchNormGrad:
-		b.batchNormGrad(rows, cols)
-	case ir.LayerNorm:
-		b.rows("layer_norm", rows, cols, b.out(0), b.out(1), b.out(2), b.in(0), b.in(1), b.in(2),
-			i64(rows), i32(cols), f32(a.Eps))
-	case ir.LayerNormGrad:
-		b.layerNormGrad(rows, cols)
-	case ir.Embedding:
-		n := ir.Size(b.shape(1))
-		b.each("embedding", n*cols, b.out(0), b.in(0), b.in(1), i64(n), i32(rows), i32(cols))
-	case ir.EmbeddingGrad:
-		n := ir.Size(b.shape(0))
-		b.launch("embedding_grad", grid(ceil(a.Dims[0], threads/32)), threads, b.out(0), b.in(0), b.in(1),
-			i64(n), i32(a.Dims[0]), i32(a.Dims[1]))
-	}
+	b.each("batch_norm_apply", rows*cols, b.out(0), b.in(0), b.in(1), b.in(2), mean, variance,
+		i64(rows*cols), i32(cols), f32(b.ins.Attrs.Eps), act, alpha)
 }
 
 // meeting notes that parts meet at the current instruction, which puts what becomes of
@@ -60,7 +45,8 @@ func singles(cols int) int64 { return int64(ceil(cols, ir.Align)*ir.Align) * 4 }
 // batchNormGrad plans the sums over rows and, when it is wanted, dx, which needs
 // them: those that are not wanted, and those of all parts that meet, lie at the start of
 // Scratch.
-func (b *builder) batchNormGrad(rows, cols int) {
+func (b *builder) batchNormGrad() {
+	rows, cols := ir.Rows(b.shape(0))
 	dx, dgamma, dbeta := b.out(0), b.out(1), b.out(2)
 	more := dx.Ref.Buffer != Null
 	sums, skip := null(), int64(0)
@@ -92,7 +78,8 @@ func (b *builder) batchNormGrad(rows, cols int) {
 
 // layerNormGrad plans dx, which also finds what rounding left of each row's mean, and
 // then dgamma and dbeta, which need that.
-func (b *builder) layerNormGrad(rows, cols int) {
+func (b *builder) layerNormGrad() {
+	rows, cols := ir.Rows(b.shape(0))
 	x, gamma, mean, rstd, dy := b.in(0), b.in(1), b.in(2), b.in(3), b.in(4)
 	size := int64(ceil(rows, ir.Align)*ir.Align) * 4
 	rest := ptr(b.scratch(0, size))

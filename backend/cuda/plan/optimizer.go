@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"math"
-
-	"github.com/gespann/gespann/backend/ir"
-)
+import "github.com/gespann/gespann/backend/ir"
 
 // chunk is the number of elements that a block of an optimiser updates, as in
 // optimizer.cuh. No chunk has elements of two variables.
@@ -14,30 +10,27 @@ const chunk = 2048
 // optimiser: first chunk, elements, g, p and three slots.
 const rowWords = 7
 
-// update plans optimisers and the ops around them.
-func (b *builder) update() {
-	a := &b.ins.Attrs
-	halt := ptr(Ref{Buffer: Control, Offset: haltOffset})
-	switch b.ins.Op {
-	case ir.Accumulate:
-		n := ir.Size(b.shape(0))
-		b.each("accumulate", n, b.out(0), b.in(0), i64(n))
-		return
-	case ir.ClipNorm:
-		table, chunks := b.table(0, 0)
-		blocks := min(chunks, 2*b.plan.Options.Multiprocessors)
-		b.launch("clip_norm", grid(blocks), threads, b.out(0), table, i32(len(b.ins.In)), i32(chunks), f32(a.Max),
-			ptr(b.scratch(0, int64(blocks)*8)), ptr(b.counters(1)))
-		return
-	case ir.EMA:
-		table, chunks := b.table(0, 1)
-		b.launch("ema", grid(chunks), threads, halt, table, i32(len(b.ins.In)), f32(a.Momentum), f32(1-a.Momentum))
-		return
-	}
-	b.optimise(halt)
+// clipNorm plans the factor that bounds the norm of gradients.
+func (b *builder) clipNorm() {
+	table, chunks := b.table(0, 0)
+	blocks := min(chunks, 2*b.plan.Options.Multiprocessors)
+	b.launch("clip_norm", grid(blocks), threads, b.out(0), table, i32(len(b.ins.In)), i32(chunks), f32(b.ins.Attrs.Max),
+		ptr(b.scratch(0, int64(blocks)*8)), ptr(b.counters(1)))
 }
 
-func (b *builder) optimise(halt Arg) {
+// ema plans what states become.
+func (b *builder) ema() {
+	table, chunks := b.table(0, 1)
+	m := b.ins.Attrs.Momentum
+	b.launch("ema", grid(chunks), threads, halt(), table, i32(len(b.ins.In)), f32(m), f32(1-m))
+}
+
+// halt points to what says that nothing is to change.
+func halt() Arg { return ptr(Ref{Buffer: Control, Offset: haltOffset}) }
+
+// optimise plans an optimiser, whose kernel has the name of the op, with arguments of its
+// own behind those that all have.
+func (b *builder) optimise(more ...Arg) {
 	a := &b.ins.Attrs
 	first, scale := 2, null()
 	if a.Scale {
@@ -45,19 +38,8 @@ func (b *builder) optimise(halt Arg) {
 	}
 	n := len(b.ins.In) - first
 	table, chunks := b.table(first, len(b.ins.Out)/n)
-	args := []Arg{halt, table, i32(n), b.in(0), scale, f32(a.WeightDecay), f32(a.ClipValue)}
-	switch b.ins.Op {
-	case ir.SGD:
-		args = append(args, f32(a.Momentum), i32(flag(a.Nesterov)))
-	case ir.Adam:
-		args = append(args, b.in(1), f64(math.Log(a.Beta1)), f64(math.Log(a.Beta2)), f32(1-a.Beta1), f32(1-a.Beta2),
-			f32(a.Eps), i32(flag(a.AMSGrad)))
-	case ir.RMSProp:
-		args = append(args, f32(a.Beta2), f32(1-a.Beta2), f32(a.Eps), f32(a.Momentum), i32(flag(a.Centered)))
-	case ir.Adagrad:
-		args = append(args, f32(a.Eps))
-	}
-	b.launch(b.ins.Op.String(), grid(chunks), threads, args...)
+	args := []Arg{halt(), table, i32(n), b.in(0), scale, f32(a.WeightDecay), f32(a.ClipValue)}
+	b.launch(b.ins.Op.String(), grid(chunks), threads, append(args, more...)...)
 }
 
 // table appends the rows of a list of variables to the plan's table: input

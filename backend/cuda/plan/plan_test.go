@@ -34,11 +34,11 @@ func build(t *testing.T, config string, shape ...int) *model.Model {
 // programs returns the programs of a model that training runs, by name.
 func programs(t *testing.T, m *model.Model, rows int) []*ir.Program {
 	t.Helper()
-	gradient, err := m.Gradient(rows, false)
+	gradient, err := m.Gradient(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forward, err := m.Forward(rows, true)
+	forward, err := m.Forward(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func programs(t *testing.T, m *model.Model, rows int) []*ir.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []*ir.Program{gradient, forward, up}
+	return []*ir.Program{gradient.At(rows), forward.At(rows), up}
 }
 
 // TestGolden compares the plans of whole models with texts.

@@ -2,25 +2,20 @@ package plan
 
 import "github.com/gespann/gespann/backend/ir"
 
-// pool plans the poolings.
-func (b *builder) pool() {
-	win := b.ins.Attrs.Win
+// pool plans a pooling, or its gradient, of x and y.
+func (b *builder) pool(kernel string, x, y []int, win ir.Window, pointers ...Arg) {
 	n := ir.Size(b.outShape(0))
-	switch b.ins.Op {
-	case ir.MaxPool:
-		b.each("max_pool", n, b.out(0), b.out(1), b.in(0), poolArg(b.shape(0), b.outShape(0), win), i64(n))
-	case ir.AvgPool:
-		b.each("avg_pool", n, b.out(0), b.in(0), poolArg(b.shape(0), b.outShape(0), win), i64(n))
-	case ir.AvgPoolGrad:
-		b.each("avg_pool_grad", n, b.out(0), b.in(0), poolArg(b.outShape(0), b.shape(0), win), i64(n))
-	case ir.MaxPoolGrad:
-		kernel := "max_pool_grad"
-		win, ok := b.poolWindow()
-		if !ok {
-			kernel = "max_pool_grad_scan"
-		}
-		b.each(kernel, n, b.out(0), b.in(0), b.in(1), poolArg(b.outShape(0), b.shape(1), win), i64(n))
+	b.each(kernel, n, append(pointers, poolArg(x, y, win), i64(n))...)
+}
+
+// maxPoolGrad plans a gradient that looks only where windows are, if they are known.
+func (b *builder) maxPoolGrad() {
+	kernel := "max_pool_grad"
+	win, ok := b.poolWindow()
+	if !ok {
+		kernel = "max_pool_grad_scan"
 	}
+	b.pool(kernel, b.outShape(0), b.shape(1), win, b.out(0), b.in(0), b.in(1))
 }
 
 // poolWindow returns the window of the pooling whose maxima are input 0, if that

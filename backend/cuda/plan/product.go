@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/gespann/gespann/backend/ir"
 )
@@ -90,24 +91,49 @@ func (b *builder) epilogue() epilogue {
 	return e
 }
 
-// tiled appends the launch of a tiled product. The arguments are as in tile.cuh:
-// y, a, b, the epilogue, how loaders read a and b, and how the product is cut.
-func (b *builder) tiled(kernel string, t tiling, aligned int, geometry ...Arg) *Launch {
-	e := b.epilogue()
-	act, alpha := b.act()
-	mTiles, nTiles := ceil(t.m, t.rows), ceil(t.n, t.cols)
-	part := null()
-	counters := null()
-	if t.parts > 1 {
-		part = ptr(b.scratch(0, int64(t.parts)*int64(t.groups)*int64(t.m)*int64(t.n)*4))
-		counters = ptr(b.counters(mTiles * nTiles * t.groups))
+// tiled is the arguments of a tiled product, see tile.cuh.
+type tiled struct {
+	y, a, b        Arg
+	epilogue       epilogue
+	geometry       []Arg // how loaders read a and b
+	cut            tiling
+	aligned        int
+	act, alpha     Arg
+	part, counters Arg   // of a sum that is cut
+	sums           []Arg // of b's columns: of matrix products alone
+}
+
+// args returns them in the order of the kernel's parameters.
+func (t *tiled) args() []Arg {
+	c := &t.cut
+	return slices.Concat([]Arg{t.y, t.a, t.b, t.epilogue.bias, t.epilogue.ref}, t.geometry,
+		[]Arg{ints(int32(c.m), int32(c.n), int32(c.k), int32(c.parts), int32(c.kPart), int32(t.aligned)),
+			t.act, t.alpha, t.part, t.counters}, t.sums)
+}
+
+// tiled returns the arguments of the current instruction, a product that is cut so.
+func (b *builder) tiled(cut tiling, aligned int, geometry ...Arg) *tiled {
+	t := &tiled{y: b.out(0), a: b.in(0), b: b.in(1), epilogue: b.epilogue(), geometry: geometry,
+		cut: cut, aligned: aligned, part: null(), counters: null()}
+	t.act, t.alpha = b.act()
+	if cut.parts > 1 {
+		t.part = b.parts(cut.m, &cut)
+		t.counters = ptr(b.counters(cut.blocks()))
 	}
-	args := append([]Arg{b.out(0), b.in(0), b.in(1), e.bias, e.ref}, geometry...)
-	args = append(args, ints(int32(t.m), int32(t.n), int32(t.k), int32(t.parts), int32(t.kPart), int32(aligned)),
-		act, alpha, part, counters)
-	l := b.launch(kernel+b.suffix(t), [3]uint32{uint32(mTiles), uint32(nTiles), uint32(t.parts * t.groups)},
-		t.threads, args...)
-	l.cut = &t
+	return t
+}
+
+// parts returns memory for the parts of so many rows of a product.
+func (b *builder) parts(rows int, cut *tiling) Arg {
+	return ptr(b.scratch(0, int64(cut.parts)*int64(cut.groups)*int64(rows)*int64(cut.n)*4))
+}
+
+// launchTiled appends the launch of a tiled product.
+func (b *builder) launchTiled(kernel string, t *tiled) *Launch {
+	c := &t.cut
+	l := b.launch(kernel+b.suffix(*c), [3]uint32{uint32(ceil(c.m, c.rows)), uint32(ceil(c.n, c.cols)), uint32(c.parts * c.groups)},
+		c.threads, t.args()...)
+	l.cut = c
 	return l
 }
 
@@ -127,18 +153,29 @@ func (b *builder) matMulTiling() tiling {
 	return b.tiling(b.outShape(0)[0], b.outShape(0)[1], k, 1)
 }
 
+// matMul plans a matrix product.
 func (b *builder) matMul() {
-	a := &b.ins.Attrs
-	t := b.matMulTiling()
-	m, n, k := t.m, t.n, t.k
+	t := b.matrices(b.matMulTiling())
+	b.launchMatMul(t).Product.Epilogue = b.separate(t.cut.m, t.cut.n)
+}
+
+// matrices returns the arguments of the current instruction, a matrix product.
+func (b *builder) matrices(cut tiling) *tiled {
 	aligned := flag(b.shape(0)[1]%4 == 0)*alignedA | flag(b.shape(1)[1]%4 == 0)*alignedB
+	t := b.tiled(cut, aligned)
+	t.sums = []Arg{null()}
+	return t
+}
+
+// launchMatMul appends the launch of a matrix product.
+func (b *builder) launchMatMul(t *tiled) *Launch {
+	a := &b.ins.Attrs
 	letters := [2]string{"n", "t"}
-	kernel := "matmul_" + letters[flag(a.TransA)] + letters[flag(a.TransB)]
-	l := b.tiled(kernel, t, aligned)
-	l.Args = append(l.Args, null()) // sums of b's columns
-	l.Product = &Product{M: m, N: n, K: k, TransA: a.TransA, TransB: a.TransB,
-		Y: l.Args[0].Ref, A: l.Args[1].Ref, B: l.Args[2].Ref, Bias: l.Args[3].Ref,
-		OnlyBias: a.Bias && a.Act == ir.NoAct, Epilogue: b.separate(m, n)}
+	l := b.launchTiled("matmul_"+letters[flag(a.TransA)]+letters[flag(a.TransB)], t)
+	l.Product = &Product{M: t.cut.m, N: t.cut.n, K: t.cut.k, TransA: a.TransA, TransB: a.TransB,
+		Y: t.y.Ref, A: t.a.Ref, B: t.b.Ref, Bias: t.epilogue.bias.Ref,
+		OnlyBias: a.Bias && a.Act == ir.NoAct}
+	return l
 }
 
 // separate returns the launch that applies the epilogue to a product in place.
@@ -177,12 +214,14 @@ func (b *builder) conv() {
 	cAligned, oAligned := cg%4 == 0, og%4 == 0
 	switch b.ins.Op {
 	case ir.Conv2D:
-		b.tiled("conv2d", b.tiling(pixels, og, taps*cg, a.Groups), flag(cAligned)*alignedA|flag(oAligned)*alignedB, g)
+		cut := b.tiling(pixels, og, taps*cg, a.Groups)
+		b.launchTiled("conv2d", b.tiled(cut, flag(cAligned)*alignedA|flag(oAligned)*alignedB, g))
 	case ir.Conv2DDX:
-		b.tiled("conv2d_dx", b.tiling(x[0]*x[1]*x[2], cg, taps*og, a.Groups),
-			flag(oAligned)*(alignedA|alignedB), g)
+		cut := b.tiling(x[0]*x[1]*x[2], cg, taps*og, a.Groups)
+		b.launchTiled("conv2d_dx", b.tiled(cut, flag(oAligned)*(alignedA|alignedB), g))
 	case ir.Conv2DDW:
-		b.tiled("conv2d_dw", b.tiling(taps*cg, og, pixels, a.Groups), flag(cAligned)*alignedA|flag(oAligned)*alignedB, g)
+		cut := b.tiling(taps*cg, og, pixels, a.Groups)
+		b.launchTiled("conv2d_dw", b.tiled(cut, flag(cAligned)*alignedA|flag(oAligned)*alignedB, g))
 	}
 }
 

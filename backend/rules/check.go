@@ -1,45 +1,50 @@
-package host
+package rules
 
 import (
 	"fmt"
 	"slices"
 
+	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/ir"
 	"github.com/gespann/gespann/internal/data"
 )
 
-// checkData checks shapes and integers of the job's data against the programs,
+// CheckData checks shapes and integers of the job's data against the programs,
 // so that no kernel meets a class or id that does not exist.
-func (s *session) checkData() error {
-	for i := range s.job.Data.Parts {
-		part := &s.job.Data.Parts[i]
+func CheckData(job *backend.Job, vars []ir.Var) error {
+	if job.Data == nil {
+		return nil
+	}
+	for i := range job.Data.Parts {
+		part, split := &job.Data.Parts[i], data.Split(i)
 		if part.Rows == 0 {
 			continue
 		}
-		if err := s.checkPart(part, data.Split(i)); err != nil {
-			return fmt.Errorf("%v data: %w", data.Split(i), err)
+		if err := checkPart(job, vars, part, split); err != nil {
+			return fmt.Errorf("%v data: %w", split, err)
 		}
 	}
 	return nil
 }
 
-func (s *session) checkPart(part *data.Part, split data.Split) error {
+func checkPart(job *backend.Job, vars []ir.Var, part *data.Part, split data.Split) error {
 	if x, y := part.X.Rows(), part.Y.Rows(); x != part.Rows || y != part.Rows {
 		return fmt.Errorf("got %d rows of features and %d of targets, want %d", x, y, part.Rows)
 	}
-	keys := []programKey{{forward, min(part.Rows, s.job.BatchSize), true, 0}}
+	kinds := []Kind{Forward}
 	if split == data.Train {
-		keys = append(keys, s.gradientKeys()[0])
+		kinds = append(kinds, Gradient)
 	}
-	for _, key := range keys {
-		pr, err := s.programIn(key.memory, key.kind, key.rows, key.variant)
+	rows := min(part.Rows, job.BatchSize)
+	for _, kind := range kinds {
+		p, err := Build(job, vars, kind, rows, kind == Forward)
 		if err != nil {
 			return err
 		}
-		if err := CheckInput(pr.p, ir.InX, &part.X, key.rows); err != nil {
+		if err := CheckInput(p, ir.InX, &part.X, rows); err != nil {
 			return err
 		}
-		if err := CheckInput(pr.p, ir.InY, &part.Y, key.rows); err != nil {
+		if err := CheckInput(p, ir.InY, &part.Y, rows); err != nil {
 			return err
 		}
 	}
@@ -87,22 +92,11 @@ func CheckInput(p *ir.Program, name string, t *data.Table, rows int) error {
 func limit(p *ir.Program, name string) (least int) {
 	for i := range p.Instrs {
 		ins := &p.Instrs[i]
-		var n int
-		switch ins.Op {
-		case ir.Embedding:
-			n = p.Values[ins.In[0]].Shape[0]
-		case ir.SoftmaxXent:
-			_, n = ir.Rows(p.Values[ins.In[0]].Shape)
-		case ir.Metric:
-			_, n = ir.Rows(p.Values[ins.In[0]].Shape)
-			n = max(n, 2)
-		default:
+		n := p.IDs(ins)
+		if n == 0 {
 			continue
 		}
-		v := &p.Values[ins.In[1]]
-		if v.Kind == ir.View {
-			v = &p.Values[v.Of]
-		}
+		v := &p.Values[p.Root(ins.In[1])]
 		if v.Type == ir.Int && v.Name == name && (least == 0 || n < least) {
 			least = n
 		}
@@ -117,10 +111,7 @@ func wantsProbabilities(p *ir.Program, name string) bool {
 		if ins.Op != ir.SoftmaxXent && (ins.Op != ir.PointLoss || ins.Attrs.Loss != ir.SigmoidXent) {
 			return false
 		}
-		v := &p.Values[ins.In[1]]
-		if v.Kind == ir.View {
-			v = &p.Values[v.Of]
-		}
+		v := &p.Values[p.Root(ins.In[1])]
 		return v.Kind == ir.Input && v.Name == name
 	})
 }

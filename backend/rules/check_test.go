@@ -1,11 +1,11 @@
-package host_test
+package rules_test
 
 import (
 	"testing"
 
 	"github.com/gespann/gespann/backend/backendtest"
-	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
+	"github.com/gespann/gespann/backend/rules"
 	"github.com/gespann/gespann/internal/data"
 )
 
@@ -36,7 +36,7 @@ func TestTargetsOfCrossEntropies(t *testing.T) {
 		"squares": {program(ir.PointLoss, ir.SquaredError), floats(-7, 1e9, 0, 0, 0, 0), ""},
 	} {
 		got := ""
-		if err := host.CheckInput(c.p, ir.InY, &c.y, rows); err != nil {
+		if err := rules.CheckInput(c.p, ir.InY, &c.y, rows); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {
