@@ -117,8 +117,21 @@ func everything(t testing.TB) *builder {
 	b.images()
 	b.normalisations()
 	b.losses()
+	b.structure()
 	b.updates()
 	return b
+}
+
+func (b *builder) structure() {
+	x, row, col := b.float(350, 96), b.float(96), b.float(350, 1)
+	b.op(ir.Map, ir.Attrs{Expr: "mul(x0,x1);add(t0,x2);tanh(t1);sub(t2,0.5)"}, x, row, col)
+	for _, r := range []ir.Reduction{ir.Sum, ir.Maximum} {
+		b.op(ir.Reduce, ir.Attrs{Axes: ir.AxesOf(0), Reduction: r}, x)
+		b.op(ir.Reduce, ir.Attrs{Axes: ir.AxesOf(1), Reduction: r}, x)
+		b.op(ir.Reduce, ir.Attrs{Axes: ir.AxesOf(0, 2), Reduction: r}, b.float(40, 33, 27))
+	}
+	b.op(ir.Permute, ir.Attrs{Perm: "0213"}, b.float(6, 20, 4, 96))
+	b.op(ir.BatchMatMul, ir.Attrs{TransB: true}, b.float(6, 4, 40, 33), b.float(6, 4, 50, 33))
 }
 
 func (b *builder) elementwise() {
