@@ -57,36 +57,22 @@ type Job struct {
 	Cluster *Cluster // for backend cluster; nil for others
 }
 
-// A Cluster says who trains a job, and how they work together.
+// A Cluster says how several workers train a job together. How they are reached is up to
+// the backend.
 type Cluster struct {
-	Name        string // of the run, for people
-	Coordinator string // host:port or unix:path; "": start workers
-	Launch      string // where, as package dist/launch reads it; "": on this machine
-	Image       string // that pods run
-	Listen      string // where workers elsewhere reach this process, host:port; "": found out
-	Resources   Resources
-	// Workers is how many to start, or with a coordinator to wait for.
-	Workers int
-	// MinWorkers is with how many of them the run begins; 0: all.
-	MinWorkers int
-	Strategy   string             // "sync", "adag", ...: package dist/strategy has them
-	Params     map[string]float64 // of the strategy: "window", "rho", ...
-	Rate       float64            // learning rate of the optimiser, which elastic averaging scales with
-	Epochs     int                // of the whole run, for those who watch; 0: not known
-	Wire       string             // between workers: "fp32" or "bf16"
+	Name string // of the run, for people
+	// Workers is with how many the run begins; others may join.
+	Workers  int
+	Strategy string             // "sync", "adag", ...: package dist/strategy has them
+	Params   map[string]float64 // of the strategy: "window", "rho", ...
+	Rate     float64            // learning rate of the optimiser, which elastic averaging scales with
+	Epochs   int                // of the whole run, for those who watch; 0: not known
+	Wire     string             // between workers: "fp32" or "bf16"
 	// Data says where workers get the rows: "local", from their own disks; "stream",
 	// from this process; "auto", the first if the same rows are there.
-	Data      string
-	Member    Programs // of a member of an ensemble, where Job.Programs are those of all; else nil
-	Probe     bool     // measure one worker alone before the run
-	Certs     string   // folder made by gespann certs; "": the default one
-	Insecure  bool     // without TLS
-	Dashboard string   // address of the page of a cluster on this machine; "": none
+	Data   string
+	Member Programs // of a member of an ensemble, where Job.Programs are those of all; else nil
 }
-
-// Resources are what each worker of a cluster is to get where they are placed by an
-// engine; 0 leaves it to that.
-type Resources struct{ CPUs, GPUs, MemoryMiB, Minutes int }
 
 // Programs has the programs of a model, which callers must not change. Those with a
 // batch are for any number of rows; ir.Program.At gives them one.

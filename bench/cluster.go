@@ -252,7 +252,7 @@ func (c *crew) open(w *work, program string) error {
 	if c.workers == 0 {
 		be, err = backend.Lookup("cpu")
 	} else {
-		be = localCluster(program)
+		be = localCluster(program, c.workers)
 		job.Threads = c.workers * c.threads
 		job.Cluster = &backend.Cluster{Workers: c.workers, Strategy: c.strategy, Wire: c.wire, Data: "stream",
 			Name: "bench", Rate: rate, Params: map[string]float64{}}
@@ -280,11 +280,11 @@ func (c *crew) close() {
 	}
 }
 
-// localCluster is the cluster backend with workers of that program.
-func localCluster(program string) *cluster.Backend {
+// localCluster is the cluster backend with so many workers of that program.
+func localCluster(program string, workers int) *cluster.Backend {
 	return cluster.New(cluster.Options{
-		Start: func(ctx context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
-			return cluster.StartLocal(ctx, cluster.LocalOptions{Workers: c.Workers, Threads: threads,
+		Start: func(ctx context.Context, threads int) (cluster.Local, error) {
+			return cluster.StartLocal(ctx, cluster.LocalOptions{Workers: workers, Threads: threads,
 				Command: func(i int, address string, threads int) *exec.Cmd {
 					cmd := exec.Command(program, "worker", "--child", "--coordinator", address, "--backend", "cpu",
 						"--threads", strconv.Itoa(threads), "--name", fmt.Sprintf("worker-%d", i+1))

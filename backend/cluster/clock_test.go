@@ -62,9 +62,9 @@ func TestClock(t *testing.T) {
 			})
 		})
 	}
-	job.Cluster = &backend.Cluster{Coordinator: "test:1", Workers: 3, Strategy: "sync", Wire: "fp32", Data: "auto", Name: "run"}
+	job.Cluster = &backend.Cluster{Workers: 3, Strategy: "sync", Wire: "fp32", Data: "auto", Name: "run"}
 	s, err := New(Options{
-		Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return coordinator.Connect(), nil },
+		Dial: func(context.Context) (dist.Conn, error) { return coordinator.Connect(), nil },
 		Log:  func(format string, a ...any) { t.Logf(format, a...) },
 	}).Open(ctx, job)
 	if err != nil {

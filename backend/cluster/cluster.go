@@ -28,11 +28,13 @@ import (
 
 // Options say how a Backend reaches its workers.
 type Options struct {
-	// Dial connects to the coordinator of a cluster.
-	Dial func(ctx context.Context, c *backend.Cluster) (dist.Conn, error)
-	// Start starts a coordinator and workers on this machine, for a cluster that
-	// has no address. Nil: Dial knows that, too.
-	Start func(ctx context.Context, c *backend.Cluster, threads int) (Local, error)
+	// Dial connects to a coordinator.
+	Dial func(ctx context.Context) (dist.Conn, error)
+	// Start, if not nil, is in place of Dial: it starts a coordinator in this process, and
+	// workers, which have so many threads together where they are on this machine.
+	Start func(ctx context.Context, threads int) (Local, error)
+	// Probe: one worker alone is measured before the run.
+	Probe bool
 	// Log tells what happens to the cluster, in lines.
 	Log func(format string, args ...any)
 	// Patience is how long a coordinator may be away; 0: ten minutes.
@@ -71,14 +73,14 @@ func New(opt Options) *Backend {
 	return &Backend{opt: opt}
 }
 
-// Start starts the workers on this machine that the next session of c will want,
-// so that they come up while the data is read. With a coordinator there is nothing
-// to start. The caller must end with Discard, in case no session is opened.
-func (b *Backend) Start(ctx context.Context, c *backend.Cluster, threads int) error {
-	if c.Coordinator != "" || b.opt.Start == nil {
+// Start starts the workers that the next session will want, so that they come up
+// while the data is read. With a coordinator elsewhere there is nothing to start. The
+// caller must end with Discard, in case no session is opened.
+func (b *Backend) Start(ctx context.Context, threads int) error {
+	if b.opt.Start == nil {
 		return nil
 	}
-	local, err := b.opt.Start(ctx, c, threads)
+	local, err := b.opt.Start(ctx, threads)
 	if err != nil {
 		return err
 	}
@@ -110,20 +112,20 @@ func (b *Backend) take() Local {
 
 // Open finds the workers, and returns when they have the data and their programs.
 func (b *Backend) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
-	c := job.Cluster
 	switch {
-	case c == nil:
+	case job.Cluster == nil:
 		return nil, errors.New("cluster: no settings for a cluster")
 	case job.Data == nil:
 		return nil, errors.New("cluster: no data: a cluster trains, other backends predict")
-	case c.Coordinator != "" || b.opt.Start == nil:
-		dial := func(ctx context.Context) (dist.Conn, error) { return b.opt.Dial(ctx, c) }
-		return b.open(ctx, job, dial, nil)
+	case b.opt.Start == nil && b.opt.Dial == nil:
+		return nil, errors.New("cluster: nothing says how workers are reached")
+	case b.opt.Start == nil:
+		return b.open(ctx, job, b.opt.Dial, nil)
 	}
 	local := b.take()
 	if local == nil {
 		var err error
-		if local, err = b.opt.Start(ctx, c, job.Threads); err != nil {
+		if local, err = b.opt.Start(ctx, job.Threads); err != nil {
 			return nil, err
 		}
 	}
@@ -159,7 +161,7 @@ func wireJob(job backend.Job) wire.Job {
 		Seed: job.Seed, BatchSize: job.BatchSize, Accumulate: job.Accumulate,
 		Shuffle: job.Shuffle, Shards: job.Shards,
 		Strategy: c.Strategy, Params: c.Params, Wire: c.Wire, DataFrom: c.Data,
-		Workers: cmp.Or(c.MinWorkers, c.Workers), Rate0: c.Rate, Epochs: c.Epochs,
+		Workers: c.Workers, Rate0: c.Rate, Epochs: c.Epochs,
 	}
 	w.Digest = w.ID // as unique
 	for i := range w.Rows {

@@ -145,7 +145,7 @@ func openOn(t *testing.T, b backend.Backend, job backend.Job) backend.Session {
 // TestRequests checks what is asked of a coordinator in a plain run.
 func TestRequests(t *testing.T) {
 	b := backendOn(t, ref(t), nil)
-	b.cluster.Probe = true
+	b.probe = true
 	job := job(t)
 	s := openOn(t, b, job)
 	if err := s.Restore(t.Context(), initial(job)); err != nil {

@@ -54,7 +54,7 @@ type coordinator struct {
 // backendOn returns a backend whose coordinator computes with another one.
 func backendOn(t *testing.T, inner backend.Backend, loses func(wire.Message) fault) *onCoordinator {
 	return &onCoordinator{t: t, inner: inner, loses: loses, cluster: backend.Cluster{
-		Coordinator: "test:1", Workers: 2, Strategy: "sync", Wire: "fp32", Data: "auto", Name: "run",
+		Workers: 2, Strategy: "sync", Wire: "fp32", Data: "auto", Name: "run",
 	}}
 }
 
@@ -69,6 +69,7 @@ type onCoordinator struct {
 	last    *coordinator
 
 	patience time.Duration
+	probe    bool
 }
 
 func (b *onCoordinator) Open(ctx context.Context, job backend.Job) (backend.Session, error) {
@@ -88,11 +89,11 @@ func (b *onCoordinator) Open(ctx context.Context, job backend.Job) (backend.Sess
 	cl := b.cluster
 	job.Cluster = &cl
 	return New(Options{
-		Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return c.dial() },
+		Dial: func(context.Context) (dist.Conn, error) { return c.dial() },
 		Log: func(format string, _ ...any) {
 			b.log = append(b.log, format)
 		},
-		Predictor: "ref", Patience: b.patience,
+		Predictor: "ref", Patience: b.patience, Probe: b.probe,
 	}).Open(ctx, job)
 }
 

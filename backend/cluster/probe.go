@@ -18,7 +18,7 @@ const (
 // probe lets one worker train alone before the first span: for some steps, and
 // when those took a moment only, for about probeTime. What it does is undone.
 func (s *session) probe(ctx context.Context, span backend.Span) error {
-	if s.probed || !s.job.Cluster.Probe || s.workers < 2 {
+	if s.probed || !s.opt.Probe || s.workers < 2 {
 		return nil
 	}
 	s.probed = true

@@ -18,7 +18,6 @@ import (
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/rpc/certs"
-	"github.com/gespann/gespann/internal/plain"
 	"github.com/gespann/gespann/model/spec"
 )
 
@@ -26,40 +25,46 @@ import (
 const defaultCoordinator = "localhost:7077"
 
 func init() {
-	backend.Register(kindCluster, newCluster(terminal{os.Stdin, plain.NewWriter(os.Stdout), plain.NewWriter(os.Stderr)}))
+	backend.Register(kindCluster, cluster.New(cluster.Options{})) // a name; a run has its own
 }
 
-// newCluster returns the backend of several workers.
-func newCluster(t terminal) *cluster.Backend {
+// newCluster returns the backend of the workers of a run.
+func newCluster(t terminal, s *spec.Spec) *cluster.Backend {
 	say := func(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
-	return cluster.New(cluster.Options{
-		Dial: dialDriver,
-		Start: func(ctx context.Context, c *backend.Cluster, threads int) (cluster.Local, error) {
-			page, err := pageOf(c.Dashboard, say)
-			if err != nil {
-				return nil, err
-			}
-			o := cluster.LocalOptions{
-				Workers: c.Workers, Threads: threads, Command: t.childCommand,
-				Page: page, Version: moduleVersion(), Say: say,
-			}
-			if t.jsonFormat() {
-				o.Log = newLog(t.err).With("part", "coordinator")
-				o.Words = func(i int) io.Writer { return t.words(childName(i)) }
-			}
-			if c.Launch != "" {
-				if err := elsewhere(c, &o, t.format()); err != nil {
-					return nil, err
-				}
-			}
-			return cluster.StartLocal(ctx, o)
-		},
-		Log: say,
-	})
+	o := cluster.Options{Log: say, Probe: s.Cluster.Probe}
+	if s.Cluster.Coordinator != "" {
+		o.Dial = func(ctx context.Context) (dist.Conn, error) { return dialDriver(ctx, &s.Cluster) }
+	} else {
+		o.Start = func(ctx context.Context, threads int) (cluster.Local, error) { return t.host(ctx, s, threads, say) }
+	}
+	return cluster.New(o)
+}
+
+// host starts a coordinator in this process, and workers here or where cluster.launch says.
+func (t terminal) host(ctx context.Context, s *spec.Spec, threads int, say func(string, ...any)) (cluster.Local, error) {
+	c := &s.Cluster
+	page, err := pageOf(c.Dashboard, say)
+	if err != nil {
+		return nil, err
+	}
+	o := cluster.LocalOptions{
+		Workers: c.Workers, Threads: threads, Command: t.childCommand,
+		Page: page, Version: moduleVersion(), Say: say,
+	}
+	if t.jsonFormat() {
+		o.Log = newLog(t.err).With("part", "coordinator")
+		o.Words = func(i int) io.Writer { return t.words(childName(i)) }
+	}
+	if c.Launch != "" {
+		if err := elsewhere(cmp.Or(s.Train.Name, s.RunName()), c, &o, t.format()); err != nil {
+			return nil, err
+		}
+	}
+	return cluster.StartLocal(ctx, o)
 }
 
 // dialDriver connects a driver to a coordinator elsewhere.
-func dialDriver(ctx context.Context, c *backend.Cluster) (dist.Conn, error) {
+func dialDriver(ctx context.Context, c *spec.Cluster) (dist.Conn, error) {
 	trust, err := trustFor(c.Coordinator, c.Certs, c.Insecure)
 	if err != nil {
 		return nil, err
@@ -94,16 +99,11 @@ func gather(ctx context.Context, t terminal, s *spec.Spec) (_ backend.Backend, s
 	if usedKind(s) != kindCluster {
 		return nil, func() {}, nil
 	}
-	b := newCluster(t)
 	if err := countWorkers(s); err != nil {
 		return nil, nil, err
 	}
-	c := &backend.Cluster{
-		Name: cmp.Or(s.Train.Name, s.RunName()), Coordinator: s.Cluster.Coordinator, Workers: s.Cluster.Workers, Dashboard: s.Cluster.Dashboard,
-		Launch: s.Cluster.Launch, Listen: s.Cluster.Listen, Image: s.Cluster.Image, Resources: backend.Resources(s.Cluster.Resources),
-		Certs: s.Cluster.Certs, Insecure: s.Cluster.Insecure,
-	}
-	if err := b.Start(ctx, c, s.Backend.Threads); err != nil {
+	b := newCluster(t, s)
+	if err := b.Start(ctx, s.Backend.Threads); err != nil {
 		return nil, nil, err
 	}
 	return b, func() {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
 	"github.com/gespann/gespann/backend/cuda"
 	"github.com/gespann/gespann/dist/launch"
@@ -41,8 +40,8 @@ func countWorkers(s *spec.Spec) error {
 	return nil
 }
 
-// elsewhere has the workers of a cluster started by a launcher.
-func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err error) {
+// elsewhere has the workers of a run started by a launcher.
+func elsewhere(name string, c *spec.Cluster, o *cluster.LocalOptions, format string) (err error) {
 	if o.Launcher, err = launch.For(c.Launch); err != nil {
 		return err
 	}
@@ -74,7 +73,7 @@ func elsewhere(c *backend.Cluster, o *cluster.LocalOptions, format string) (err 
 		}
 	}
 	o.Team = launch.Team{
-		Name: c.Name, Image: image, Program: program, Resources: launch.Resources(c.Resources),
+		Name: name, Image: image, Program: program, Resources: launch.Resources(c.Resources),
 		Args: func(i int) []string {
 			kind := kindCPU
 			if c.Resources.GPUs > 0 {

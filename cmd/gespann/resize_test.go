@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model/spec"
@@ -39,9 +38,9 @@ func TestCrewChanges(t *testing.T) {
 	}
 	log := new(safeBuffer)
 	var local *cluster.LocalCluster
-	b := cluster.New(cluster.Options{Start: func(ctx context.Context, c *backend.Cluster, threads int) (_ cluster.Local, err error) {
+	b := cluster.New(cluster.Options{Start: func(ctx context.Context, threads int) (_ cluster.Local, err error) {
 		local, err = cluster.StartLocal(ctx, cluster.LocalOptions{
-			Workers: c.Workers, Threads: threads, Log: slog.New(slog.NewTextHandler(log, nil)), Version: moduleVersion(),
+			Workers: s.Cluster.Workers, Threads: threads, Log: slog.New(slog.NewTextHandler(log, nil)), Version: moduleVersion(),
 			Command: func(i int, address string, threads int) *exec.Cmd {
 				cmd := terminal{strings.NewReader(""), log, log}.childCommand(i, address, threads)
 				if i == 2 { // comes late

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gespann/gespann/backend"
 	"github.com/gespann/gespann/backend/cluster"
 	"github.com/gespann/gespann/dist"
 	"github.com/gespann/gespann/dist/server"
@@ -366,8 +365,9 @@ func (k *keeper) run(ctx context.Context, j server.Submission) error {
 	_, err = train.Run(ctx, train.Options{
 		Spec: s, Model: m, Data: set, Dir: dir, Version: moduleVersion(), Events: log.event,
 		Backend: cluster.New(cluster.Options{
-			Dial: func(context.Context, *backend.Cluster) (dist.Conn, error) { return j.Driver, nil },
-			Log:  func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
+			Dial:  func(context.Context) (dist.Conn, error) { return j.Driver, nil },
+			Log:   func(format string, args ...any) { j.Tell(fmt.Sprintf(format, args...)) },
+			Probe: s.Cluster.Probe,
 		}),
 	})
 	if plotErr := dir.Plot(); err == nil { // or it would be one more sentence about the same

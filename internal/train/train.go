@@ -270,10 +270,7 @@ func cluster(s *spec.Spec) *backend.Cluster {
 	c := &s.Cluster
 	return &backend.Cluster{
 		Name: s.Train.Name, Rate: s.LearningRate(), Epochs: s.Train.Epochs,
-		Coordinator: c.Coordinator, Workers: c.Workers, MinWorkers: c.MinWorkers,
-		Launch: c.Launch, Listen: c.Listen, Image: c.Image, Resources: backend.Resources(c.Resources),
+		Workers: cmp.Or(c.MinWorkers, c.Workers), Wire: c.Wire, Data: c.Data,
 		Strategy: c.Strategy.Kind, Params: c.StrategyParams(),
-		Wire: c.Wire, Data: c.Data, Probe: c.Probe,
-		Certs: c.Certs, Insecure: c.Insecure, Dashboard: c.Dashboard,
 	}
 }
