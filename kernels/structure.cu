@@ -68,7 +68,8 @@ DEVICE float call(int fn, float a, float b, float c) {
     case FN_LOG: return logf(a);
     case FN_TANH: return tanhf(a);
     case FN_SIGMOID: return sigmoid(a);
-    default: return erff(a);
+    case FN_ERF: return erff(a);
+    default: return NAN_F;
   }
 }
 

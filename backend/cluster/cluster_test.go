@@ -300,6 +300,34 @@ func TestLeaveTheQueue(t *testing.T) {
 	}
 }
 
+// TestEndBetween ends the context of a caller between two requests, in the middle of the
+// run and after its last epoch: the coordinator is told in the first case only.
+func TestEndBetween(t *testing.T) {
+	for epochs, want := range map[int]string{2: "interrupted", 1: ""} {
+		ctx, cancel := context.WithCancel(t.Context())
+		b := backendOn(t, ref(t), nil)
+		b.cluster.Epochs = epochs
+		job := job(t)
+		s := openOn(t, b, job)
+		if err := s.Restore(ctx, initial(job)); err != nil {
+			t.Fatal(err)
+		}
+		steps := stepsPerEpoch(job)
+		if _, n, err := s.Train(ctx, backend.Span{Last: steps, Rates: slices.Repeat([]float32{0.1}, steps)}); n != steps || err != nil {
+			t.Fatalf("got %d steps, %v", n, err)
+		}
+		cancel()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.last.mu.Lock()
+		if d := b.last.detach; d == nil || d.Err != want {
+			t.Errorf("of %d epochs: the coordinator heard %+v, want %q", epochs, d, want)
+		}
+		b.last.mu.Unlock()
+	}
+}
+
 // TestAbandon ends the context of an evaluation that gets no answer, and goes on
 // when the answer comes.
 func TestAbandon(t *testing.T) {

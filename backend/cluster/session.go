@@ -31,7 +31,8 @@ type session struct {
 	met     bool  // a coordinator was reached, once
 	workers int   // that were there then
 	owed    string
-	hurried bool // the caller wants to end
+	hurried bool            // the caller wants to end
+	asked   context.Context // of the latest request; nil: none
 
 	// What is remembered: the variables as they were at baseAt, and the spans since.
 	base   [][]float32
@@ -74,6 +75,7 @@ func (s *session) Granule() int {
 
 // Train lets the workers take the steps of the span.
 func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
+	s.asked = ctx
 	if err := ctx.Err(); err != nil {
 		return span.Sums, 0, err
 	}
@@ -191,6 +193,7 @@ func (s *session) continues(begin wire.Position) bool {
 // Evaluate lets the workers evaluate a split. An ensemble, of which each has a part
 // only, is evaluated in this process.
 func (s *session) Evaluate(ctx context.Context, split data.Split) (backend.Stats, error) {
+	s.asked = ctx
 	if s.job.Cluster.Member != nil {
 		if err := s.takeHome(ctx); err != nil {
 			return backend.Stats{}, err
@@ -295,11 +298,25 @@ func (s *session) takeHome(ctx context.Context) error {
 	return s.home.Restore(ctx, vars)
 }
 
+// unfinished returns errInterrupted for a run that its caller has ended between two
+// requests, before its last epoch.
+func (s *session) unfinished() error {
+	whole := int64(s.job.Cluster.Epochs) * int64(stepsPerEpoch(s.job))
+	if s.asked != nil && s.asked.Err() != nil && s.at.Done < whole {
+		return errInterrupted
+	}
+	return nil
+}
+
 // Close says good-bye to the coordinator, and ends a cluster on this machine.
 func (s *session) Close() error {
 	var errs []error
 	if s.line != nil {
-		s.leave(s.fault)
+		why := s.fault
+		if why == nil {
+			why = s.unfinished()
+		}
+		s.leave(why)
 	}
 	if s.local != nil {
 		errs = append(errs, s.local.Close())

@@ -76,6 +76,9 @@ func askHealth(ctx context.Context, t terminal, address, path string, within tim
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within %v", at, within)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s: %w\nhint: a coordinator's page is at %s unless it is told otherwise; a worker has one with --metrics",
+			at, lastOf(err), defaultDashboard)
 	case err != nil:
 		return fmt.Errorf("%s: %w", at, lastOf(err))
 	case !good:

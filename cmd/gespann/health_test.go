@@ -37,7 +37,8 @@ func TestHealth(t *testing.T) {
 		{[]string{at}, exitOK, "ok\n", ""},
 		{[]string{port}, exitOK, "ok\n", ""},
 		{[]string{"--ready", at}, exitRun, "", "gespann: " + at + ": the worker has no coordinator\n"},
-		{[]string{"127.0.0.1:1"}, exitRun, "", "gespann: 127.0.0.1:1: connect: connection refused\n"},
+		{[]string{"127.0.0.1:1"}, exitRun, "", "gespann: 127.0.0.1:1: connect: connection refused\n" +
+			"hint: a coordinator's page is at localhost:8080 unless it is told otherwise; a worker has one with --metrics\n"},
 		{[]string{"--optional", "127.0.0.1:1"}, exitOK, "", ""},
 		{[]string{"--optional", "--ready", at}, exitRun, "", "gespann: " + at + ": the worker has no coordinator\n"},
 		{[]string{"--timeout", "1ns", at}, exitRun, "", "gespann: " + at + ": no answer within 1ns\n"},

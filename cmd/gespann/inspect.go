@@ -147,6 +147,11 @@ func trainingPrograms(m *model.Model, rows int) ([]*ir.Program, error) {
 	}
 	if rows != ir.B {
 		forward, gradient = forward.At(rows), gradient.At(rows)
+		for _, p := range []*ir.Program{forward, gradient} {
+			if err := ir.Verify(p, m.Vars()); err != nil {
+				return nil, fmt.Errorf("--batch %d: %w", rows, err)
+			}
+		}
 	}
 	update, err := m.Update()
 	return []*ir.Program{forward, gradient, update}, err

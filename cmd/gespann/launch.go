@@ -33,6 +33,12 @@ func countWorkers(s *spec.Spec) error {
 		}
 		c.Workers = cmp.Or(l.Workers(), c.Workers)
 	}
+	return enough(s)
+}
+
+// enough checks that a run may begin with as many workers as it will have.
+func enough(s *spec.Spec) error {
+	c := &s.Cluster
 	if c.MinWorkers > c.Workers {
 		return fmt.Errorf("cluster.min_workers: got %d, want at most as many as %s is asked for, %d\n"+
 			"hint: cluster.workers says how many", c.MinWorkers, c.Launch, c.Workers)

@@ -115,14 +115,29 @@ func manifestOf(config string, flags *pflag.FlagSet, f *manifestFlags) (text, ne
 		if err != nil {
 			return "", "", err
 		}
+		if err := enough(s); err != nil {
+			return "", "", err
+		}
 		text, err := kubeManifest(s, f)
 		return text, "kubectl apply -f", err
 	}
+	for _, arg := range spec.Arguments(flags) {
+		for key, flag := range map[string]string{"train.name": "name", "train.dir": "runs"} {
+			if strings.HasPrefix(arg, key+"=") {
+				return "", "", usagef("--set %s: use --%s, which the script counts on", key, flag)
+			}
+		}
+	}
 	s, err := loadSpec(config, flags)
+	if err == nil {
+		err = enough(s)
+	}
 	if err != nil {
 		return "", "", err
 	}
-	b, err := batchOf(s, config, spec.Arguments(flags, "name", "runs"))
+	// The environment of the one who writes the script is not that of who runs it.
+	given := append(spec.EnvironmentArguments(flags, "train.name", "train.dir"), spec.Arguments(flags, "name", "runs")...)
+	b, err := batchOf(s, config, given)
 	if err != nil {
 		return "", "", err
 	}

@@ -104,7 +104,7 @@ func progressWords(e train.Progress) []string {
 	if len(e.Values) > 0 {
 		words = append(words, valueWords(e.Values))
 	}
-	return append(words, speed(e.RowsPerSecond), clock(e.Left)+" left")
+	return append(words, speed(e.RowsPerSecond), minutes(e.Left)+" left")
 }
 
 // started is the head of a run.

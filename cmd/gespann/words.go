@@ -61,13 +61,13 @@ func seconds(s float64) string {
 	case s < 0.9995:
 		return fmt.Sprintf("%.0f ms", 1000*s)
 	case s >= 60:
-		return clock(time.Duration(s * float64(time.Second)))
+		return minutes(time.Duration(s * float64(time.Second)))
 	}
 	return fmt.Sprintf("%.1f s", s)
 }
 
-// clock is "0:42" or "1:02:03".
-func clock(d time.Duration) string {
+// minutes is "0:42" or "1:02:03".
+func minutes(d time.Duration) string {
 	s := int(d.Round(time.Second).Seconds())
 	if s >= 3600 {
 		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -24,6 +26,7 @@ import (
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/dist/worker"
+	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
@@ -170,8 +173,8 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 		return err
 	}
 	f.proven = trust.ProvesAccount(f.coordinator)
-	peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator, Listen: f.listen, Trust: trust})
-	if err != nil {
+	peers, err := f.peers(ctx, trust, leave, log)
+	if err != nil || peers == nil {
 		return err
 	}
 	defer peers.Close()
@@ -196,6 +199,34 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 		Log: log,
 	})
 }
+
+// peers opens the ports for other workers, at the address with which this machine reaches
+// the coordinator. A name that is not known yet, as that of a pod which is being made, is
+// waited for like a coordinator that is away. It returns nil when the worker is told to
+// leave meanwhile.
+func (f *workerFlags) peers(ctx context.Context, trust rpc.Trust, leave <-chan struct{}, log *slog.Logger) (*rpc.Peers, error) {
+	var passed clock.System
+	for begun, wait := passed.Elapsed(), firstWait; ; wait = min(2*wait, longestWait) {
+		peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator, Listen: f.listen, Trust: trust})
+		var unknown *net.DNSError
+		if !errors.As(err, &unknown) || f.patience > 0 && passed.Elapsed()-begun >= f.patience {
+			return peers, err
+		}
+		log.Warn("the coordinator's name is not known; trying again", "err", err)
+		select {
+		case <-time.After(wait):
+		case <-leave:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+const (
+	firstWait   = 200 * time.Millisecond // before a name is looked up again
+	longestWait = 5 * time.Second
+)
 
 // settle finds out what to train on, and returns its name. When that is a card and
 // this program has no CUDA, the one that has takes over.

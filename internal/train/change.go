@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/gespann/gespann/internal/shell"
@@ -67,11 +69,25 @@ func (d *Dir) CheckChanges(s *spec.Spec) error {
 		return err
 	}
 	for _, x := range spec.Differences(old, s) {
+		if x.Key == "train.dir" && sameFolder(s.Train.Dir, filepath.Dir(d.Path)) {
+			s.Train.Dir = old.Train.Dir // another way to write it
+			continue
+		}
 		if rule := spec.ChangeOf(x.Key); rule.When == spec.Place {
 			return spec.Errors{s.Errorf(x.Key, "got %s, but %s", x.New, rule.Why)}
 		}
 	}
 	return checkChanges(old, s, d.Path, 0)
+}
+
+// sameFolder reports whether two paths are those of one folder.
+func sameFolder(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	two, err := os.Stat(b)
+	return err == nil && os.SameFile(one, two)
 }
 
 // checkChanges compares the specs of a run in a directory, which is inside an epoch,

@@ -270,7 +270,7 @@ func cluster(s *spec.Spec) *backend.Cluster {
 	c := &s.Cluster
 	return &backend.Cluster{
 		Name: s.Train.Name, Rate: s.LearningRate(), Epochs: s.Train.Epochs,
-		Workers: cmp.Or(c.MinWorkers, c.Workers), Wire: c.Wire, Data: c.Data,
+		Workers: c.Least(), Wire: c.Wire, Data: c.Data,
 		Strategy: c.Strategy.Kind, Params: c.StrategyParams(),
 	}
 }

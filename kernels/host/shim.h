@@ -21,6 +21,7 @@
 #define DEVICE inline
 #define __shared__ static
 #define INFINITY_F ((float)INFINITY)
+#define NAN_F ((float)NAN)
 #define KERNEL(name, block, ...)                                                \
   extern "C" void name(__VA_ARGS__);                                            \
   static emulator::Registration registration_of_##name(#name, (name), (block)); \

@@ -15,7 +15,7 @@ func (d *decoder) cluster() {
 			"got %q, want host:port or unix:path", clip(c.Coordinator))
 	}
 	if c.Dashboard != "" && !isAddress(c.Dashboard) {
-		d.report("cluster.dashboard", "such as :8080", "got %q, want host:port", clip(c.Dashboard))
+		d.report("cluster.dashboard", "such as localhost:8080", "got %q, want host:port", clip(c.Dashboard))
 	}
 	if c.MinWorkers > c.Workers && c.Launch == "" { // else cmd counts them
 		d.report("cluster.min_workers", "", "got %d, want at most cluster.workers, %d", c.MinWorkers, c.Workers)

@@ -45,7 +45,7 @@ type Cluster struct {
 	// Talk to a coordinator that was started with --insecure: without TLS, and without proofs that
 	// both sides are of one account.
 	Insecure bool `yaml:"insecure" default:"false"`
-	// Address of a page that shows the workers and the run, such as :8080. Only without a
+	// Address of a page that shows the workers and the run, such as localhost:8080. Only without a
 	// coordinator, which has its own. Default: none.
 	Dashboard string `yaml:"dashboard"`
 }

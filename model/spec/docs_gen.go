@@ -43,7 +43,7 @@ var docs = map[string]string{
 	"Clip.GlobalClipnorm":             "Largest norm of all gradients together; 0 is none.",
 	"Cluster.Certs":                   "Folder that gespann certs has made, to be known to the coordinator. Default: gespann/certs in the user's configuration directory.",
 	"Cluster.Coordinator":             "Address of the coordinator, host:port or unix:path. Default: none; a coordinator and workers are started on this machine.",
-	"Cluster.Dashboard":               "Address of a page that shows the workers and the run, such as :8080. Only without a coordinator, which has its own. Default: none.",
+	"Cluster.Dashboard":               "Address of a page that shows the workers and the run, such as localhost:8080. Only without a coordinator, which has its own. Default: none.",
 	"Cluster.Data":                    "Where workers get the rows: local, each from its own disk; stream, from the process that trains; auto, local where the same rows are there, else stream.",
 	"Cluster.Image":                   "Image that pods run, with a tag or digest. Only with launch kubernetes. Default: gespann or, with cards, gespann-cuda, of this release.",
 	"Cluster.Insecure":                "Talk to a coordinator that was started with --insecure: without TLS, and without proofs that both sides are of one account.",

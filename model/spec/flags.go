@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -139,6 +140,20 @@ func (o Options) overrides() []override {
 		out = append(out, override{x, "--set " + clip(x.Key)})
 	}
 	return out
+}
+
+// EnvironmentArguments returns what the environment says of settings as flags, but for
+// the settings that a set of flags gives, and those named.
+func EnvironmentArguments(fs *pflag.FlagSet, except ...string) (args []string) {
+	for _, o := range (Options{Flags: fs}).overrides() {
+		except = append(except, o.Key)
+	}
+	for _, s := range settings() {
+		if text := os.Getenv(s.env()); text != "" && !slices.Contains(except, s.key) {
+			args = append(args, "--set", s.key+"="+text)
+		}
+	}
+	return args
 }
 
 // Arguments returns the flags of a set that AddFlags has made, as a command line would

@@ -28,10 +28,10 @@ func (s setting) env() string {
 
 const envPrefix = "GESPANN_"
 
-// foreign matches variables that are not settings: those of this repository's
-// tests, and those that Kubernetes sets for services called gespann-something.
+// foreign matches variables that are not settings: that of logs, those of this
+// repository's tests, and those that Kubernetes sets for services called gespann-something.
 var foreign = regexp.MustCompile(
-	`^GESPANN_(TEST_.*|(.*_)?(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|SCTP).*))$`)
+	`^GESPANN_(LOG_FORMAT|TEST_.*|(.*_)?(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|SCTP).*))$`)
 
 // settings lists all settings in the order of the structs.
 func settings() []setting { return settingsOf(reflect.TypeFor[Spec](), "") }

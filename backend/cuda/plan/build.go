@@ -102,7 +102,7 @@ func (b *builder) checkSizes() error {
 	if w := b.ins.Attrs.Win; w.KH > 0 && w.KH*w.KW > math.MaxInt32/2/max(b.ins.Attrs.Dims[3], 1) {
 		return fmt.Errorf("window is %v, want at most 2^30 weights", w)
 	}
-	return nil
+	return b.checkStructure()
 }
 
 // instr plans the current instruction.

@@ -218,6 +218,43 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
+// TestMapLimits plans expressions that the kernel has no room for.
+func TestMapLimits(t *testing.T) {
+	calls, numbers := new(ir.Formula), new(ir.Formula)
+	calls.Result, numbers.Result = ir.InputOf(0), ir.InputOf(0)
+	for i := range 200 {
+		calls.Result = calls.Call(ir.FnExp, calls.Result)
+		if i < 70 {
+			numbers.Result = numbers.Call(ir.FnAdd, numbers.Result, ir.Number(float64(i)+0.5))
+		}
+	}
+	wide := new(ir.Formula)
+	var all []ir.Operand
+	for i := range 30 {
+		all = append(all, wide.Call(ir.FnMul, ir.InputOf(0), ir.Number(float64(i)+0.5)))
+	}
+	wide.Result = all[0]
+	for _, v := range all[1:] {
+		wide.Result = wide.Call(ir.FnAdd, v, wide.Result)
+	}
+	for e, want := range map[ir.Expr]string{
+		calls.Expr():   "the expression has 200 calls, and 1 results at a time, want at most 192 and 24",
+		numbers.Expr(): "the expression has 70 numbers, want at most 64",
+		wide.Expr():    "the expression has 59 calls, and 30 results at a time, want at most 192 and 24",
+	} {
+		p := &ir.Program{Name: "map", Batch: 1, Values: []ir.Value{
+			{Name: "x", Kind: ir.Input, Shape: []int{5}, Var: -1, Of: ir.None},
+			{Name: "y", Kind: ir.Output, Shape: []int{5}, Var: -1, Of: ir.None},
+		}, Instrs: []ir.Instr{{Op: ir.Map, Attrs: ir.Attrs{Expr: e}, In: []ir.Slot{0}, Out: []ir.Slot{1}, Layer: "l"}}}
+		if err := ir.Verify(p, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plan.Build(p, plan.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s...: got %v, want %s", e, err, want)
+		}
+	}
+}
+
 func TestPrecisionText(t *testing.T) {
 	for _, p := range []plan.Precision{plan.FP32, plan.TF32, plan.BF16} {
 		if got, err := plan.ParsePrecision(p.String()); got != p || err != nil {
