@@ -194,7 +194,7 @@ func (p *peer) why(err error) string {
 	if p.reason != "" {
 		return p.reason
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) { // the other side is no more
 		err = errors.New("its connection has ended")
 	}
 	return err.Error()
