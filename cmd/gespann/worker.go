@@ -26,7 +26,6 @@ import (
 	"github.com/gespann/gespann/dist/rpc"
 	"github.com/gespann/gespann/dist/wire"
 	"github.com/gespann/gespann/dist/worker"
-	"github.com/gespann/gespann/internal/clock"
 	"github.com/gespann/gespann/internal/data"
 	"github.com/gespann/gespann/internal/train"
 	"github.com/gespann/gespann/model"
@@ -200,33 +199,29 @@ func work(ctx context.Context, t terminal, f workerFlags, leave <-chan struct{})
 	})
 }
 
-// peers opens the ports for other workers, at the address with which this machine reaches
-// the coordinator. A name that is not known yet, as that of a pod which is being made, is
-// waited for like a coordinator that is away. It returns nil when the worker is told to
-// leave meanwhile.
+// peers opens the ports for other workers. Those are on the way to the coordinator, whose
+// name an engine may give only when it has started it: who is patient waits for that. It
+// returns nil when it was told to leave meanwhile.
 func (f *workerFlags) peers(ctx context.Context, trust rpc.Trust, leave <-chan struct{}, log *slog.Logger) (*rpc.Peers, error) {
-	var passed clock.System
-	for begun, wait := passed.Elapsed(), firstWait; ; wait = min(2*wait, longestWait) {
+	for began := time.Now(); ; {
 		peers, err := rpc.NewPeers(rpc.PeerOptions{Coordinator: f.coordinator, Listen: f.listen, Trust: trust})
 		var unknown *net.DNSError
-		if !errors.As(err, &unknown) || f.patience > 0 && passed.Elapsed()-begun >= f.patience {
+		if !errors.As(err, &unknown) || time.Since(began) >= f.patience {
 			return peers, err
 		}
-		log.Warn("the coordinator's name is not known; trying again", "err", err)
+		log.Info("connecting again", "in", nameDelay, "because", err)
 		select {
-		case <-time.After(wait):
+		case <-time.After(nameDelay):
 		case <-leave:
 			return nil, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-const (
-	firstWait   = 200 * time.Millisecond // before a name is looked up again
-	longestWait = 5 * time.Second
-)
+// nameDelay is how long a name that is unknown is not asked for.
+const nameDelay = time.Second
 
 // settle finds out what to train on, and returns its name. When that is a card and
 // this program has no CUDA, the one that has takes over.
