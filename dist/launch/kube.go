@@ -99,20 +99,19 @@ func loopback(host string) bool {
 
 // look checks that there is a cluster, new enough, and returns where.
 func (l *kubeLauncher) look(ctx context.Context) (server string, err error) {
-	out, err := l.kubectl(ctx, nil, "version", "--output=json", "--request-timeout=10s")
+	// Not kubectl version: that refuses versions of which it cannot tell how old they are.
+	out, err := l.kubectl(ctx, nil, "get", "--raw=/version", "--request-timeout=10s")
 	if err != nil {
 		return "", err
 	}
-	var version struct {
-		ServerVersion struct{ Major, Minor, GitVersion string }
-	}
+	var version struct{ Major, Minor, GitVersion string }
 	if err := json.Unmarshal([]byte(out), &version); err != nil {
-		return "", fmt.Errorf("kubernetes: kubectl version: %w", err)
+		return "", fmt.Errorf("kubernetes: kubectl get --raw=/version: %w", err)
 	}
-	major, _ := strconv.Atoi(version.ServerVersion.Major)
-	minor, _ := strconv.Atoi(strings.TrimRight(version.ServerVersion.Minor, "+"))
+	major, _ := strconv.Atoi(version.Major)
+	minor, _ := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
 	if major == 1 && minor < leastMinor {
-		return "", fmt.Errorf("kubernetes: the cluster is of version %s, want 1.%d or later", version.ServerVersion.GitVersion, leastMinor)
+		return "", fmt.Errorf("kubernetes: the cluster is of version %s, want 1.%d or later", version.GitVersion, leastMinor)
 	}
 	out, err = l.kubectl(ctx, nil, "config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // Answers of kubectl 1.34, shortened.
 const (
-	kubeVersion = `{"clientVersion":{"major":"1","minor":"34"},"serverVersion":{"major":"1","minor":"34","gitVersion":"v1.34.3"}}`
+	kubeVersion = `{"major":"1","minor":"34","gitVersion":"v1.34.3"}`
 	kubeCreated = `{"apiVersion":"v1","kind":"List","items":[{"kind":"Secret","metadata":{"name":"n","uid":"11"}},{"kind":"Job","metadata":{"name":"n","uid":"22"}}]}`
 	kubeJob     = `{"kind":"Job","metadata":{"name":"n"},"status":{}}`
 	kubeRuns    = `{"kind":"Pod","metadata":{"name":"n-0"},"status":{"phase":"Running","containerStatuses":[{"state":{"running":{"startedAt":"x"}}}]}}`
@@ -35,7 +35,7 @@ func kubectl(dir, question, answer string) string {
 	if question != "" {
 		script += `"` + question + `"*) ` + answer + ";;\n"
 	}
-	return script + "version*) " + says(kubeVersion) + ";;\n" +
+	return script + "\"get --raw=/version\"*) " + says(kubeVersion) + ";;\n" +
 		"config*) echo https://10.9.8.7:6443;;\n" +
 		"create*) cat >" + dir + "/created; " + says(kubeCreated) + ";;\n" +
 		`"get jobs,pods"*) ` + lists(kubeJob, kubeRuns) + ";;\n" +
@@ -64,9 +64,9 @@ func TestKubeRefuses(t *testing.T) {
 	}
 	const look = "get jobs,pods"
 	for _, c := range []struct{ name, question, answer, want string }{
-		{"no cluster", "version", says("The connection to the server localhost:8080 was refused") + " >&2; exit 1",
+		{"no cluster", "get --raw=/version", says("The connection to the server localhost:8080 was refused") + " >&2; exit 1",
 			"launch: kubernetes: The connection to the server localhost:8080 was refused"},
-		{"old", "version", says(`{"serverVersion":{"major":"1","minor":"27+","gitVersion":"v1.27.1"}}`), "the cluster is of version v1.27.1, want 1.31 or later"},
+		{"old", "get --raw=/version", says(`{"major":"1","minor":"27+","gitVersion":"v1.27.1"}`), "the cluster is of version v1.27.1, want 1.31 or later"},
 		{"here", "config", "echo https://127.0.0.1:6443", "pods would look for this machine at 127.0.0.1:6443, which is their own\nhint: cluster.listen"},
 		{"forbidden", "create", says(`Error from server (Forbidden): jobs.batch is forbidden: User "u" cannot create resource "jobs"`) + " >&2; exit 1",
 			`kubernetes: Error from server (Forbidden): jobs.batch is forbidden: User "u" cannot create`},
