@@ -198,7 +198,8 @@ func runOrKill(t *testing.T, dir string, args []string, d time.Duration) (killed
 	return false
 }
 
-// TestSecondRun starts a second run in the directory of one that goes on.
+// TestSecondRun starts a second run in the directory of one that goes on. An engine's, which
+// may have lost sight of the first, goes on when that has ended.
 func TestSecondRun(t *testing.T) {
 	dir := writeTiny(t)
 	first, _, _ := command(t, dir, "train", "tiny.yaml", "--epochs", "1000000")
@@ -217,5 +218,31 @@ func TestSecondRun(t *testing.T) {
 	contains(t, "stderr", stderr.String(), "gespann: run directory runs/tiny: another run is using it (process ")
 	if bytes.Contains(stderr.Bytes(), []byte("goroutine")) {
 		t.Errorf("a stack trace:\n%s", stderr)
+	}
+
+	third, _, _ := command(t, dir, "train", "tiny.yaml", "--epochs", "1000000", "--continue", "--name", "tiny")
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	third.Stderr = log
+	if err := third.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer third.Process.Kill()
+	says := func(what string) {
+		t.Helper()
+		waitFor(t, what, func() bool {
+			text, _ := os.ReadFile(log.Name())
+			return strings.Contains(string(text), what)
+		})
+	}
+	says("another run is using it (process " + strconv.Itoa(first.Process.Pid) + "); going on when that has ended")
+	first.Process.Signal(syscall.SIGTERM)
+	says("going on with runs/tiny")
+	third.Process.Signal(syscall.SIGTERM)
+	if got := exitCode(t, third.Wait()); got != 143 {
+		t.Errorf("exit code %d, want 143", got)
 	}
 }

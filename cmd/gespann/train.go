@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -101,7 +102,7 @@ func trainNew(ctx context.Context, t terminal, path string, again bool, flags *p
 	if s.Train.Name == "" {
 		return usagef("--continue: which run? train.name or --name says it")
 	}
-	dir, err := train.Open(filepath.Join(s.Train.Dir, s.Train.Name))
+	dir, err := whenFree(ctx, t, filepath.Join(s.Train.Dir, s.Train.Name))
 	if errors.Is(err, train.ErrNoRun) || errors.Is(err, fs.ErrNotExist) {
 		return start(ctx, t, s, nil, sink)
 	} else if err != nil {
@@ -110,6 +111,25 @@ func trainNew(ctx context.Context, t terminal, path string, again bool, flags *p
 	defer dir.Close()
 	fmt.Fprintf(t.err, "going on with %s\n", dir.Path)
 	return goOn(ctx, t, s, dir, sink)
+}
+
+// whenFree opens a run that may be another process's until that has ended: an engine that
+// has lost sight of a node starts the process again while the first one trains on.
+func whenFree(ctx context.Context, t terminal, path string) (*train.Dir, error) {
+	for said := false; ; said = true {
+		dir, err := train.Open(path)
+		if !errors.Is(err, train.ErrInUse) {
+			return dir, err
+		}
+		if !said {
+			fmt.Fprintf(t.err, "%v; going on when that has ended\n", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // start starts the run of a spec, with the weights of another, if there is one.

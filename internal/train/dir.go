@@ -230,8 +230,11 @@ func LatestRun(dir string) (string, error) {
 	return latest, nil
 }
 
-// ErrNoRun is that a directory is no run's.
-var ErrNoRun = errors.New("no run began there")
+// Of a directory: it is no run's, or another process trains in it.
+var (
+	ErrNoRun = errors.New("no run began there")
+	ErrInUse = errors.New("another run is using it")
+)
 
 func isRun(path string) error {
 	info, err := os.Stat(path)
@@ -259,7 +262,7 @@ func lockDir(path string) (*Dir, error) {
 	}
 	locked, err := filelock.Try(f)
 	if err == nil && !locked {
-		err = fmt.Errorf("another run is using it (process %s)", filelock.Holder(f))
+		err = fmt.Errorf("%w (process %s)", ErrInUse, filelock.Holder(f))
 	}
 	if err != nil {
 		f.Close()
