@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,7 +53,8 @@ func (l *kubeLauncher) kubectl(ctx context.Context, in io.Reader, args ...string
 	}
 	out, err := run(ctx, in, "kubectl", args...)
 	if err != nil {
-		err = fmt.Errorf("kubernetes: %w", err)
+		// Of several objects it says the same of each.
+		err = fmt.Errorf("kubernetes: %s", strings.Join(slices.Compact(strings.Split(err.Error(), "\n")), "\n"))
 	}
 	return out, err
 }

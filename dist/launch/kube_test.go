@@ -166,3 +166,54 @@ func TestKubeCreates(t *testing.T) {
 		t.Errorf("without kubectl: got %v", err)
 	}
 }
+
+// TestKubeOnce checks that what ails several pods alike is said of one, though Kubernetes
+// names each, and that what kubectl says of each object is said once.
+func TestKubeOnce(t *testing.T) {
+	dir := t.TempDir()
+	pod := func(name string) string {
+		return `{"kind":"Pod","metadata":{"name":"gespann-n-` + name + `"},"status":{"conditions":[{"type":"PodScheduled","status":"False","message":"no room"}]}}`
+	}
+	event := func(name string) string { // of the Job
+		return `{"reason":"FailedCreate","message":"pods \"gespann-n-` + name + `\" is forbidden: exceeded quota","involvedObject":{"kind":"Job","name":"JOB"}}`
+	}
+	answers := `"get jobs,pods"*) ` + lists(kubeJob, pod("0-abcde"), pod("1-fghij"), pod("2-klmno")) + ";;\n" +
+		`"get events"*) n=$(sed -n "s/.*instance=\([a-z0-9-]*\) .*/\1/p" ` + dir + `/asked | tail -n 1); ` +
+		lists(event("3-pqrst"), event("3-uvwxy"), event("4-zabcd")) + ` | sed "s/JOB/$n/g"; echo x >>` + dir + "/looked;;\n"
+	fake(t, map[string]string{"kubectl": strings.Replace(kubectl(dir, "", ""), "case \"$*\" in\n", "case \"$*\" in\n"+answers, 1)})
+	l, err := For("kubernetes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 100)
+	crew, err := l.Launch(t.Context(), kubeTeam(func(format string, args ...any) { said <- fmt.Sprintf(format, args...) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 600 {
+		if text, _ := os.ReadFile(filepath.Join(dir, "looked")); len(text) > 4 { // twice, at least
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	crew.Close()
+	close(said)
+	var all []string
+	for text := range said {
+		all = append(all, text)
+	}
+	text := strings.Join(all, "\n")
+	for _, want := range []string{"pod gespann-n-0-abcde has no node: no room", `FailedCreate: pods "gespann-n-3-pqrst" is forbidden: exceeded quota`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%s\nwant %s", text, want)
+		}
+	}
+	if len(all) != 3 { // and the Job
+		t.Errorf("got\n%s\nwant each once", text)
+	}
+
+	fake(t, map[string]string{"kubectl": kubectl(dir, "create", says("Error: no namespace\nError: no namespace")+" >&2; exit 1")})
+	if _, err := l.Launch(t.Context(), kubeTeam(t.Logf)); err == nil || err.Error() != "launch: kubernetes: Error: no namespace" {
+		t.Errorf("got %v, want it once", err)
+	}
+}

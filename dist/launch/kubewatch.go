@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -54,11 +55,19 @@ type kubeWatch struct {
 	away  bool                     // the API server does not answer
 }
 
-// say says something once.
+// podName is what Kubernetes calls the pods of a Job: by their index, and by chance.
+var podName = regexp.MustCompile(`(gespann-[-a-z0-9]+)-[0-9]+-[a-z0-9]{5}\b`)
+
+// say says something once: of one pod, when it is the same of several.
 func (w *kubeWatch) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if !w.said[text] {
-		w.said[text] = true
+	w.sayAs(podName.ReplaceAllString(text, "$1"), text)
+}
+
+// sayAs says something unless the same was said.
+func (w *kubeWatch) sayAs(same, text string) {
+	if !w.said[same] {
+		w.said[same] = true
 		w.team.Say("kubernetes: %s", text)
 	}
 }
@@ -122,7 +131,8 @@ func (w *kubeWatch) pod(ctx context.Context, o *object) bool {
 		case c.Type == "PodScheduled" && c.Status == "False":
 			w.say("pod %s has no node: %s", name, c.Message)
 		case c.Type == "DisruptionTarget" && c.Status == "True":
-			w.say("pod %s is taken away: %s; the others go on, and Kubernetes starts another", name, c.Message)
+			text := fmt.Sprintf("pod %s is taken away: %s; the others go on, and Kubernetes starts another", name, c.Message)
+			w.sayAs(text, text)
 		}
 	}
 	running := false
