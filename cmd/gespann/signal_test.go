@@ -202,7 +202,7 @@ func runOrKill(t *testing.T, dir string, args []string, d time.Duration) (killed
 // may have lost sight of the first, goes on when that has ended.
 func TestSecondRun(t *testing.T) {
 	dir := writeTiny(t)
-	first, _, _ := command(t, dir, "train", "tiny.yaml", "--epochs", "1000000")
+	first, _, _ := command(t, dir, "train", "tiny.yaml", "--epochs", "1000000", "--name", "tiny")
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -243,6 +243,7 @@ func TestSecondRun(t *testing.T) {
 	says("going on with runs/tiny")
 	third.Process.Signal(syscall.SIGTERM)
 	if got := exitCode(t, third.Wait()); got != 143 {
-		t.Errorf("exit code %d, want 143", got)
+		text, _ := os.ReadFile(log.Name())
+		t.Errorf("exit code %d, want 143\n%s", got, text)
 	}
 }
