@@ -328,6 +328,56 @@ func TestEndBetween(t *testing.T) {
 	}
 }
 
+// TestInterruptedOutsideSteps ends the context of a session that takes no steps at that
+// moment, and checks that the coordinator is told, as its workers are to wait for the rest.
+func TestInterruptedOutsideSteps(t *testing.T) {
+	for name, last := range map[string]func(context.Context, backend.Session) error{
+		"test": func(ctx context.Context, s backend.Session) error {
+			_, err := s.Evaluate(ctx, data.Test)
+			return err
+		},
+		"snapshot": func(ctx context.Context, s backend.Session) error {
+			_, err := s.Snapshot(ctx)
+			return err
+		},
+		"nothing": func(ctx context.Context, s backend.Session) error {
+			<-ctx.Done()
+			_, _, err := s.Train(ctx, backend.Span{First: 1, Last: 2, Step: 1, Rates: []float32{1}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			b := backendOn(t, ref(t), func(m wire.Message) fault {
+				if m.Kind() == name {
+					cancel()
+					return silent
+				}
+				return none
+			})
+			s, err := b.Open(t.Context(), job(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.Train(t.Context(), backend.Span{Last: 1, Rates: []float32{1}}); err != nil {
+				t.Fatal(err)
+			}
+			if name == "nothing" {
+				cancel()
+			}
+			if err := last(ctx, s); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, want canceled", err)
+			}
+			s.Close()
+			b.last.mu.Lock()
+			defer b.last.mu.Unlock()
+			if d := b.last.detach; d == nil || d.Err != wire.Interrupted {
+				t.Errorf("the coordinator heard %+v, want that the driver was interrupted", d)
+			}
+		})
+	}
+}
+
 // TestAbandon ends the context of an evaluation that gets no answer, and goes on
 // when the answer comes.
 func TestAbandon(t *testing.T) {

@@ -77,7 +77,7 @@ func (s *session) Granule() int {
 func (s *session) Train(ctx context.Context, span backend.Span) (backend.Stats, int, error) {
 	s.asked = ctx
 	if err := ctx.Err(); err != nil {
-		return span.Sums, 0, err
+		return span.Sums, 0, s.failed(err)
 	}
 	s.fault, s.hurried = nil, false
 	if err := s.place(ctx, span); err != nil {
@@ -147,9 +147,13 @@ func (s *session) replayTime() float64 {
 	return total
 }
 
-// failed remembers why the job ends, for the coordinator.
+// failed remembers why the job ends, for the coordinator. One that was interrupted may go
+// on, wherever that was: its workers are to wait for it.
 func (s *session) failed(err error) error {
 	s.fault = err
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		s.fault = errInterrupted
+	}
 	return err
 }
 
@@ -202,7 +206,7 @@ func (s *session) Evaluate(ctx context.Context, split data.Split) (backend.Stats
 	}
 	f, err := s.do(ctx, wire.Frame{Message: &wire.Test{Split: split}}, nil)
 	if err != nil {
-		return backend.Stats{}, err
+		return backend.Stats{}, s.failed(err)
 	}
 	return f.Message.(*wire.Tested).Stats.Stats(), nil
 }
@@ -210,12 +214,12 @@ func (s *session) Evaluate(ctx context.Context, split data.Split) (backend.Stats
 // Snapshot fetches the variables, and remembers them.
 func (s *session) Snapshot(ctx context.Context) ([][]float32, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, s.failed(err)
 	}
 	for len(s.log) > 0 {
 		f, err := s.do(ctx, wire.Frame{Message: new(wire.Snapshot)}, nil)
 		if err != nil {
-			return nil, err
+			return nil, s.failed(err)
 		}
 		if at := f.Message.(*wire.Variables).At; at.Done != s.at.Done {
 			err = s.lost(fmt.Sprintf("its workers are at step %d, the run is at %d", at.Done, s.at.Done))

@@ -210,7 +210,11 @@ func (c *kubeCrew) fail(format string, args ...any) {
 func (c *kubeCrew) Close() error {
 	c.ending.Do(func() { close(c.quit) })
 	c.running.Wait()
-	return c.remove()
+	err := c.remove()
+	if err != nil { // as when the node of a pod is gone: it is deleted when that is back
+		c.team.Say("cluster: Job %s is not gone yet: %v", c.name, err)
+	}
+	return err
 }
 
 // An object is what is read of a Kubernetes object.
