@@ -52,6 +52,9 @@ func (l *kubeLauncher) kubectl(ctx context.Context, in io.Reader, args ...string
 		args = append(args, "--namespace="+l.namespace)
 	}
 	out, err := run(ctx, in, "kubectl", args...)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "", errors.New("kubernetes: kubectl has no answer from the API server")
+	}
 	if err != nil {
 		// Of several objects it says the same of each.
 		err = fmt.Errorf("kubernetes: %s", strings.Join(slices.Compact(strings.Split(err.Error(), "\n")), "\n"))
@@ -179,7 +182,7 @@ func (c *kubeCrew) create(ctx context.Context, files map[string][]byte) error {
 
 // remove deletes all of it, and waits until it is gone.
 func (c *kubeCrew) remove() error {
-	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTime+lookTime) // so that kubectl says it
 	defer cancel()
 	_, err := c.launcher.kubectl(ctx, nil, "delete", "job,secret", c.name, "--ignore-not-found", "--cascade=foreground",
 		"--timeout="+removeTime.String())

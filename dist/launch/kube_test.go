@@ -83,11 +83,15 @@ func TestKubeRefuses(t *testing.T) {
 			"has failed: DeadlineExceeded: active longer"},
 		{"deleted", look, lists(), "is gone: somebody has deleted it"},
 		{"away", look, says("Unable to connect to the server: EOF") + " >&2; exit 1", "Unable to connect to the server: EOF; the workers go on meanwhile"},
+		{"no answer", look, "exec sleep 30", "kubernetes: kubectl has no answer from the API server; the workers go on meanwhile"},
 		{"nonsense", look, "echo x", "kubernetes: what kubectl says: invalid character"},
 		{"quota", "get events", event("Job", "FailedCreate", "exceeded quota: q"), "FailedCreate: exceeded quota: q"},
 		{"no secret", "get events", event("Pod", "FailedMount", "secret not found"), "FailedMount: secret not found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "no answer" && testing.Short() {
+				t.Skip("waits for one")
+			}
 			dir := t.TempDir()
 			fake(t, map[string]string{"kubectl": kubectl(dir, c.question, strings.ReplaceAll(c.answer, "DIR", dir))})
 			said := make(chan string, 100)
