@@ -13,9 +13,17 @@ import (
 // can send signals to a process of their own.
 const asProgram = "RUN_AS_GESPANN"
 
+// roles are what else the test binary may be, by what the environment then has.
+var roles = map[string]func(value string){}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
+	}
+	for name, main := range roles {
+		if value := os.Getenv(name); value != "" {
+			main(value)
+		}
 	}
 	os.Exit(m.Run())
 }
