@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gespann/gespann/backend/cpu/vec"
 	"github.com/gespann/gespann/backend/ir"
@@ -84,7 +85,7 @@ func (m *mapping) fill() {
 		if k.x != nil {
 			v = k.x[0]
 		}
-		if k.same[0] != v || v != v {
+		if math.Float32bits(k.same[0]) != math.Float32bits(v) { // −0 is not 0 to a division
 			for i := range k.same {
 				k.same[i] = v
 			}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -9,6 +10,29 @@ import (
 	"github.com/gespann/gespann/backend/host"
 	"github.com/gespann/gespann/backend/ir"
 )
+
+// TestMapScalarChanges runs a map again with another number in place of its scalar, which
+// differs from the first by its sign only.
+func TestMapScalarChanges(t *testing.T) {
+	build := backendtest.NewBuilder(t, "map", 1, nil)
+	one, x := build.Input("one", ir.Float, 3), build.Input("x", ir.Float, 1)
+	build.Name(build.Do(ir.Map, ir.Attrs{Expr: "div(x0,x1)"}, one, x)[0], "y")
+	p := build.Done()
+	s := host.Slots{F: [][]float32{{1, 1, 1}, {0}, make([]float32, 3)}, I: make([][]int32, 3)}
+	ex := New(1)
+	defer ex.Close()
+	r, err := ex.Compile(p, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []float64{0, math.Copysign(0, -1), 2, math.NaN(), 0} {
+		s.F[1][0] = float32(v)
+		r.Run()
+		if got, want := s.F[2][2], float32(1/v); got != want && (got == got || want == want) {
+			t.Errorf("1/%v: got %v, want %v", v, got, want)
+		}
+	}
+}
 
 // BenchmarkMap times chains of eight calls beside one copy of their tensors.
 func BenchmarkMap(b *testing.B) {

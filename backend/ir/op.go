@@ -70,7 +70,7 @@ const (
 	Permute
 	// BatchMatMul: a[...,m,k], b[...,k,n] -> y[...,m,n], a product for each index of the
 	// leading dims, which are the same in a and b. TransA: a is stored [...,k,m].
-	// TransB: b is stored [...,n,k].
+	// TransB: b is stored [...,n,k]. It is in float32 whatever the precision of a session.
 	BatchMatMul
 
 	// MaxPool: x[B,H,W,C] -> y[B,OH,OW,C], arg int[B,OH,OW,C]: index into H·W·C

@@ -21,8 +21,18 @@ func fuseMaps(p *ir.Program) {
 	removeInvalid(p)
 }
 
-// maxFused bounds the calls of a fused expression.
-const maxFused = 64
+// What a fused expression may have at most: less than any backend has room for, so that
+// what runs as two maps runs as one.
+const (
+	maxFused   = 32 // calls
+	maxResults = 12 // at a time
+)
+
+// fits reports whether an expression may be that of one map.
+func fits(f *ir.Formula, inputs int) bool {
+	_, results := f.Registers()
+	return inputs <= ir.MaxInputs && len(f.Calls) <= maxFused && results <= maxResults
+}
 
 // absorb merges one producer into a reader, at least one of which is a map, and reports
 // whether it has.
@@ -57,7 +67,7 @@ func (u *usage) absorb(reader *ir.Instr) bool {
 				args[j] = place(s)
 			}
 		}
-		if f.Result = f.Insert(outer, args); len(in) > ir.MaxInputs || len(f.Calls) > maxFused {
+		if f.Result = f.Insert(outer, args); !fits(f, len(in)) {
 			continue
 		}
 		for _, s := range prod.In {

@@ -315,3 +315,37 @@ func instructions(p *ir.Program) string {
 	}
 	return strings.Join(out, "")
 }
+
+// TestMapsFit fuses a long chain of maps into as many as have room in a backend.
+func TestMapsFit(t *testing.T) {
+	text := "program gradient batch 2\ninput %0 z f[2,4]\noutput %1 y f[2,4]\n\n"
+	const n = 100
+	for i := range n {
+		from, to, shape := fmt.Sprintf("%%%d", i+1), fmt.Sprintf("%%%d", i+2), " : f[2,4]"
+		if i == 0 {
+			from = "z"
+		}
+		if i == n-1 {
+			to, shape = "y", ""
+		}
+		text += fmt.Sprintf("%s = map %s expr=exp(x0)%s ; l\n", to, from, shape)
+	}
+	p, err := ir.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fuseMaps(p)
+	calls := 0
+	for _, ins := range p.Instrs {
+		f, err := ins.Attrs.Expr.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if calls += len(f.Calls); len(f.Calls) > maxFused {
+			t.Errorf("a map has %d calls, want at most %d", len(f.Calls), maxFused)
+		}
+	}
+	if calls != n || len(p.Instrs) > n/maxFused+1 {
+		t.Errorf("got %d calls in %d maps, want %d in at most %d", calls, len(p.Instrs), n, n/maxFused+1)
+	}
+}
