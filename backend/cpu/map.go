@@ -222,51 +222,25 @@ func apply(fn ir.Fn, y, a, b, d []float32) {
 	}
 }
 
-// A spread broadcasts a tensor: dims of both, from the last on, and by how many
-// elements one step along a dim moves on in x, 0 where x is repeated. Neighbouring dims
-// that are alike are one.
+// A spread is a tensor that is broadcast: a run of it, or of one element of it, for each
+// element of outer.
 type spread struct {
-	x             []float32
-	dims, strides []int
+	x         []float32
+	run, step int
+	outer     ir.Walk
 }
 
 func newSpread(x []float32, from, to []int) spread {
-	s := spread{x: x}
-	stride := 1
-	for i := len(to) - 1; i >= 0; i-- {
-		d := 1
-		if k := i - len(to) + len(from); k >= 0 {
-			d = from[k]
-		}
-		step := 0
-		if d > 1 {
-			step = stride
-		}
-		stride *= d
-		n := len(s.dims)
-		switch {
-		case to[i] == 1:
-		case n > 0 && (step == 0) == (s.strides[n-1] == 0):
-			s.dims[n-1] *= to[i]
-		default:
-			s.dims, s.strides = append(s.dims, to[i]), append(s.strides, step)
-		}
-	}
-	return s
+	w := ir.BroadcastWalk(from, to)
+	return spread{x, w.Dims[0], w.Steps[0], ir.Walk{Dims: w.Dims[1:], Steps: w.Steps[1:]}}
 }
 
 // to writes the elements from lo on of the broadcast tensor.
 func (s *spread) to(dst []float32, lo int) {
-	run := s.dims[0]
 	for len(dst) > 0 {
-		// Where lo is: at in the first dim, and from which element of x on.
-		at, rest, from := lo%run, lo/run, 0
-		for k := 1; k < len(s.dims); k++ {
-			from += rest % s.dims[k] * s.strides[k]
-			rest /= s.dims[k]
-		}
-		n := min(run-at, len(dst))
-		if s.strides[0] == 0 {
+		at, from := lo%s.run, s.outer.At(lo/s.run)
+		n := min(s.run-at, len(dst))
+		if s.step == 0 {
 			v := s.x[from]
 			for i := range dst[:n] {
 				dst[i] = v

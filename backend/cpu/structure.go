@@ -66,23 +66,22 @@ func total(x []float32, largest bool) float32 {
 // belong to it, the last reduced dim innermost.
 func (c *call) reduceAny(dims []int, reduced []bool, largest bool) step {
 	x, y := c.in(0), c.out(0)
-	var kept, gone walk
-	stride := 1
+	var kept, gone ir.Walk
+	steps := ir.Strides(dims)
 	for i := len(dims) - 1; i >= 0; i-- {
-		w := &kept
 		if reduced[i] {
-			w = &gone
+			gone.Add(dims[i], steps[i])
+		} else {
+			kept.Add(dims[i], steps[i])
 		}
-		w.add(dims[i], stride)
-		stride *= dims[i]
 	}
 	per := rowsPer(grain, len(x)/len(y))
 	return c.parallel(ceilDiv(len(y), per), len(x), func(_, chunk int) {
 		for i := chunk * per; i < min((chunk+1)*per, len(y)); i++ {
-			from := kept.at(i)
+			from := kept.At(i)
 			sum, best := 0.0, x[from]
-			for k := range gone.size() {
-				v := x[from+gone.at(k)]
+			for k := range gone.Size() {
+				v := x[from+gone.At(k)]
 				sum += float64(v)
 				if v > best || v != v {
 					best = v
@@ -99,25 +98,6 @@ func (c *call) reduceAny(dims []int, reduced []bool, largest bool) step {
 	})
 }
 
-// A walk is over some of the dims of a tensor, the last one first: how long they are,
-// and by how many elements one step along each moves on.
-type walk struct{ dims, strides []int }
-
-func (w *walk) add(dim, stride int) {
-	w.dims, w.strides = append(w.dims, dim), append(w.strides, stride)
-}
-
-func (w *walk) size() int { return ir.Size(w.dims) }
-
-// at returns where element i is.
-func (w *walk) at(i int) (at int) {
-	for k, d := range w.dims {
-		at += i % d * w.strides[k]
-		i /= d
-	}
-	return at
-}
-
 // permute -- op Permute: y's axis i is x's axis Perm[i]
 // copies   runs of what stays together at the end; else elements, a column of x for each
 //
@@ -125,33 +105,19 @@ func (w *walk) at(i int) (at int) {
 func permute(c *call) step {
 	x, y := c.in(0), c.out(0)
 	from, perm := c.shape(0), c.ins.Attrs.Perm
-	strides := make([]int, len(from))
-	stride := 1
+	steps := ir.Strides(from)
+	var w ir.Walk
 	for i := len(from) - 1; i >= 0; i-- {
-		strides[i] = stride
-		stride *= from[i]
+		w.Add(from[perm.Axis(i)], steps[perm.Axis(i)])
 	}
-	// Dims of y from the last on; those that follow one another in x, too, are one.
-	var w walk
-	for i := len(from) - 1; i >= 0; i-- {
-		d, s := from[perm.Axis(i)], strides[perm.Axis(i)]
-		n := len(w.dims)
-		switch {
-		case d == 1:
-		case n > 0 && s == w.dims[n-1]*w.strides[n-1]:
-			w.dims[n-1] *= d
-		default:
-			w.add(d, s)
-		}
+	if len(w.Dims) == 0 { // a single element
+		w = ir.Walk{Dims: []int{1}, Steps: []int{1}}
 	}
-	if len(w.dims) == 0 {
-		w.add(1, 1)
-	}
-	run, step := w.dims[0], w.strides[0]
-	outer := walk{w.dims[1:], w.strides[1:]}
+	run, step := w.Dims[0], w.Steps[0]
+	outer := ir.Walk{Dims: w.Dims[1:], Steps: w.Steps[1:]}
 	return c.rows(len(y)/run, run, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
-			to, at := y[r*run:][:run], outer.at(r)
+			to, at := y[r*run:][:run], outer.At(r)
 			if step == 1 {
 				copy(to, x[at:])
 				continue

@@ -17,49 +17,25 @@ func (b *builder) structure() {
 		b.reduce()
 	case ir.Permute:
 		y := b.outShape(0)
-		from, perm := strides(b.shape(0)), b.ins.Attrs.Perm
-		var d dims
+		from, perm := ir.Strides(b.shape(0)), b.ins.Attrs.Perm
+		var w ir.Walk
 		for i := len(y) - 1; i >= 0; i-- {
-			d.add(y[i], from[perm.Axis(i)])
+			w.Add(y[i], from[perm.Axis(i)])
 		}
-		size, step := d.args()
+		size, step := walkArgs(w)
 		b.each("permute", ir.Size(y), b.out(0), b.in(0), i64(ir.Size(y)), size, step)
 	case ir.BatchMatMul:
 		b.batchMatMul()
 	}
 }
 
-// strides returns by how many elements a step along each axis moves on.
-func strides(shape []int) []int {
-	out, n := make([]int, len(shape)), 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		out[i] = n
-		n *= shape[i]
-	}
-	return out
-}
-
-// dims are struct Dims and struct Strides in structure.cu: dims, the last one first,
-// and by how many elements of a tensor a step along each moves on. Dims of 1 are left
-// out, and neighbours that follow one another in the tensor are one.
-type dims struct{ size, step []int }
-
-func (d *dims) add(size, step int) {
-	n := len(d.size)
-	switch {
-	case size == 1:
-	case n > 0 && step == d.step[n-1]*d.size[n-1]:
-		d.size[n-1] *= size
-	default:
-		d.size, d.step = append(d.size, size), append(d.step, step)
-	}
-}
-
 // maxDims is as in structure.cu.
 const maxDims = 8
 
-// args are the two structs.
-func (d *dims) args() (size, step Arg) { return ints(sizeInts(d.size)...), ints(stepInts(d.step)...) }
+// walkArgs are a walk as struct Dims and struct Strides in structure.cu.
+func walkArgs(w ir.Walk) (size, step Arg) {
+	return ints(sizeInts(w.Dims)...), ints(stepInts(w.Steps)...)
+}
 
 func sizeInts(size []int) []int32 {
 	v := []int32{int32(len(size))}
@@ -146,7 +122,7 @@ func (b *builder) broadcast(y []int) (size, inputs Arg) {
 		if i < len(b.ins.In) && ir.Size(b.shape(i)) != ir.Size(y) {
 			spread |= 1 << i
 			shape := b.shape(i)
-			for k, s := range strides(shape) {
+			for k, s := range ir.Strides(shape) {
 				if shape[k] != 1 {
 					step[len(shape)-1-k] = s
 				}
@@ -207,26 +183,26 @@ func (c *code) arg() Arg {
 func (b *builder) reduce() {
 	shape, axes := b.shape(0), b.ins.Attrs.Axes
 	largest := flag(b.ins.Attrs.Reduction == ir.Maximum)
-	var kept, gone dims
-	steps := strides(shape)
+	var kept, gone ir.Walk
+	steps := ir.Strides(shape)
 	for i := len(shape) - 1; i >= 0; i-- {
 		if axes.Has(i) {
-			gone.add(shape[i], steps[i])
+			gone.Add(shape[i], steps[i])
 		} else {
-			kept.add(shape[i], steps[i])
+			kept.Add(shape[i], steps[i])
 		}
 	}
-	n, m := ir.Size(kept.size), ir.Size(gone.size)
+	n, m := kept.Size(), gone.Size()
 	switch {
 	case m == 1:
 		b.copyRows(b.plan.Values[b.ins.Out[0]], b.plan.Values[b.ins.In[0]], 1, n, n, n)
-	case len(gone.size) == 1 && gone.step[0] == 1 && len(kept.size) <= 1:
+	case len(gone.Dims) == 1 && gone.Steps[0] == 1 && len(kept.Dims) <= 1:
 		b.rows("reduce", n, m, b.out(0), b.in(0), i64(n), i32(m), i32(largest))
-	case len(gone.size) == 1 && len(kept.size) == 1 && kept.step[0] == 1 && largest == 0:
+	case len(gone.Dims) == 1 && len(kept.Dims) == 1 && kept.Steps[0] == 1 && largest == 0:
 		b.columns("bias_grad", m, n, 1, 0, b.out(0), b.in(0), i64(m), i32(n))
 	default:
-		keptSize, keptStep := kept.args()
-		goneSize, goneStep := gone.args()
+		keptSize, keptStep := walkArgs(kept)
+		goneSize, goneStep := walkArgs(gone)
 		b.each("reduce_any", 4*n, b.out(0), b.in(0), i64(n), keptSize, keptStep, i64(m), goneSize, goneStep, i32(largest))
 	}
 }
