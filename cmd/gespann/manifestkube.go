@@ -79,12 +79,19 @@ func configInside(s *spec.Spec, name, dataClaim string) (string, error) {
 				"hint: --data-claim names a PersistentVolumeClaim with the files of the data", p)
 		case path.IsAbs(p) && p != launch.ManifestData && !strings.HasPrefix(p, launch.ManifestData+"/"):
 			return "", s.Errorf(key, "got %s, but --data-claim is at %s\nhint: a relative path is in it", p, launch.ManifestData)
+		case !path.IsAbs(p) && !filepath.IsLocal(p):
+			return "", s.Errorf(key, "got %s, which leads out of the claim that --data-claim names", p)
 		case !path.IsAbs(p):
 			s.Data.Root = launch.ManifestData
 		}
 	}
 	if len(paths) == 0 && dataClaim != "" {
 		return "", usagef("--data-claim: has no effect: the data has no files")
+	}
+	for _, key := range []string{"cluster.listen", "cluster.dashboard", "cluster.certs", "train.dir"} {
+		if s.Overridden(key) { // what a file says may be for other places
+			return "", s.Errorf(key, "has no effect: in a pod it is as the manifest says")
+		}
 	}
 	s.Train.Dir, s.Train.Name = launch.ManifestHome+"/runs", name
 	s.Cluster.Launch, s.Cluster.Certs = launch.Beside, launch.ManifestCerts
